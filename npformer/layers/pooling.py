@@ -1,0 +1,64 @@
+"""Pooling as a token mixer (PoolFormer, Yu et al. 2022, equation 4; EfficientFormer, equation 4).
+
+    mix(x) = average of the k×k window around each pixel − x
+
+No parameter is learned: neighbours are mixed by averaging, which costs next to nothing. x itself is
+subtracted because the residual connection of the block adds it back. Pixels outside the image do
+not count: a corner of a 3×3 pool averages 4 values, an edge 6, the inside 9. Reference:
+torch.nn.AvgPool2d(k, stride=1, padding=k // 2, count_include_pad=False).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .arrays import Array
+
+
+def pooling(x: Array, size: int = 3) -> Array:
+    """Average of the window around each pixel, minus the pixel.
+
+    Parameters
+    ----------
+    x : ndarray, shape (B, H, W, C)
+    size : int
+        Side of the window, in pixels; odd.
+
+    Returns
+    -------
+    ndarray of the shape of `x`
+    """
+    return average_pool(x, size) - x
+
+
+def average_pool(x: Array, size: int = 3) -> Array:
+    """Average of the window around each pixel; pixels outside the image do not count.
+
+    Parameters
+    ----------
+    x : ndarray, shape (B, H, W, C)
+    size : int
+        Side of the window, in pixels; odd.
+
+    Returns
+    -------
+    ndarray of the shape of `x`
+    """
+    if size < 1 or size % 2 == 0:
+        raise ValueError(f"pool size must be odd and positive, got {size}")
+    _, H, W, _ = x.shape
+    pad = size // 2
+    padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))  # (B, H + 2 pad, W + 2 pad, C)
+    rows = sum(padded[:, k : k + H] for k in range(size))  # -> (B, H, W + 2 pad, C)
+    total = sum(rows[:, :, k : k + W] for k in range(size))  # -> (B, H, W, C)
+    count = np.outer(window_count(H, size), window_count(W, size))  # (H, W)
+    mean: Array = total / count[:, :, None].astype(x.dtype)
+    return mean
+
+
+def window_count(length: int, size: int) -> Array:
+    """How many pixels of a window around each of `length` positions lie inside: (length,)."""
+    position = np.arange(length)
+    first = np.maximum(position - size // 2, 0)
+    last = np.minimum(position + size // 2, length - 1)
+    return last - first + 1
