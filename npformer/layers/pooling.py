@@ -10,6 +10,8 @@ torch.nn.AvgPool2d(k, stride=1, padding=k // 2, count_include_pad=False).
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 
 from .arrays import Array
@@ -49,11 +51,10 @@ def average_pool(x: Array, size: int = 3) -> Array:
     _, H, W, _ = x.shape
     pad = size // 2
     padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))  # (B, H + 2 pad, W + 2 pad, C)
-    rows = sum(padded[:, k : k + H] for k in range(size))  # -> (B, H, W + 2 pad, C)
-    total = sum(rows[:, :, k : k + W] for k in range(size))  # -> (B, H, W, C)
+    rows = reduce(np.add, [padded[:, k : k + H] for k in range(size)])  # -> (B, H, W + 2 pad, C)
+    total = reduce(np.add, [rows[:, :, k : k + W] for k in range(size)])  # -> (B, H, W, C)
     count = np.outer(window_count(H, size), window_count(W, size))  # (H, W)
-    mean: Array = total / count[:, :, None].astype(x.dtype)
-    return mean
+    return total / count[:, :, None].astype(x.dtype)
 
 
 def window_count(length: int, size: int) -> Array:

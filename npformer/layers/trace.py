@@ -27,6 +27,10 @@ class Keep(Protocol):
         """Return the recorder of the child module `name`."""
         ...
 
+    def wants(self, name: str, /) -> bool:
+        """Whether a value passed under `name` would be remembered."""
+        ...
+
 
 class Forget:
     """The recorder that keeps nothing."""
@@ -39,6 +43,10 @@ class Forget:
         """Return itself: there is nothing to tell apart."""
         return self
 
+    def wants(self, name: str, /) -> bool:
+        """Nothing."""
+        return False
+
 
 FORGET = Forget()
 
@@ -48,8 +56,8 @@ class Trace(Mapping[str, Array]):
 
     Parameters
     ----------
-    only : str, default "*"
-        A shell-style pattern; paths that do not match it are not kept. ``Trace("*.attn")`` holds
+    *only : str, default "*"
+        Shell-style patterns; paths that match none of them are not kept. ``Trace("*.attn")`` holds
         the attention maps and lets the rest go.
 
     Examples
@@ -63,24 +71,27 @@ class Trace(Mapping[str, Array]):
     {'fc1': (1, 3, 8), 'act': (1, 3, 8), 'fc2': (1, 3, 2)}
     """
 
-    def __init__(self, only: str = "*") -> None:
-        self.only = only
+    def __init__(self, *only: str) -> None:
+        self.only = only or ("*",)
         self._prefix = ""
         self._arrays: dict[str, Array] = {}
 
     def __call__(self, name: str, value: Array, /) -> Array:
-        """Remember `value` under `name` and return it."""
-        path = self._prefix + name
-        if fnmatchcase(path, self.only):
-            self._arrays[path] = value
+        """Remember `value` under `name`, if wanted, and return it."""
+        if self.wants(name):
+            self._arrays[self._prefix + name] = value
         return value
 
     def within(self, name: str, /) -> Trace:
         """Return a view of this trace that puts ``name.`` before every name."""
-        child = Trace(self.only)
+        child = Trace(*self.only)
         child._prefix = f"{self._prefix}{name}."
         child._arrays = self._arrays
         return child
+
+    def wants(self, name: str, /) -> bool:
+        """Whether the path matches one of the patterns."""
+        return any(fnmatchcase(self._prefix + name, pattern) for pattern in self.only)
 
     def __getitem__(self, path: str, /) -> Array:
         return self._arrays[self._prefix + path]
