@@ -257,19 +257,21 @@ def heads(pooled: Array, p: EfficientFormer, keep: Keep = FORGET) -> Logits:
     return Logits((by_class + by_teacher) / 2, by_class, by_teacher)
 
 
-def grid(height: int, width: int, config: EfficientFormerConfig) -> tuple[int, int]:
-    """Rows and columns of the last stage for images of a given size, in tokens."""
+def stage_sizes(height: int, width: int, config: EfficientFormerConfig) -> list[tuple[int, int]]:
+    """Rows and columns of each stage for images of a given size, in pixels; the last are tokens."""
 
-    def along(size: int) -> int:
+    def along(size: int) -> list[int]:
         for _ in range(2):  # the stem: 3×3, stride 2, padding 1
             size = (size - 1) // 2 + 1
+        sizes = [size]
         for i in range(1, len(config.depths)):
             if config.has_downsample(i):
-                window = config.downsample_patch_size - 2 * config.downsample_pad
-                size = (size - window) // config.downsample_stride + 1
-        return size
+                overhang = config.downsample_patch_size - 2 * config.downsample_pad
+                size = (size - overhang) // config.downsample_stride + 1
+            sizes.append(size)
+        return sizes
 
-    return along(height), along(width)
+    return list(zip(along(height), along(width), strict=True))
 
 
 def check_input(shape: tuple[int, ...], p: EfficientFormer, config: EfficientFormerConfig) -> None:
@@ -279,7 +281,7 @@ def check_input(shape: tuple[int, ...], p: EfficientFormer, config: EfficientFor
             f"pixel values have shape {shape}; expected (batch, height, width, "
             f"{config.num_channels}) with channels last"
         )
-    found = grid(shape[1], shape[2], config)
+    found = stage_sizes(shape[1], shape[2], config)[-1]
     if min(found) < 1:
         raise ConfigError(f"images of {shape[1]}×{shape[2]} pixels are too small for this network")
     for block in p.stages[-1].blocks:

@@ -6,7 +6,7 @@ here knows of files, of Numba or of the network as a whole.
 
 from .activations import ACTIVATIONS, Activation, gelu, gelu_new, relu, selu, sigmoid, silu
 from .arrays import Array, Rng
-from .attention import Attention, attention, bias_table
+from .attention import Attention, attention, bias_table, head_sizes
 from .attention_block import AttentionBlock, Flat, attention_block, flat
 from .batch_norm import BatchNorm, batch_norm, batch_statistics, update_running
 from .conv2d import Conv2d, conv2d, patches
@@ -56,6 +56,7 @@ __all__ = [
     "flat",
     "gelu",
     "gelu_new",
+    "head_sizes",
     "layer_norm",
     "layer_scale",
     "linear",

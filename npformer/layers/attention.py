@@ -58,8 +58,7 @@ def attention(x: Array, p: Attention, keep: Keep = FORGET) -> Array:
     heads, rows, columns = p.attention_biases.shape
     if N != rows * columns:
         raise ValueError(f"{N} tokens, but the attention biases are for a {rows}×{columns} grid")
-    V = p.proj.weight.shape[0] // heads
-    K = (p.qkv.weight.shape[1] // heads - V) // 2
+    K, V = head_sizes(p)
 
     qkv = keep("qkv", linear(x, p.qkv))  # (B, N, heads·(2K + V))
     qkv = qkv.reshape(B, N, heads, 2 * K + V).swapaxes(1, 2)  # -> (B, heads, N, 2K + V)
@@ -69,6 +68,13 @@ def attention(x: Array, p: Attention, keep: Keep = FORGET) -> Array:
     attn = keep("attn", softmax(scores + bias_table(p.attention_biases)))
     y = (attn @ v).swapaxes(1, 2).reshape(B, N, heads * V)  # (B, heads, N, V) -> (B, N, heads·V)
     return keep("proj", linear(y, p.proj))  # -> (B, N, C)
+
+
+def head_sizes(p: Attention) -> tuple[int, int]:
+    """Widths of a key and of a value, (K, V), read off the shapes of the parameters."""
+    heads = p.attention_biases.shape[0]
+    V = p.proj.weight.shape[0] // heads
+    return (p.qkv.weight.shape[1] // heads - V) // 2, V
 
 
 def bias_table(biases: Array) -> Array:
