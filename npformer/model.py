@@ -21,6 +21,7 @@ from .configuration import EfficientFormerConfig
 from .errors import ConfigError
 from .layers import (
     ACTIVATIONS,
+    EVALUATION,
     FORGET,
     Array,
     Attention,
@@ -34,14 +35,24 @@ from .layers import (
     LayerScale,
     Linear,
     Mlp,
+    Mode,
     PoolingBlock,
+    Trace,
+    activation_backward,
     attention_block,
+    attention_block_backward,
     batch_norm,
+    batch_norm_backward,
     conv2d,
+    conv2d_backward,
     flat,
     layer_norm,
+    layer_norm_backward,
     linear,
+    linear_backward,
+    move_running,
     pooling_block,
+    pooling_block_backward,
     relu,
 )
 from .tree import build
@@ -91,7 +102,9 @@ class Logits(NamedTuple):
     """(B, n_labels), the distillation head, if there is one"""
 
 
-def stem(x: Array, p: Stem, eps: float = 1e-5, keep: Keep = FORGET) -> Array:
+def stem(
+    x: Array, p: Stem, eps: float = 1e-5, keep: Keep = FORGET, mode: Mode = EVALUATION
+) -> Array:
     """Embed patches: two convolutions of stride 2, each with batch norm and ReLU.
 
     Parameters
@@ -102,6 +115,7 @@ def stem(x: Array, p: Stem, eps: float = 1e-5, keep: Keep = FORGET) -> Array:
         ε of the batch norms.
     keep : Keep
         Sees ``conv1``, ``norm1``, ``act1``, ``conv2``, ``norm2`` and ``act2``.
+    mode : Mode
 
     Returns
     -------
@@ -113,15 +127,45 @@ def stem(x: Array, p: Stem, eps: float = 1e-5, keep: Keep = FORGET) -> Array:
     norm too. Source: equation 3; ``EfficientFormerConvStem`` of transformers.
     """
     x = keep("conv1", conv2d(x, p.conv1, stride=2, padding=1))  # -> (B, H/2, W/2, C₁/2)
-    x = keep("norm1", batch_norm(x, p.norm1, eps))
+    x = keep("norm1", batch_norm(x, p.norm1, eps, mode, keep.within("norm1")))
     x = keep("act1", relu(x))
     x = keep("conv2", conv2d(x, p.conv2, stride=2, padding=1))  # -> (B, H/4, W/4, C₁)
-    x = keep("norm2", batch_norm(x, p.norm2, eps))
+    x = keep("norm2", batch_norm(x, p.norm2, eps, mode, keep.within("norm2")))
     return keep("act2", relu(x))
 
 
+def stem_backward(dy: Array, x: Array, p: Stem, eps: float, tape: Trace) -> tuple[Array, Stem]:
+    """Gradient of `stem`: its steps in reverse, each with the input that it had.
+
+    Parameters
+    ----------
+    dy : ndarray, shape (B, ⌈H/4⌉, ⌈W/4⌉, C₁)
+    x : ndarray, shape (B, H, W, 3)
+    p : Stem
+    eps : float
+    tape : Trace
+        What forward kept.
+
+    Returns
+    -------
+    dx : ndarray of the shape of `x`
+    dp : Stem
+    """
+    dy = activation_backward(dy, tape["norm2"], relu)
+    dy, dnorm2 = batch_norm_backward(dy, tape["conv2"], p.norm2, eps, tape.within("norm2"))
+    dy, dconv2 = conv2d_backward(dy, tape["act1"], p.conv2, stride=2, padding=1)
+    dy = activation_backward(dy, tape["norm1"], relu)
+    dy, dnorm1 = batch_norm_backward(dy, tape["conv1"], p.norm1, eps, tape.within("norm1"))
+    dx, dconv1 = conv2d_backward(dy, x, p.conv1, stride=2, padding=1)
+    return dx, Stem(dconv1, dnorm1, dconv2, dnorm2)
+
+
 def downsample(
-    x: Array, p: Downsample, config: EfficientFormerConfig, keep: Keep = FORGET
+    x: Array,
+    p: Downsample,
+    config: EfficientFormerConfig,
+    keep: Keep = FORGET,
+    mode: Mode = EVALUATION,
 ) -> Array:
     """Convolve to half the resolution and the next width, then batch norm; no activation.
 
@@ -132,16 +176,36 @@ def downsample(
     config : EfficientFormerConfig
     keep : Keep
         Sees ``conv`` and ``norm``.
+    mode : Mode
 
     Returns
     -------
     ndarray, shape (B, ⌈H/2⌉, ⌈W/2⌉, C')
     """
-    x = conv2d(x, p.conv, stride=config.downsample_stride, padding=config.downsample_pad)
-    return keep("norm", batch_norm(keep("conv", x), p.norm, config.batch_norm_eps))
+    stride, padding = config.downsample_stride, config.downsample_pad
+    x = keep("conv", conv2d(x, p.conv, stride, padding))
+    return keep("norm", batch_norm(x, p.norm, config.batch_norm_eps, mode, keep.within("norm")))
 
 
-def stage(x: Array, p: Stage, config: EfficientFormerConfig, keep: Keep = FORGET) -> Array:
+def downsample_backward(
+    dy: Array, x: Array, p: Downsample, config: EfficientFormerConfig, tape: Trace
+) -> tuple[Array, Downsample]:
+    """Gradient of `downsample`, in the shapes of `x` and `p`."""
+    stride, padding = config.downsample_stride, config.downsample_pad
+    eps = config.batch_norm_eps
+    dy, dnorm = batch_norm_backward(dy, tape["conv"], p.norm, eps, tape.within("norm"))
+    dx, dconv = conv2d_backward(dy, x, p.conv, stride, padding)
+    return dx, Downsample(dconv, dnorm)
+
+
+def stage(
+    x: Array,
+    p: Stage,
+    config: EfficientFormerConfig,
+    keep: Keep = FORGET,
+    mode: Mode = EVALUATION,
+    first: int = 0,
+) -> Array:
     """Run a stage.
 
     Parameters
@@ -151,6 +215,9 @@ def stage(x: Array, p: Stage, config: EfficientFormerConfig, keep: Keep = FORGET
     config : EfficientFormerConfig
     keep : Keep
         Sees ``downsample.*``, ``downsample``, ``blocks.i.*`` and ``blocks.i``.
+    mode : Mode
+    first : int
+        How many blocks of the network come before this stage; the later, the more drop path.
 
     Returns
     -------
@@ -158,24 +225,78 @@ def stage(x: Array, p: Stage, config: EfficientFormerConfig, keep: Keep = FORGET
     """
     activation = ACTIVATIONS[config.hidden_act]
     if p.downsample is not None:
-        x = keep("downsample", downsample(x, p.downsample, config, keep.within("downsample")))
+        inside = keep.within("downsample")
+        x = keep("downsample", downsample(x, p.downsample, config, inside, mode))
+    number = first
     for i, block in enumerate(p.blocks):
         name = f"blocks.{i}"
-        inside = keep.within(name)
+        inside, here = keep.within(name), mode.at(number, sum(config.depths))
         if isinstance(block, PoolingBlock):
             x = pooling_block(
-                x, block, config.pool_size, activation, config.batch_norm_eps, inside
+                x, block, config.pool_size, activation, config.batch_norm_eps, inside, here
             )  # (B, H, W, C)
         elif isinstance(block, Flat):
             x = flat(x)  # (B, H, W, C) -> (B, N, C)
         else:
-            x = attention_block(x, block, activation, config.layer_norm_eps, inside)  # (B, N, C)
+            x = attention_block(
+                x, block, activation, config.layer_norm_eps, inside, here
+            )  # (B, N, C)
+        number += not isinstance(block, Flat)
         keep(name, x)
     return x
 
 
+def stage_backward(
+    dy: Array, x: Array, p: Stage, config: EfficientFormerConfig, tape: Trace
+) -> tuple[Array, Stage]:
+    """Gradient of `stage`: its blocks in reverse; the input of each is the output before it.
+
+    Parameters
+    ----------
+    dy : ndarray
+        Of the shape of the output.
+    x : ndarray, shape (B, H, W, C)
+    p : Stage
+    config : EfficientFormerConfig
+    tape : Trace
+        What forward kept.
+
+    Returns
+    -------
+    dx : ndarray of the shape of `x`
+    dp : Stage
+    """
+    activation = ACTIVATIONS[config.hidden_act]
+    inputs = [x if p.downsample is None else tape["downsample"]]
+    inputs += [tape[f"blocks.{i}"] for i in range(len(p.blocks) - 1)]
+    dblocks: list[PoolingBlock | AttentionBlock | Flat] = []
+    for i, block in reversed(list(enumerate(p.blocks))):
+        inside = tape.within(f"blocks.{i}")
+        if isinstance(block, PoolingBlock):
+            dy, dblock = pooling_block_backward(
+                dy, inputs[i], block, config.pool_size, activation, config.batch_norm_eps, inside
+            )
+            dblocks.append(dblock)
+        elif isinstance(block, Flat):
+            dy = dy.reshape(inputs[i].shape)  # (B, N, C) -> (B, H, W, C)
+            dblocks.append(block)
+        else:
+            dy, dattention = attention_block_backward(
+                dy, inputs[i], block, activation, config.layer_norm_eps, inside
+            )
+            dblocks.append(dattention)
+    ddown = None
+    if p.downsample is not None:
+        dy, ddown = downsample_backward(dy, x, p.downsample, config, tape.within("downsample"))
+    return dy, Stage(ddown, tuple(reversed(dblocks)))
+
+
 def features(
-    x: Array, p: EfficientFormer, config: EfficientFormerConfig, keep: Keep = FORGET
+    x: Array,
+    p: EfficientFormer,
+    config: EfficientFormerConfig,
+    keep: Keep = FORGET,
+    mode: Mode = EVALUATION,
 ) -> Array:
     """Run the body of the network, without its heads.
 
@@ -187,6 +308,7 @@ def features(
     config : EfficientFormerConfig
     keep : Keep
         Sees everything, by module path.
+    mode : Mode
 
     Returns
     -------
@@ -200,14 +322,19 @@ def features(
     """
     check_input(x.shape, p, config)
     x = x.astype(p.norm.weight.dtype, copy=False)
-    x = keep("stem", stem(x, p.stem, config.batch_norm_eps, keep.within("stem")))
+    x = keep("stem", stem(x, p.stem, config.batch_norm_eps, keep.within("stem"), mode))
     for i, params in enumerate(p.stages):
-        x = keep(f"stages.{i}", stage(x, params, config, keep.within(f"stages.{i}")))
+        inside, first = keep.within(f"stages.{i}"), sum(config.depths[:i])
+        x = keep(f"stages.{i}", stage(x, params, config, inside, mode, first))
     return keep("norm", layer_norm(x, p.norm, config.layer_norm_eps))
 
 
 def forward(
-    x: Array, p: EfficientFormer, config: EfficientFormerConfig, keep: Keep = FORGET
+    x: Array,
+    p: EfficientFormer,
+    config: EfficientFormerConfig,
+    keep: Keep = FORGET,
+    mode: Mode = EVALUATION,
 ) -> Logits:
     """Run the whole network.
 
@@ -219,6 +346,8 @@ def forward(
     config : EfficientFormerConfig
     keep : Keep
         Sees everything, by module path; `FORGET` keeps nothing, `Trace()` keeps all.
+    mode : Mode
+        `EVALUATION`, or ``training(rng, …)``.
 
     Returns
     -------
@@ -229,9 +358,79 @@ def forward(
     ConfigError
         If the image size leads to another grid than the attention biases were learned for.
     """
-    tokens = features(x, p, config, keep)
+    tokens = features(x, p, config, keep, mode)
     pooled = keep("pooled", tokens.mean(1))  # (B, N, C) -> (B, C)
     return heads(pooled, p, keep)
+
+
+def backward(
+    dlogits: Logits, x: Array, p: EfficientFormer, config: EfficientFormerConfig, tape: Trace
+) -> tuple[Array, EfficientFormer]:
+    """Gradient of `forward`: the chain rule, from the logits down to the pixels.
+
+    Parameters
+    ----------
+    dlogits : Logits
+        Gradient of a loss with respect to each output; None for what the loss does not use.
+    x : ndarray, shape (B, H, W, C₀)
+        The images that forward was given.
+    p : EfficientFormer
+        The parameters that forward was given.
+    config : EfficientFormerConfig
+    tape : Trace
+        Everything that forward kept: ``tape = Trace(); forward(x, p, config, tape)``.
+
+    Returns
+    -------
+    dx : ndarray of the shape of `x`
+        Gradient with respect to the pixels.
+    dp : EfficientFormer
+        Gradient with respect to each parameter, at its place in the tree; zero at the running
+        statistics, which are not learned.
+    """
+    x = x.astype(p.norm.weight.dtype, copy=False)
+    dpooled, dhead, dhead_dist = heads_backward(dlogits, tape["pooled"], p)
+    N = tape["norm"].shape[1]
+    dy = np.broadcast_to(dpooled[:, None] / N, tape["norm"].shape)  # (B, C) -> (B, N, C)
+    inputs = [tape["stem"], *[tape[f"stages.{i}"] for i in range(len(p.stages))]]
+    dy, dnorm = layer_norm_backward(dy, inputs[-1], p.norm, config.layer_norm_eps)
+    dstages = []
+    for i, params in reversed(list(enumerate(p.stages))):
+        dy, dstage = stage_backward(dy, inputs[i], params, config, tape.within(f"stages.{i}"))
+        dstages.append(dstage)
+    dx, dstem = stem_backward(dy, x, p.stem, config.batch_norm_eps, tape.within("stem"))
+    return dx, EfficientFormer(dstem, tuple(reversed(dstages)), dnorm, dhead, dhead_dist)
+
+
+def update_statistics(p: EfficientFormer, tape: Trace, momentum: float = 0.1) -> EfficientFormer:
+    """Move all running statistics towards those of the batch, as PyTorch does while training.
+
+    Parameters
+    ----------
+    p : EfficientFormer
+    tape : Trace
+        What forward kept in training.
+    momentum : float
+        Weight of the new batch.
+
+    Returns
+    -------
+    EfficientFormer
+        `p` with other running statistics.
+    """
+
+    def visit(node: Any, tape: Trace) -> Any:
+        if isinstance(node, BatchNorm):
+            return move_running(node, tape["mean"], tape["var"], int(tape["n"]), momentum)
+        if not isinstance(node, tuple):
+            return node
+        names = getattr(node, "_fields", range(len(node)))
+        children = [
+            visit(child, tape.within(str(name))) for name, child in zip(names, node, strict=True)
+        ]
+        return node._make(children) if hasattr(node, "_make") else tuple(children)
+
+    return visit(p, tape)
 
 
 def heads(pooled: Array, p: EfficientFormer, keep: Keep = FORGET) -> Logits:
@@ -255,6 +454,35 @@ def heads(pooled: Array, p: EfficientFormer, keep: Keep = FORGET) -> Logits:
         return Logits(by_class, None, None)
     by_teacher = keep("head_dist", linear(pooled, p.head_dist))
     return Logits((by_class + by_teacher) / 2, by_class, by_teacher)
+
+
+def heads_backward(
+    dy: Logits, pooled: Array, p: EfficientFormer
+) -> tuple[Array, Linear | None, Linear | None]:
+    """Gradient of `heads`: each head receives its own gradient and half of that of the mean.
+
+    Parameters
+    ----------
+    dy : Logits
+        Gradient of the loss with respect to each output; None for what the loss does not use.
+    pooled : ndarray, shape (B, C)
+    p : EfficientFormer
+
+    Returns
+    -------
+    dpooled : ndarray, shape (B, C)
+    dhead, dhead_dist : Linear or None
+    """
+    if p.head is None:
+        return dy.logits, None, None
+    share = dy.logits if p.head_dist is None else dy.logits / 2
+    by_class = share if dy.cls_logits is None else share + dy.cls_logits
+    dpooled, dhead = linear_backward(by_class, pooled, p.head)
+    if p.head_dist is None:
+        return dpooled, dhead, None
+    by_teacher = share if dy.distillation_logits is None else share + dy.distillation_logits
+    dpooled_too, dhead_dist = linear_backward(by_teacher, pooled, p.head_dist)
+    return dpooled + dpooled_too, dhead, dhead_dist
 
 
 def stage_sizes(height: int, width: int, config: EfficientFormerConfig) -> list[tuple[int, int]]:

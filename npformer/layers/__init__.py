@@ -4,26 +4,55 @@ Each file states its equation, its parameters (a NamedTuple of arrays) and its f
 here knows of files, of Numba or of the network as a whole.
 """
 
-from .activations import ACTIVATIONS, Activation, gelu, gelu_new, relu, selu, sigmoid, silu
+from .activations import (
+    ACTIVATIONS,
+    DERIVATIVES,
+    Activation,
+    activation_backward,
+    gelu,
+    gelu_new,
+    relu,
+    selu,
+    sigmoid,
+    silu,
+)
 from .arrays import Array, Rng
-from .attention import Attention, attention, bias_table, head_sizes
-from .attention_block import AttentionBlock, Flat, attention_block, flat
-from .batch_norm import BatchNorm, batch_norm, batch_statistics, update_running
-from .conv2d import Conv2d, conv2d, patches
-from .conv_mlp import ConvMlp, conv_mlp
-from .dropout import drop_path, dropout
+from .attention import (
+    Attention,
+    attention,
+    attention_backward,
+    bias_table,
+    bias_table_backward,
+    head_sizes,
+)
+from .attention_block import AttentionBlock, Flat, attention_block, attention_block_backward, flat
+from .batch_norm import (
+    BatchNorm,
+    batch_norm,
+    batch_norm_backward,
+    batch_statistics,
+    move_running,
+    update_running,
+)
+from .conv2d import Conv2d, conv2d, conv2d_backward, patches, patches_backward
+from .conv_mlp import ConvMlp, conv_mlp, conv_mlp_backward
+from .dropout import drop_path, dropout, masked
 from .erf import erf
-from .layer_norm import LayerNorm, layer_norm
-from .layer_scale import LayerScale, layer_scale
-from .linear import Linear, linear
-from .mlp import Mlp, mlp
-from .pooling import average_pool, pooling
-from .pooling_block import PoolingBlock, pooling_block
-from .softmax import softmax
-from .trace import FORGET, Forget, Keep, Trace
+from .layer_norm import LayerNorm, layer_norm, layer_norm_backward
+from .layer_scale import LayerScale, layer_scale, layer_scale_backward
+from .linear import Linear, linear, linear_backward
+from .mlp import Mlp, mlp, mlp_backward
+from .mode import EVALUATION, Mode, training
+from .pooling import average_pool, pooling, pooling_backward
+from .pooling_block import PoolingBlock, pooling_block, pooling_block_backward
+from .softmax import softmax, softmax_backward
+from .trace import EMPTY, FORGET, Forget, Keep, Trace
 
 __all__ = [
     "ACTIVATIONS",
+    "DERIVATIVES",
+    "EMPTY",
+    "EVALUATION",
     "FORGET",
     "Activation",
     "Array",
@@ -39,17 +68,25 @@ __all__ = [
     "LayerScale",
     "Linear",
     "Mlp",
+    "Mode",
     "PoolingBlock",
     "Rng",
     "Trace",
+    "activation_backward",
     "attention",
+    "attention_backward",
     "attention_block",
+    "attention_block_backward",
     "average_pool",
     "batch_norm",
+    "batch_norm_backward",
     "batch_statistics",
     "bias_table",
+    "bias_table_backward",
     "conv2d",
+    "conv2d_backward",
     "conv_mlp",
+    "conv_mlp_backward",
     "drop_path",
     "dropout",
     "erf",
@@ -58,16 +95,27 @@ __all__ = [
     "gelu_new",
     "head_sizes",
     "layer_norm",
+    "layer_norm_backward",
     "layer_scale",
+    "layer_scale_backward",
     "linear",
+    "linear_backward",
+    "masked",
     "mlp",
+    "mlp_backward",
+    "move_running",
     "patches",
+    "patches_backward",
     "pooling",
+    "pooling_backward",
     "pooling_block",
+    "pooling_block_backward",
     "relu",
     "selu",
     "sigmoid",
     "silu",
     "softmax",
+    "softmax_backward",
+    "training",
     "update_running",
 ]

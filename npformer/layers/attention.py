@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .arrays import Array
-from .linear import Linear, linear
-from .softmax import softmax
-from .trace import FORGET, Keep
+from .linear import Linear, linear, linear_backward
+from .softmax import softmax, softmax_backward
+from .trace import FORGET, Keep, Trace
 
 
 class Attention(NamedTuple):
@@ -54,20 +54,67 @@ def attention(x: Array, p: Attention, keep: Keep = FORGET) -> Array:
     ValueError
         If N is not the number of grid points that the biases were learned for.
     """
-    B, N, _ = x.shape
-    heads, rows, columns = p.attention_biases.shape
+    N = x.shape[1]
+    _, rows, columns = p.attention_biases.shape
     if N != rows * columns:
         raise ValueError(f"{N} tokens, but the attention biases are for a {rows}×{columns} grid")
-    K, V = head_sizes(p)
+    K, _ = head_sizes(p)
 
-    qkv = keep("qkv", linear(x, p.qkv))  # (B, N, heads·(2K + V))
-    qkv = qkv.reshape(B, N, heads, 2 * K + V).swapaxes(1, 2)  # -> (B, heads, N, 2K + V)
-    q, k, v = np.split(qkv, [K, 2 * K], axis=-1)  # (B, heads, N, K), the same, (B, heads, N, V)
-
+    q, k, v = split_heads(keep("qkv", linear(x, p.qkv)), p)  # (B, N, C) -> (B, heads, N, K or V)
     scores = q @ k.swapaxes(2, 3) * K**-0.5  # -> (B, heads, N, N)
     attn = keep("attn", softmax(scores + bias_table(p.attention_biases)))
-    y = (attn @ v).swapaxes(1, 2).reshape(B, N, heads * V)  # (B, heads, N, V) -> (B, N, heads·V)
+    y = merge_heads(attn @ v)  # (B, heads, N, V) -> (B, N, heads·V)
     return keep("proj", linear(y, p.proj))  # -> (B, N, C)
+
+
+def attention_backward(dy: Array, x: Array, p: Attention, tape: Trace) -> tuple[Array, Attention]:
+    """Gradient of `attention`.
+
+    With ``y = attn v`` and ``scores = q kᵀ / √K + bias``, for each head:
+
+        dv = attnᵀ dy        dattn = dy vᵀ        dq = dscores k / √K        dk = dscoresᵀ q / √K
+
+    Parameters
+    ----------
+    dy, x : ndarray, shape (B, N, C)
+    p : Attention
+    tape : Trace
+        What forward kept.
+
+    Returns
+    -------
+    dx : ndarray, shape (B, N, C)
+    dp : Attention
+    """
+    K, V = head_sizes(p)
+    heads, N = len(p.attention_biases), x.shape[1]
+    q, k, v = split_heads(tape["qkv"], p)
+    attn = tape["attn"]
+
+    dy, dproj = linear_backward(dy, merge_heads(attn @ v), p.proj)  # (B, N, C) -> (B, N, heads·V)
+    dy = dy.reshape(len(x), N, heads, V).swapaxes(1, 2)  # -> (B, heads, N, V)
+    dv = attn.swapaxes(2, 3) @ dy
+    dscores = softmax_backward(dy @ v.swapaxes(2, 3), attn)  # (B, heads, N, N)
+    dq = dscores @ k * K**-0.5  # (B, heads, N, K)
+    dk = dscores.swapaxes(2, 3) @ q * K**-0.5
+    dqkv = merge_heads(np.concatenate([dq, dk, dv], axis=-1))  # -> (B, N, heads·(2K + V))
+    dx, dlinear = linear_backward(dqkv, x, p.qkv)
+    dbiases = bias_table_backward(dscores.sum(0), p.attention_biases)  # the same for every image
+    return dx, Attention(dlinear, dproj, dbiases)
+
+
+def split_heads(qkv: Array, p: Attention) -> list[Array]:
+    """Cut (B, N, heads·(2K + V)) into q and k, (B, heads, N, K), and v, (B, heads, N, V)."""
+    B, N, _ = qkv.shape
+    K, V = head_sizes(p)
+    qkv = qkv.reshape(B, N, -1, 2 * K + V).swapaxes(1, 2)  # -> (B, heads, N, 2K + V)
+    return np.split(qkv, [K, 2 * K], axis=-1)
+
+
+def merge_heads(x: Array) -> Array:
+    """Lay the heads side by side: (B, heads, N, V) -> (B, N, heads·V)."""
+    B, heads, N, V = x.shape
+    return x.swapaxes(1, 2).reshape(B, N, heads * V)
 
 
 def head_sizes(p: Attention) -> tuple[int, int]:
@@ -89,6 +136,31 @@ def bias_table(biases: Array) -> Array:
     ndarray, shape (heads, N, N) with ``N = rows·columns``
         Entry (h, i, j) is ``biases[h, |yᵢ − yⱼ|, |xᵢ − xⱼ|]``.
     """
+    down, across = distances(biases)
+    return biases[:, down, across]
+
+
+def bias_table_backward(dtable: Array, biases: Array) -> Array:
+    """Gradient of `bias_table`: a bias receives the sum over all pairs that used it.
+
+    Parameters
+    ----------
+    dtable : ndarray, shape (heads, N, N)
+    biases : ndarray, shape (heads, rows, columns)
+
+    Returns
+    -------
+    ndarray of the shape of `biases`
+    """
+    heads, rows, columns = biases.shape
+    down, across = distances(biases)
+    sums = np.zeros((rows * columns, heads), dtable.dtype)
+    np.add.at(sums, down * columns + across, dtable.transpose(1, 2, 0))
+    return sums.T.reshape(biases.shape)
+
+
+def distances(biases: Array) -> tuple[Array, Array]:
+    """|Δy| and |Δx| of every pair of tokens, (N, N) each."""
     _, rows, columns = biases.shape
     y, x = np.divmod(np.arange(rows * columns), columns)  # (N,) each: row and column of a token
-    return biases[:, abs(y[:, None] - y), abs(x[:, None] - x)]
+    return abs(y[:, None] - y), abs(x[:, None] - x)

@@ -14,11 +14,13 @@ from typing import NamedTuple
 
 from .activations import Activation, gelu
 from .arrays import Array
-from .attention import Attention, attention
-from .layer_norm import LayerNorm, layer_norm
-from .layer_scale import LayerScale, layer_scale
-from .mlp import Mlp, mlp
-from .trace import FORGET, Keep
+from .attention import Attention, attention, attention_backward
+from .dropout import drop_path, masked
+from .layer_norm import LayerNorm, layer_norm, layer_norm_backward
+from .layer_scale import LayerScale, layer_scale, layer_scale_backward
+from .mlp import Mlp, mlp, mlp_backward
+from .mode import EVALUATION, Mode
+from .trace import FORGET, Keep, Trace
 
 
 class AttentionBlock(NamedTuple):
@@ -42,6 +44,7 @@ def attention_block(
     activation: Activation = gelu,
     eps: float = 1e-12,
     keep: Keep = FORGET,
+    mode: Mode = EVALUATION,
 ) -> Array:
     """Let all tokens exchange, then work on each token.
 
@@ -54,7 +57,9 @@ def attention_block(
         ε of the layer norms.
     keep : Keep
         Sees ``norm1``, ``token_mixer.*``, ``token_mixer``, ``ls1``, ``norm2``, ``mlp.*``, ``mlp``
-        and ``ls2``.
+        and ``ls2``; with drop path also ``drop_path1.mask`` and ``drop_path2.mask``.
+    mode : Mode
+        In training, drop path may silence each scaled branch.
 
     Returns
     -------
@@ -62,10 +67,46 @@ def attention_block(
     """
     y = keep("norm1", layer_norm(x, p.norm1, eps))
     y = keep("token_mixer", attention(y, p.token_mixer, keep.within("token_mixer")))
-    x = x + keep("ls1", layer_scale(y, p.ls1))
+    y = keep("ls1", layer_scale(y, p.ls1))
+    x = x + drop_path(y, mode.drop_path, mode.rng, keep.within("drop_path1"))
     y = keep("norm2", layer_norm(x, p.norm2, eps))
-    y = keep("mlp", mlp(y, p.mlp, activation, keep.within("mlp")))
-    return x + keep("ls2", layer_scale(y, p.ls2))
+    y = keep("mlp", mlp(y, p.mlp, activation, keep.within("mlp"), mode))
+    y = keep("ls2", layer_scale(y, p.ls2))
+    return x + drop_path(y, mode.drop_path, mode.rng, keep.within("drop_path2"))
+
+
+def attention_block_backward(
+    dy: Array, x: Array, p: AttentionBlock, activation: Activation, eps: float, tape: Trace
+) -> tuple[Array, AttentionBlock]:
+    """Gradient of `attention_block`: past each branch unchanged, plus what comes out of it.
+
+    Parameters
+    ----------
+    dy, x : ndarray, shape (B, N, C)
+    p : AttentionBlock
+    activation : callable
+    eps : float
+    tape : Trace
+        What forward kept.
+
+    Returns
+    -------
+    dx : ndarray, shape (B, N, C)
+    dp : AttentionBlock
+    """
+    middle = x + masked(tape["ls1"], tape.within("drop_path1"))  # what the second norm saw
+    branch = masked(dy, tape.within("drop_path2"))
+    branch, dls2 = layer_scale_backward(branch, tape["mlp"], p.ls2)
+    branch, dmlp = mlp_backward(branch, tape["norm2"], p.mlp, activation, tape.within("mlp"))
+    branch, dnorm2 = layer_norm_backward(branch, middle, p.norm2, eps)
+    dy = dy + branch
+    branch = masked(dy, tape.within("drop_path1"))
+    branch, dls1 = layer_scale_backward(branch, tape["token_mixer"], p.ls1)
+    branch, dmixer = attention_backward(
+        branch, tape["norm1"], p.token_mixer, tape.within("token_mixer")
+    )
+    branch, dnorm1 = layer_norm_backward(branch, x, p.norm1, eps)
+    return dy + branch, AttentionBlock(dnorm1, dmixer, dls1, dnorm2, dmlp, dls2)
 
 
 def flat(x: Array) -> Array:

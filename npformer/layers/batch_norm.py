@@ -8,11 +8,14 @@ batch itself. Reference: torch.nn.BatchNorm2d, whose ε is 1e-5.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from .arrays import Array
+from .mode import EVALUATION, Mode
+from .trace import EMPTY, FORGET, Keep
 
 
 class BatchNorm(NamedTuple):
@@ -24,8 +27,10 @@ class BatchNorm(NamedTuple):
     running_var: Array
 
 
-def batch_norm(x: Array, p: BatchNorm, eps: float = 1e-5) -> Array:
-    """Normalise each channel by its running statistics (evaluation).
+def batch_norm(
+    x: Array, p: BatchNorm, eps: float = 1e-5, mode: Mode = EVALUATION, keep: Keep = FORGET
+) -> Array:
+    """Normalise each channel.
 
     Parameters
     ----------
@@ -33,12 +38,62 @@ def batch_norm(x: Array, p: BatchNorm, eps: float = 1e-5) -> Array:
     p : BatchNorm
     eps : float
         Added to the variance, so that a dead channel is not divided by zero.
+    mode : Mode
+        Whether the statistics are those of the batch.
+    keep : Keep
+        Sees ``mean``, ``var`` (biased) and ``n`` (values a channel) of the batch, if they are used.
 
     Returns
     -------
     ndarray of the shape of `x`
     """
-    return (x - p.running_mean) * (p.weight / np.sqrt(p.running_var + eps)) + p.bias
+    mean, variance = p.running_mean, p.running_var
+    if mode.batch_statistics:
+        mean, variance = batch_statistics(x)
+        keep("mean", mean)
+        keep("var", variance)
+        keep("n", np.array(x.size // x.shape[-1]))
+    return (x - mean) * (p.weight / np.sqrt(variance + eps)) + p.bias
+
+
+def batch_norm_backward(
+    dy: Array, x: Array, p: BatchNorm, eps: float = 1e-5, tape: Mapping[str, Array] = EMPTY
+) -> tuple[Array, BatchNorm]:
+    """Gradient of `batch_norm`.
+
+        dx = g / σ                                      running statistics: a constant scaling
+        dx = (g − mean(g) − x̂ · mean(g · x̂)) / σ        those of the batch, which depend on x
+
+    with ``g = dy · weight`` and ``x̂ = (x − mean) / σ``; the second as in `layer_norm_backward`,
+    with the means of a channel over the batch.
+
+    Parameters
+    ----------
+    dy, x : ndarray, shape (B, ..., C)
+    p : BatchNorm
+    eps : float
+    tape : mapping of str to ndarray
+        What forward kept; without ``mean`` and ``var`` in it forward used the running statistics.
+
+    Returns
+    -------
+    dx : ndarray of the shape of `x`
+    dp : BatchNorm
+        The running statistics are not learned: theirs is zero.
+    """
+    axes = tuple(range(x.ndim - 1))
+    mean, variance = p.running_mean, p.running_var
+    by_batch = "mean" in tape
+    if by_batch:
+        mean, variance = tape["mean"], tape["var"]
+    sigma = np.sqrt(variance + eps)  # (C,)
+    x_hat = (x - mean) / sigma
+    g = dy * p.weight
+    dx = g / sigma
+    if by_batch:
+        dx = (g - g.mean(axes) - x_hat * (g * x_hat).mean(axes)) / sigma
+    zero = np.zeros_like(p.running_mean)
+    return dx, BatchNorm((dy * x_hat).sum(axes), dy.sum(axes), zero, zero)
 
 
 def batch_statistics(x: Array) -> tuple[Array, Array]:
@@ -73,10 +128,29 @@ def update_running(p: BatchNorm, x: Array, momentum: float = 0.1) -> BatchNorm:
         `p` with new statistics. The batch is normalised by its biased variance, yet the *unbiased*
         one (n − 1 in the denominator) enters the running average.
     """
-    n = x.size // x.shape[-1]
+    return move_running(p, *batch_statistics(x), x.size // x.shape[-1], momentum)
+
+
+def move_running(
+    p: BatchNorm, mean: Array, variance: Array, n: int, momentum: float = 0.1
+) -> BatchNorm:
+    """Do what `update_running` does, from the statistics that `batch_norm` kept.
+
+    Parameters
+    ----------
+    p : BatchNorm
+    mean, variance : ndarray, shape (C,)
+        Those of the batch; the variance is the biased one.
+    n : int
+        Number of values a channel that they were taken over, at least 2.
+    momentum : float
+
+    Returns
+    -------
+    BatchNorm
+    """
     if n < 2:
         raise ValueError(f"batch statistics need at least 2 values a channel, got {n}")
-    mean, variance = batch_statistics(x)
     return p._replace(
         running_mean=(1 - momentum) * p.running_mean + momentum * mean,
         running_var=(1 - momentum) * p.running_var + momentum * variance * n / (n - 1),

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .arrays import Array
-from .linear import Linear, linear
+from .linear import Linear, linear, linear_backward
 
 
 class Conv2d(NamedTuple):
@@ -49,6 +49,31 @@ def conv2d(x: Array, p: Conv2d, stride: int = 1, padding: int = 0) -> Array:
     return linear(windows, Linear(p.weight.reshape(kh * kw * C_in, C_out), p.bias))
 
 
+def conv2d_backward(
+    dy: Array, x: Array, p: Conv2d, stride: int = 1, padding: int = 0
+) -> tuple[Array, Conv2d]:
+    """Gradient of `conv2d`: that of the matrix product, then each window's back to its pixels.
+
+    Parameters
+    ----------
+    dy : ndarray, shape (B, H', W', C_out)
+    x : ndarray, shape (B, H, W, C_in)
+    p : Conv2d
+    stride, padding : int
+
+    Returns
+    -------
+    dx : ndarray of the shape of `x`
+    dp : Conv2d
+    """
+    kh, kw, C_in, C_out = p.weight.shape
+    matrix = Linear(p.weight.reshape(kh * kw * C_in, C_out), p.bias)
+    windows = patches(x, kh, kw, stride, padding)  # (B, H', W', kh·kw·C_in)
+    dwindows, dmatrix = linear_backward(dy, windows, matrix)
+    dx = patches_backward(dwindows, x.shape, kh, kw, stride, padding)
+    return dx, Conv2d(dmatrix.weight.reshape(p.weight.shape), dmatrix.bias)
+
+
 def patches(x: Array, kh: int, kw: int, stride: int = 1, padding: int = 0) -> Array:
     """Lay out the window of every output pixel along the last axis, in the order (u, v, c).
 
@@ -72,3 +97,30 @@ def patches(x: Array, kh: int, kw: int, stride: int = 1, padding: int = 0) -> Ar
     windows = windows[:, ::stride, ::stride]  # -> (B, H', W', C, kh, kw)
     windows = windows.transpose(0, 1, 2, 4, 5, 3)  # -> (B, H', W', kh, kw, C)
     return windows.reshape(*windows.shape[:3], kh * kw * C)
+
+
+def patches_backward(
+    dy: Array, shape: tuple[int, ...], kh: int, kw: int, stride: int = 1, padding: int = 0
+) -> Array:
+    """Gradient of `patches`: a pixel receives the sum over all windows that it lies in ("col2im").
+
+    Parameters
+    ----------
+    dy : ndarray, shape (B, H', W', kh·kw·C)
+    shape : tuple of int
+        (B, H, W, C), that of the images.
+    kh, kw, stride, padding : int
+
+    Returns
+    -------
+    ndarray, shape (B, H, W, C)
+    """
+    B, H, W, C = shape
+    rows, columns = dy.shape[1:3]
+    dy = dy.reshape(B, rows, columns, kh, kw, C)
+    dx = np.zeros((B, H + 2 * padding, W + 2 * padding, C), dy.dtype)
+    for u in range(kh):
+        for v in range(kw):  # tap (u, v) of window (i, j) is pixel (stride i + u, stride j + v)
+            last_row, last_column = u + stride * (rows - 1), v + stride * (columns - 1)
+            dx[:, u : last_row + 1 : stride, v : last_column + 1 : stride] += dy[:, :, :, u, v]
+    return dx[:, padding : padding + H, padding : padding + W]

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .activations import Activation, gelu
+from .activations import Activation, activation_backward, gelu
 from .arrays import Array
-from .batch_norm import BatchNorm, batch_norm
-from .conv2d import Conv2d, conv2d
-from .trace import FORGET, Keep
+from .batch_norm import BatchNorm, batch_norm, batch_norm_backward
+from .conv2d import Conv2d, conv2d, conv2d_backward
+from .dropout import dropout, masked
+from .mode import EVALUATION, Mode
+from .trace import FORGET, Keep, Trace
 
 
 class ConvMlp(NamedTuple):
@@ -29,7 +31,12 @@ class ConvMlp(NamedTuple):
 
 
 def conv_mlp(
-    x: Array, p: ConvMlp, activation: Activation = gelu, eps: float = 1e-5, keep: Keep = FORGET
+    x: Array,
+    p: ConvMlp,
+    activation: Activation = gelu,
+    eps: float = 1e-5,
+    keep: Keep = FORGET,
+    mode: Mode = EVALUATION,
 ) -> Array:
     """Two 1×1 convolutions, each with its batch norm, with an activation between.
 
@@ -41,14 +48,49 @@ def conv_mlp(
     eps : float
         ε of the batch norms.
     keep : Keep
-        Sees ``fc1``, ``norm1``, ``act``, ``fc2`` and ``norm2``.
+        Sees ``fc1``, ``norm1``, ``act``, ``fc2`` and ``norm2``; in training also what the norms
+        and the dropouts keep, under ``norm1``, ``drop1``, ``norm2`` and ``drop2``.
+    mode : Mode
+        In training, dropout follows the activation and the second norm.
 
     Returns
     -------
     ndarray, shape (B, H, W, C)
     """
     x = keep("fc1", conv2d(x, p.fc1))  # (B, H, W, C) -> (B, H, W, 4C)
-    x = keep("norm1", batch_norm(x, p.norm1, eps))
+    x = keep("norm1", batch_norm(x, p.norm1, eps, mode, keep.within("norm1")))
     x = keep("act", activation(x))
+    x = dropout(x, mode.dropout, mode.rng, keep.within("drop1"))
     x = keep("fc2", conv2d(x, p.fc2))  # (B, H, W, 4C) -> (B, H, W, C)
-    return keep("norm2", batch_norm(x, p.norm2, eps))
+    x = keep("norm2", batch_norm(x, p.norm2, eps, mode, keep.within("norm2")))
+    return dropout(x, mode.dropout, mode.rng, keep.within("drop2"))
+
+
+def conv_mlp_backward(
+    dy: Array, x: Array, p: ConvMlp, activation: Activation, eps: float, tape: Trace
+) -> tuple[Array, ConvMlp]:
+    """Gradient of `conv_mlp`: its steps in reverse, each with the input that it had.
+
+    Parameters
+    ----------
+    dy, x : ndarray, shape (B, H, W, C)
+    p : ConvMlp
+    activation : callable
+    eps : float
+    tape : Trace
+        What forward kept.
+
+    Returns
+    -------
+    dx : ndarray, shape (B, H, W, C)
+    dp : ConvMlp
+    """
+    dy = masked(dy, tape.within("drop2"))
+    dy, dnorm2 = batch_norm_backward(dy, tape["fc2"], p.norm2, eps, tape.within("norm2"))
+    hidden = masked(tape["act"], tape.within("drop1"))  # (B, H, W, 4C), what fc2 saw
+    dhidden, dfc2 = conv2d_backward(dy, hidden, p.fc2)
+    dhidden = masked(dhidden, tape.within("drop1"))
+    dhidden = activation_backward(dhidden, tape["norm1"], activation)
+    dhidden, dnorm1 = batch_norm_backward(dhidden, tape["fc1"], p.norm1, eps, tape.within("norm1"))
+    dx, dfc1 = conv2d_backward(dhidden, x, p.fc1)
+    return dx, ConvMlp(dfc1, dnorm1, dfc2, dnorm2)

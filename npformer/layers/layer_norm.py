@@ -40,3 +40,34 @@ def layer_norm(x: Array, p: LayerNorm, eps: float = 1e-12) -> Array:
     centred = x - x.mean(-1, keepdims=True)
     variance = np.square(centred).mean(-1, keepdims=True)  # (B, N, 1)
     return centred / np.sqrt(variance + eps) * p.weight + p.bias
+
+
+def layer_norm_backward(
+    dy: Array, x: Array, p: LayerNorm, eps: float = 1e-12
+) -> tuple[Array, LayerNorm]:
+    """Gradient of `layer_norm`.
+
+        dx = (g − mean(g) − x̂ · mean(g · x̂)) / σ,    g = dy · weight,    x̂ = (x − mean(x)) / σ
+
+    Without the two means this would be the gradient of a constant scaling. They take out of g what
+    the norm takes out of x: a common shift (it changes mean(x) alone) and a common stretch along x̂
+    (it changes σ alone) leave y as it is, so dx must be orthogonal to both.
+
+    Parameters
+    ----------
+    dy, x : ndarray, shape (B, N, C)
+    p : LayerNorm
+    eps : float
+
+    Returns
+    -------
+    dx : ndarray of the shape of `x`
+    dp : LayerNorm
+    """
+    centred = x - x.mean(-1, keepdims=True)
+    sigma = np.sqrt(np.square(centred).mean(-1, keepdims=True) + eps)  # (B, N, 1)
+    x_hat = centred / sigma
+    g = dy * p.weight
+    dx = (g - g.mean(-1, keepdims=True) - x_hat * (g * x_hat).mean(-1, keepdims=True)) / sigma
+    C = x.shape[-1]
+    return dx, LayerNorm((dy * x_hat).reshape(-1, C).sum(0), dy.reshape(-1, C).sum(0))

@@ -35,3 +35,23 @@ def layer_scale(x: Array, p: LayerScale | None) -> Array:
     ndarray of the shape of `x`
     """
     return x if p is None else x * p.gamma
+
+
+def layer_scale_backward(
+    dy: Array, x: Array, p: LayerScale | None
+) -> tuple[Array, LayerScale | None]:
+    """Gradient of `layer_scale`: ``dx = γ · dy``, ``dγ = Σ dy · x`` over all but the channels.
+
+    Parameters
+    ----------
+    dy, x : ndarray, shape (B, ..., C)
+    p : LayerScale or None
+
+    Returns
+    -------
+    dx : ndarray of the shape of `x`
+    dp : LayerScale or None
+    """
+    if p is None:
+        return dy, None
+    return dy * p.gamma, LayerScale((dy * x).reshape(-1, x.shape[-1]).sum(0))

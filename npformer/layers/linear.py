@@ -43,3 +43,29 @@ def linear(x: Array, p: Linear) -> Array:
     rows = x.reshape(len(x), -1, C_in) if x.size else x.reshape(len(x), 0, C_in)  # (B, ·, C_in)
     y = rows @ p.weight + p.bias  # (B, ·, C_in) -> (B, ·, C_out)
     return y.reshape(*x.shape[:-1], C_out)
+
+
+def linear_backward(dy: Array, x: Array, p: Linear) -> tuple[Array, Linear]:
+    """Gradient of `linear`.
+
+        dx = dy Wᵀ        dW = xᵀ dy        db = Σ dy
+
+    The sums run over the batch and all positions: each of them used the same W and b.
+
+    Parameters
+    ----------
+    dy : ndarray, shape (B, ..., C_out)
+        Gradient of the loss with respect to the output.
+    x : ndarray, shape (B, ..., C_in)
+        What forward was given.
+    p : Linear
+
+    Returns
+    -------
+    dx : ndarray of the shape of `x`
+    dp : Linear
+    """
+    C_in, C_out = p.weight.shape
+    columns = x.reshape(-1, C_in).T  # (C_in, B·positions)
+    rows = dy.reshape(-1, C_out)  # (B·positions, C_out)
+    return dy @ p.weight.T, Linear(columns @ rows, rows.sum(0))

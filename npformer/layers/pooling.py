@@ -46,15 +46,46 @@ def average_pool(x: Array, size: int = 3) -> Array:
     -------
     ndarray of the shape of `x`
     """
+    return window_sum(x, size) / window_area(x, size)
+
+
+def pooling_backward(dy: Array, size: int = 3) -> Array:
+    """Gradient of `pooling`, which is linear in x.
+
+        dx = window_sum(dy / count) − dy
+
+    The pixel q enters the average at p if p lies in the window around q, and as windows are
+    symmetric, then q lies in the window around p: the sum over windows is its own transpose. The
+    division comes first because each output had its own count.
+
+    Parameters
+    ----------
+    dy : ndarray, shape (B, H, W, C)
+    size : int
+
+    Returns
+    -------
+    ndarray of the shape of `dy`
+    """
+    return window_sum(dy / window_area(dy, size), size) - dy
+
+
+def window_sum(x: Array, size: int) -> Array:
+    """Sum of the window around each pixel of (B, H, W, C), with zeros around the image."""
     if size < 1 or size % 2 == 0:
         raise ValueError(f"pool size must be odd and positive, got {size}")
     _, H, W, _ = x.shape
     pad = size // 2
     padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))  # (B, H + 2 pad, W + 2 pad, C)
     rows = reduce(np.add, [padded[:, k : k + H] for k in range(size)])  # -> (B, H, W + 2 pad, C)
-    total = reduce(np.add, [rows[:, :, k : k + W] for k in range(size)])  # -> (B, H, W, C)
+    return reduce(np.add, [rows[:, :, k : k + W] for k in range(size)])  # -> (B, H, W, C)
+
+
+def window_area(x: Array, size: int) -> Array:
+    """How many pixels of the window around each pixel lie inside: (H, W, 1), the dtype of `x`."""
+    _, H, W, _ = x.shape
     count = np.outer(window_count(H, size), window_count(W, size))  # (H, W)
-    return total / count[:, :, None].astype(x.dtype)
+    return count[:, :, None].astype(x.dtype)
 
 
 def window_count(length: int, size: int) -> Array:

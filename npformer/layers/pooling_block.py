@@ -13,10 +13,12 @@ from typing import NamedTuple
 
 from .activations import Activation, gelu
 from .arrays import Array
-from .conv_mlp import ConvMlp, conv_mlp
-from .layer_scale import LayerScale, layer_scale
-from .pooling import pooling
-from .trace import FORGET, Keep
+from .conv_mlp import ConvMlp, conv_mlp, conv_mlp_backward
+from .dropout import drop_path, masked
+from .layer_scale import LayerScale, layer_scale, layer_scale_backward
+from .mode import EVALUATION, Mode
+from .pooling import pooling, pooling_backward
+from .trace import FORGET, Keep, Trace
 
 
 class PoolingBlock(NamedTuple):
@@ -34,6 +36,7 @@ def pooling_block(
     activation: Activation = gelu,
     eps: float = 1e-5,
     keep: Keep = FORGET,
+    mode: Mode = EVALUATION,
 ) -> Array:
     """Mix neighbouring pixels, then work on each pixel.
 
@@ -47,13 +50,57 @@ def pooling_block(
     eps : float
         ε of the batch norms.
     keep : Keep
-        Sees ``token_mixer``, ``ls1``, ``mlp.*``, ``mlp`` and ``ls2``.
+        Sees ``token_mixer``, ``ls1``, ``mlp.*``, ``mlp`` and ``ls2``; with drop path also
+        ``drop_path1.mask`` and ``drop_path2.mask``.
+    mode : Mode
+        In training, drop path may silence each scaled branch.
 
     Returns
     -------
     ndarray, shape (B, H, W, C)
     """
     y = keep("token_mixer", pooling(x, pool_size))
-    x = x + keep("ls1", layer_scale(y, p.ls1))
-    y = keep("mlp", conv_mlp(x, p.mlp, activation, eps, keep.within("mlp")))
-    return x + keep("ls2", layer_scale(y, p.ls2))
+    y = keep("ls1", layer_scale(y, p.ls1))
+    x = x + drop_path(y, mode.drop_path, mode.rng, keep.within("drop_path1"))
+    y = keep("mlp", conv_mlp(x, p.mlp, activation, eps, keep.within("mlp"), mode))
+    y = keep("ls2", layer_scale(y, p.ls2))
+    return x + drop_path(y, mode.drop_path, mode.rng, keep.within("drop_path2"))
+
+
+def pooling_block_backward(
+    dy: Array,
+    x: Array,
+    p: PoolingBlock,
+    pool_size: int,
+    activation: Activation,
+    eps: float,
+    tape: Trace,
+) -> tuple[Array, PoolingBlock]:
+    """Gradient of `pooling_block`.
+
+    That of ``x + f(x)`` is ``dy + f_backward(dy)``: dy flows past each branch unchanged, and what
+    comes out of the branch is added.
+
+    Parameters
+    ----------
+    dy, x : ndarray, shape (B, H, W, C)
+    p : PoolingBlock
+    pool_size : int
+    activation : callable
+    eps : float
+    tape : Trace
+        What forward kept.
+
+    Returns
+    -------
+    dx : ndarray, shape (B, H, W, C)
+    dp : PoolingBlock
+    """
+    middle = x + masked(tape["ls1"], tape.within("drop_path1"))  # what the MLP saw
+    branch = masked(dy, tape.within("drop_path2"))
+    branch, dls2 = layer_scale_backward(branch, tape["mlp"], p.ls2)
+    branch, dmlp = conv_mlp_backward(branch, middle, p.mlp, activation, eps, tape.within("mlp"))
+    dy = dy + branch
+    branch = masked(dy, tape.within("drop_path1"))
+    branch, dls1 = layer_scale_backward(branch, tape["token_mixer"], p.ls1)
+    return dy + pooling_backward(branch, pool_size), PoolingBlock(dls1, dmlp, dls2)

@@ -25,3 +25,19 @@ def softmax(x: Array) -> Array:
     """
     e = np.exp(x - x.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
+
+
+def softmax_backward(dy: Array, y: Array) -> Array:
+    """Gradient of `softmax`, from its *output* y.
+
+        ∂yᵢ/∂xⱼ = yᵢ (δᵢⱼ − yⱼ)    so    dx = y · (dy − Σⱼ dyⱼ yⱼ)
+
+    Parameters
+    ----------
+    dy, y : ndarray, shape (..., N)
+
+    Returns
+    -------
+    ndarray of the shape of `y`
+    """
+    return y * (dy - (dy * y).sum(-1, keepdims=True))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Protocol
 
 from .arrays import Array
@@ -49,6 +50,9 @@ class Forget:
 
 
 FORGET = Forget()
+
+EMPTY: Mapping[str, Array] = MappingProxyType({})
+"""The tape of a layer that kept nothing."""
 
 
 class Trace(Mapping[str, Array]):
