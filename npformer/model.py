@@ -509,17 +509,21 @@ def check_input(shape: tuple[int, ...], p: EfficientFormer, config: EfficientFor
             f"pixel values have shape {shape}; expected (batch, height, width, "
             f"{config.num_channels}) with channels last"
         )
-    found = stage_sizes(shape[1], shape[2], config)[-1]
-    if min(found) < 1:
-        raise ConfigError(f"images of {shape[1]}×{shape[2]} pixels are too small for this network")
+    _, height, width, _ = shape
+    sizes = stage_sizes(height, width, config)
+    if min(min(size) for size in sizes) < 1:
+        raise ConfigError(f"images of {height}×{width} pixels are too small for this network")
+    found = sizes[-1]
     for block in p.stages[-1].blocks:
         if isinstance(block, AttentionBlock):
-            expected = block.token_mixer.attention_biases.shape[1:]
+            expected = block.token_mixer.attention_biases.shape[1:3]
             if found != expected:
                 raise ConfigError(
-                    f"images of {shape[1]}×{shape[2]} pixels give a grid of {found[0]}×{found[1]} "
+                    f"images of {height}×{width} pixels give a grid of {found[0]}×{found[1]} "
                     f"tokens; the attention biases of these weights are for "
-                    f"{expected[0]}×{expected[1]}. Resize the images to {config.image_size} pixels"
+                    f"{expected[0]}×{expected[1]}. Resize the images to "
+                    f"{'×'.join(map(str, config.image_shape))} pixels, or load the weights with "
+                    f"image_size=({height}, {width}), which resizes the biases"
                 )
 
 
@@ -574,11 +578,11 @@ def blueprint(config: EfficientFormerConfig, distilled: bool = True) -> Efficien
 
     def attention_block(C: int) -> AttentionBlock:
         K, V = config.key_dim, int(config.attention_ratio * config.key_dim)
-        wide, R = int(C * config.mlp_expansion_ratio), config.resolution
+        wide = int(C * config.mlp_expansion_ratio)
         mixer = Attention(
             qkv=dense(C, heads * (2 * K + V)),
             proj=dense(heads * V, C),
-            attention_biases=leaf((heads, R, R), 0.0),
+            attention_biases=leaf((heads, *config.token_grid), 0.0),
         )
         return AttentionBlock(
             ln(C), mixer, ls(C), ln(C), Mlp(dense(C, wide), dense(wide, C)), ls(C)

@@ -83,9 +83,9 @@ def summarize(
     Summary
     """
     p = blueprint(config, distilled)
-    size = image_size or config.image_size
-    sizes = stage_sizes(size, size, config)
-    (H, W), half = sizes[0], ((size - 1) // 2 + 1) ** 2
+    height, width = (image_size, image_size) if image_size else config.image_shape
+    sizes = stage_sizes(height, width, config)
+    (H, W), half = sizes[0], ((height - 1) // 2 + 1) * ((width - 1) // 2 + 1)
     macs = multiply_adds(p.stem.conv1, half) + multiply_adds(p.stem.conv2, H * W)
     rows = [_row("stem", p.stem, (H, W, config.hidden_sizes[0]), macs)]
     for i, (stage, (H, W), C) in enumerate(zip(p.stages, sizes, config.hidden_sizes, strict=True)):
