@@ -242,7 +242,7 @@ def stage(
                 x, block, activation, config.layer_norm_eps, inside, here
             )  # (B, N, C)
         number += not isinstance(block, Flat)
-        keep(name, x)
+        x = keep(name, x)
     return x
 
 

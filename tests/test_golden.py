@@ -1,0 +1,61 @@
+"""PyTorch's own numbers, layer by layer, against npformer's. Needs no PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from golden import cases, check
+
+from npformer.model import forward
+from npformer.tree import transform
+
+
+@pytest.mark.parametrize("name", cases.SMALL)
+def test_every_array_in_float64(name: str) -> None:
+    golden = check.golden(name)
+    check.check_float64(golden.case, golden.heard)
+
+
+@pytest.mark.parametrize("name", cases.SMALL)
+def test_every_layer_in_float32(name: str) -> None:
+    golden = check.golden(name)
+    check.check_float32(golden.case, golden.heard)
+
+
+def test_the_files_are_of_the_cases_that_the_script_would_make() -> None:
+    stored = {path.stem: check.read(path.stem)[1] for path in check.FOLDER.glob("*.safetensors")}
+    assert {name: notes["case"] for name, notes in stored.items()} == cases.SMALL | cases.FULL
+
+
+def test_the_files_are_small() -> None:
+    assert sum(path.stat().st_size for path in check.FOLDER.iterdir() if path.is_file()) < 4e6
+
+
+@pytest.fixture(scope="module", params=list(cases.FULL))
+def full(request: pytest.FixtureRequest) -> Any:
+    """Golden arrays, notes and float64 parameters of a network of full size."""
+    arrays, notes = check.read(request.param)
+    return arrays, notes, cases.parameters(notes["case"])
+
+
+def test_full_size_in_float64(full: Any) -> None:
+    arrays, notes, params = full
+    expected = dict(zip(notes["layers"], arrays["summaries"], strict=True))
+    examiner = check.Examiner(expected, check.absolute, check.FLOAT64, view=check.summary)
+    config = cases.configuration(notes["case"])
+    logits = forward(cases.pixels(notes["case"]), params, config, examiner).logits
+    examiner("logits", logits)
+    examiner.finish()
+    assert check.absolute(logits, arrays["logits"]) <= check.FLOAT64
+
+
+def test_full_size_logits_in_float32(full: Any) -> None:
+    arrays, notes, params = full
+    config = cases.configuration(notes["case"])
+    pixels = cases.pixels(notes["case"]).astype(np.float32)
+    logits = forward(pixels, transform(np.float32, params), config).logits
+    assert logits.dtype == np.float32
+    assert check.absolute(logits, arrays["logits"]) <= check.LOGITS
+    assert check.absolute(logits, arrays["logits_float32"]) <= check.LOGITS
