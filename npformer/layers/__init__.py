@@ -41,6 +41,7 @@ from .erf import erf
 from .layer_norm import LayerNorm, layer_norm, layer_norm_backward
 from .layer_scale import LayerScale, layer_scale, layer_scale_backward
 from .linear import Linear, linear, linear_backward
+from .losses import bce_with_logits, cross_entropy, mse
 from .mlp import Mlp, mlp, mlp_backward
 from .mode import EVALUATION, Mode, training
 from .pooling import average_pool, pooling, pooling_backward
@@ -81,12 +82,14 @@ __all__ = [
     "batch_norm",
     "batch_norm_backward",
     "batch_statistics",
+    "bce_with_logits",
     "bias_table",
     "bias_table_backward",
     "conv2d",
     "conv2d_backward",
     "conv_mlp",
     "conv_mlp_backward",
+    "cross_entropy",
     "drop_path",
     "dropout",
     "erf",
@@ -104,6 +107,7 @@ __all__ = [
     "mlp",
     "mlp_backward",
     "move_running",
+    "mse",
     "patches",
     "patches_backward",
     "pooling",

@@ -1,0 +1,101 @@
+"""Losses: how wrong an answer is, as one number, the mean over a batch.
+
+    cross_entropy = −log softmax(x)[y]                    one class y of K
+                    smoothed by ε: (1 − ε) · that + ε · mean over classes of −log softmax(x)
+    bce           = −y log σ(x) − (1 − y) log(1 − σ(x))   several classes, each yes or no
+    mse           = (x − y)²                              a number
+
+Each is written so that nothing overflows: log softmax(x) = x − max x − log Σ exp(x − max x), and
+bce = max(x, 0) − x y + log(1 + exp(−|x|)). References: torch.nn.CrossEntropyLoss (Szegedy et al.
+2016 for the smoothing), torch.nn.BCEWithLogitsLoss, torch.nn.MSELoss.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .arrays import Array
+
+IGNORE = -100
+"""The label of an image that does not count."""
+
+
+def cross_entropy(
+    logits: Array, labels: Array, ignore_index: int = IGNORE, label_smoothing: float = 0.0
+) -> Array:
+    """How little probability was given to the right class.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (B, K)
+    labels : ndarray of int, shape (B,)
+        Indices of classes, from 0 to K − 1.
+    ignore_index : int
+        Images with this label do not count.
+    label_smoothing : float
+        ε in [0, 1]: share of the target that is spread over all classes.
+
+    Returns
+    -------
+    ndarray, shape ()
+        NaN if no image counts.
+
+    Raises
+    ------
+    ValueError
+        If a label is no class.
+    """
+    counts = labels != ignore_index
+    _check_classes(labels, counts, logits.shape[-1])
+    log_p = log_softmax(logits[counts])  # (n, K)
+    right = np.take_along_axis(log_p, labels[counts, None], axis=-1)[:, 0]  # (n, K) -> (n,)
+    return mean(-(1 - label_smoothing) * right - label_smoothing * log_p.mean(-1))
+
+
+def bce_with_logits(logits: Array, targets: Array) -> Array:
+    """How little probability was given to each right yes and no.
+
+    Parameters
+    ----------
+    logits : ndarray, any shape
+    targets : ndarray of the shape of `logits`
+        Numbers from 0, no, to 1, yes.
+
+    Returns
+    -------
+    ndarray, shape ()
+    """
+    return mean(np.maximum(logits, 0) - logits * targets + np.log1p(np.exp(-abs(logits))))
+
+
+def mse(values: Array, targets: Array) -> Array:
+    """Mean squared error.
+
+    Parameters
+    ----------
+    values, targets : ndarray, the same shape
+
+    Returns
+    -------
+    ndarray, shape ()
+    """
+    return mean(np.square(values - targets))
+
+
+def log_softmax(x: Array) -> Array:
+    """Logarithm of `softmax` over the last axis, exact also where softmax rounds to 0."""
+    x = x - x.max(-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))
+
+
+def mean(x: Array) -> Array:
+    """Mean of all numbers; NaN, without a warning, if there are none."""
+    return x.mean() if x.size else np.full((), np.nan, x.dtype)
+
+
+def _check_classes(labels: Array, counts: Array, K: int) -> None:
+    wrong = np.flatnonzero(counts & ((labels < 0) | (labels >= K)))
+    if wrong.size:
+        raise ValueError(
+            f"label {labels[wrong[0]]} of image {wrong[0]} is no class; expected 0 to {K - 1}"
+        )
