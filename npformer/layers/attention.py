@@ -31,7 +31,8 @@ class Attention(NamedTuple):
     proj: Linear
     """heads·V -> C"""
     attention_biases: Array
-    """(heads, R, R), indexed by head, |Δy|, |Δx|; a checkpoint holds it as (heads, R²)"""
+    """(heads, R, R), indexed by head, |Δy|, |Δx|; a checkpoint holds it as (heads, R²).
+    Or one for each pair of places, (heads, R, R, R, R), as `npformer.resizing` can make them"""
 
 
 def attention(x: Array, p: Attention, keep: Keep = FORGET) -> Array:
@@ -55,7 +56,7 @@ def attention(x: Array, p: Attention, keep: Keep = FORGET) -> Array:
         If N is not the number of grid points that the biases were learned for.
     """
     N = x.shape[1]
-    _, rows, columns = p.attention_biases.shape
+    rows, columns = p.attention_biases.shape[1:3]
     if N != rows * columns:
         raise ValueError(f"{N} tokens, but the attention biases are for a {rows}×{columns} grid")
     K, _ = head_sizes(p)
@@ -107,7 +108,8 @@ def split_heads(qkv: Array, p: Attention) -> list[Array]:
     """Cut (B, N, heads·(2K + V)) into q and k, (B, heads, N, K), and v, (B, heads, N, V)."""
     B, N, _ = qkv.shape
     K, V = head_sizes(p)
-    qkv = qkv.reshape(B, N, -1, 2 * K + V).swapaxes(1, 2)  # -> (B, heads, N, 2K + V)
+    heads = len(p.attention_biases)
+    qkv = qkv.reshape(B, N, heads, 2 * K + V).swapaxes(1, 2)  # -> (B, heads, N, 2K + V)
     return np.split(qkv, [K, 2 * K], axis=-1)
 
 
@@ -129,14 +131,18 @@ def bias_table(biases: Array) -> Array:
 
     Parameters
     ----------
-    biases : ndarray, shape (heads, rows, columns)
+    biases : ndarray, shape (heads, rows, columns) or (heads, rows, columns, rows, columns)
+        By distance, or by pair of places.
 
     Returns
     -------
     ndarray, shape (heads, N, N) with ``N = rows·columns``
-        Entry (h, i, j) is ``biases[h, |yᵢ − yⱼ|, |xᵢ − xⱼ|]``.
+        Entry (h, i, j) is ``biases[h, |yᵢ − yⱼ|, |xᵢ − xⱼ|]``, or ``biases[h, yᵢ, xᵢ, yⱼ, xⱼ]``.
     """
-    down, across = distances(biases)
+    heads, rows, columns = biases.shape[:3]
+    if biases.ndim == 5:
+        return biases.reshape(heads, rows * columns, rows * columns)
+    down, across = distances(rows, columns)
     return biases[:, down, across]
 
 
@@ -146,21 +152,22 @@ def bias_table_backward(dtable: Array, biases: Array) -> Array:
     Parameters
     ----------
     dtable : ndarray, shape (heads, N, N)
-    biases : ndarray, shape (heads, rows, columns)
+    biases : ndarray, shape (heads, rows, columns) or (heads, rows, columns, rows, columns)
 
     Returns
     -------
     ndarray of the shape of `biases`
     """
-    heads, rows, columns = biases.shape
-    down, across = distances(biases)
+    heads, rows, columns = biases.shape[:3]
+    if biases.ndim == 5:
+        return dtable.reshape(biases.shape)
+    down, across = distances(rows, columns)
     sums = np.zeros((rows * columns, heads), dtable.dtype)
     np.add.at(sums, down * columns + across, dtable.transpose(1, 2, 0))
     return sums.T.reshape(biases.shape)
 
 
-def distances(biases: Array) -> tuple[Array, Array]:
-    """|Δy| and |Δx| of every pair of tokens, (N, N) each."""
-    _, rows, columns = biases.shape
+def distances(rows: int, columns: int) -> tuple[Array, Array]:
+    """|Δy| and |Δx| of every pair of tokens of a grid, (N, N) each."""
     y, x = np.divmod(np.arange(rows * columns), columns)  # (N,) each: row and column of a token
     return abs(y[:, None] - y), abs(x[:, None] - x)
