@@ -1,0 +1,222 @@
+"""Faults planted in each backward, one term at a time: the difference quotients must see them all.
+
+A mutant is made of the source text of a function, in which a piece that occurs exactly once is
+replaced; its code then takes the place of the function's own. Forward stays as it is, so the
+quotients and the tapes are computed once.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from textwrap import dedent
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from golden import cases
+from gradient_cases import dlogits
+from gradient_check import TOLERANCE, aligned_direction, derivative, flatten, kinks, move
+
+from npformer import layers, model
+from npformer.layers import EVALUATION, FORGET, Array, Mode, Trace, activations
+from npformer.model import Logits, backward, forward
+
+MUTANTS: dict[Callable[..., Any], list[tuple[str, str]]] = {
+    layers.linear_backward: [
+        ("p.weight.T", "p.weight.T * 0.99"),
+        ("columns @ rows", "columns @ rows / len(x)"),
+        ("rows.sum(0)", "rows[0]"),
+    ],
+    layers.conv2d_backward: [
+        ("patches(x, kh, kw, stride, padding)", "patches(x[::-1], kh, kw, stride, padding)"),
+        ("dmatrix.bias", "0 * dmatrix.bias"),
+    ],
+    layers.patches_backward: [
+        ("dy[:, :, :, u, v]", "dy[:, :, :, v, u]"),
+        ("+= dy", "= dy"),
+        ("dx[:, padding : padding + H, padding", "dx[:, :H, padding"),
+    ],
+    layers.batch_norm_backward: [
+        ("dx = g / sigma", "dx = g"),
+        ("g = dy * p.weight", "g = dy"),
+        (" - g.mean(axes)", ""),
+        (" - x_hat * (g * x_hat).mean(axes)", ""),
+        ("np.sqrt(variance + eps)", "np.sqrt(variance)"),
+        ("(dy * x_hat).sum(axes)", "dy.sum(axes)"),
+        ("dy.sum(axes), zero", "dy.mean(axes), zero"),
+        ('"mean" in tape', "False"),
+        ("(x - mean) / sigma", "x / sigma"),
+    ],
+    layers.layer_norm_backward: [
+        ("g = dy * p.weight", "g = dy"),
+        (" - g.mean(-1, keepdims=True)", ""),
+        (" - x_hat * (g * x_hat).mean(-1, keepdims=True)", ""),
+        (") / sigma\n    C =", ")\n    C ="),
+        ("(dy * x_hat).reshape", "dy.reshape"),
+        ("dy.reshape(-1, C).sum(0))", "dy.reshape(-1, C)[0])"),
+    ],
+    layers.softmax_backward: [(" - (dy * y).sum(-1, keepdims=True)", ""), ("y * (dy -", "(dy -")],
+    layers.layer_scale_backward: [("dy * p.gamma", "dy"), ("(dy * x)", "dy")],
+    layers.pooling_backward: [
+        (" - dy", ""),
+        ("dy / window_area(dy, size)", "dy"),
+        ("window_sum(dy / window_area(dy, size), size)", "window_sum(dy, size) / size**2"),
+    ],
+    layers.attention_backward: [
+        ("dv = attn.swapaxes(2, 3)", "dv = attn"),
+        ("softmax_backward(dy @ v.swapaxes(2, 3), attn)", "dy @ v.swapaxes(2, 3)"),
+        ("dq = dscores @ k * K**-0.5", "dq = dscores @ k"),
+        ("dk = dscores.swapaxes(2, 3) @ q * K**-0.5", "dk = dscores @ q * K**-0.5"),
+        ("dk = dscores.swapaxes(2, 3) @ q * K**-0.5", "dk = 0 * q"),
+        ("[dq, dk, dv]", "[dk, dq, dv]"),
+        ("dscores.sum(0)", "dscores[0]"),
+    ],
+    layers.bias_table_backward: [
+        ("dtable.transpose(1, 2, 0)", "dtable[..., ::-1].transpose(1, 2, 0)"),
+        ("down * columns", "0 * columns"),
+    ],
+    layers.activation_backward: [("dy * DERIVATIVES", "dy + 0 * DERIVATIVES")],
+    activations.gelu_derivative: [
+        (" + x * np.exp(-0.5 * x * x) / sqrt(2 * pi)", ""),
+        ("sqrt(2 * pi)", "sqrt(pi)"),
+        ("1 + erf(", "erf("),
+    ],
+    activations.gelu_new_derivative: [
+        ("1 + 3 * 0.044715 * (x * x)", "1"),
+        ("(1 - t * t)", "(1 - t)"),
+    ],
+    activations.silu_derivative: [(" + x * s * (1 - s)", "")],
+    activations.relu_derivative: [("x > 0", "x > -9")],
+    layers.mlp_backward: [
+        ('dy = masked(dy, tape.within("drop2"))', "pass"),
+        ('masked(tape["act"], tape.within("drop1"))', 'tape["act"]'),
+        ('dhidden = masked(dhidden, tape.within("drop1"))', "pass"),
+        ('activation_backward(dhidden, tape["fc1"]', 'activation_backward(dhidden, tape["act"]'),
+    ],
+    layers.conv_mlp_backward: [
+        ('dy = masked(dy, tape.within("drop2"))', "pass"),
+        ('masked(tape["act"], tape.within("drop1"))', 'tape["act"]'),
+        ('dhidden = masked(dhidden, tape.within("drop1"))', "pass"),
+        ('activation_backward(dhidden, tape["norm1"]', 'activation_backward(dhidden, tape["fc1"]'),
+    ],
+    layers.pooling_block_backward: [
+        ("dy = dy + branch", "dy = branch"),
+        ("return dy + pooling_backward", "return pooling_backward"),
+        ('x + masked(tape["ls1"], tape.within("drop_path1"))', "x"),
+        ('branch = masked(dy, tape.within("drop_path1"))', "branch = dy"),
+        ('branch = masked(dy, tape.within("drop_path2"))', "branch = dy"),
+    ],
+    layers.attention_block_backward: [
+        ("dy = dy + branch", "dy = branch"),
+        ("return dy + branch", "return branch"),
+        ('x + masked(tape["ls1"], tape.within("drop_path1"))', "x"),
+        ('branch = masked(dy, tape.within("drop_path1"))', "branch = dy"),
+        ('branch = masked(dy, tape.within("drop_path2"))', "branch = dy"),
+    ],
+    model.stem_backward: [
+        ('dy = activation_backward(dy, tape["norm2"], relu)', "pass"),
+        ('dy = activation_backward(dy, tape["norm1"], relu)', "pass"),
+    ],
+    model.downsample_backward: [('tape.within("norm")', "{}")],
+    model.stage_backward: [
+        ("dy, inputs[i], block, activation", "dy, inputs[2], block, activation"),
+    ],
+    model.heads_backward: [
+        ("dy.logits / 2", "dy.logits"),
+        ("share + dy.cls_logits", "share"),
+        ("share + dy.distillation_logits", "share"),
+        ("dpooled + dpooled_too", "dpooled"),
+    ],
+    model.backward: [
+        ("dpooled[:, None] / N", "dpooled[:, None]"),
+        ("dx, dstem = stem_backward(dy,", "dx, dstem = stem_backward(2 * dy,"),
+    ],
+}  # fmt: skip
+
+
+class Scene(NamedTuple):
+    """A network after its forward, and the slope of its loss along a direction."""
+
+    arguments: tuple[Any, ...]
+    direction: Array
+    slope: float
+
+    def error(self) -> float:
+        found = flatten(backward(*self.arguments)) @ self.direction
+        return abs(found - self.slope) / abs(self.slope)
+
+
+def scene(name: str, mode: Mode, seed: int) -> Scene:
+    case = cases.SMALL[name]
+    config, dy = cases.configuration(case), dlogits(case)
+    x, p = cases.pixels(case), cases.parameters(case)
+    size = flatten((x, p)).size
+
+    def run(x: Array, p: Any, keep: Any = FORGET) -> Logits:
+        return forward(x, p, config, keep, mode._replace(rng=np.random.default_rng(5)))
+
+    tape = Trace()
+    run(x, p, tape)
+    direction = aligned_direction(np.zeros(size), seed)
+
+    def loss(step: float) -> float:
+        outputs = run(*move((x, p), direction, step))
+        return sum(float((d * y).sum()) for d, y in zip(dy, outputs, strict=True) if d is not None)
+
+    def sides(step: float) -> Array:
+        seen = Trace("stem.norm*")
+        run(*move((x, p), direction, step), seen)
+        return kinks(seen)
+
+    return Scene((dy, x, p, config, tape), direction, derivative(loss, sides))
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[Scene]:
+    noisy = Mode(True, 0.3, 0.5)
+    return [
+        scene("usual", EVALUATION, 1), scene("usual", noisy, 2), scene("tokens", noisy, 3),
+        scene("pools", EVALUATION, 4),
+    ]  # fmt: skip
+
+
+@contextmanager
+def planted(function: Any, old: str, new: str) -> Iterator[None]:
+    source = dedent(inspect.getsource(function))
+    assert source.count(old) == 1, (
+        f"{old!r} occurs {source.count(old)} times in {function.__name__}"
+    )
+    space = dict(function.__globals__)
+    exec("from __future__ import annotations\n" + source.replace(old, new), space)
+    own = function.__code__
+    function.__code__ = space[function.__name__].__code__
+    try:
+        yield
+    finally:
+        function.__code__ = own
+
+
+def test_without_a_fault_there_is_no_alarm(scenes: list[Scene]) -> None:
+    assert max(scene.error() for scene in scenes) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("function", "old", "new"),
+    [(function, old, new) for function, pairs in MUTANTS.items() for old, new in pairs],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_mutant_is_caught(function: Any, old: str, new: str, scenes: list[Scene]) -> None:
+    with planted(function, old, new):
+        assert max(scene.error() for scene in scenes) > 100 * TOLERANCE
+
+
+def test_every_backward_has_mutants() -> None:
+    backwards = {
+        value
+        for room in (layers, model)
+        for name, value in vars(room).items()
+        if name == "backward" or name.endswith("_backward")
+    }
+    assert backwards <= set(MUTANTS)
