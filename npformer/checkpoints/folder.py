@@ -1,0 +1,216 @@
+"""Find a checkpoint by its name or place, and read it: configuration, parameters, processor.
+
+A checkpoint is a folder as transformers or timm save it, or a single file of weights, whose
+configuration is then read off the tensors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import DTypeLike
+
+from ..configuration import CONFIG_NAME, EfficientFormerConfig
+from ..errors import MissingWeights, WeightsError
+from ..model import EfficientFormer
+from ..strict_json import read_object
+from . import safetensors_file
+from .assemble import assemble, state_dict
+from .atomic import replacing, write_json
+from .dtypes import Tensors
+from .infer import infer_config
+from .processor import PROCESSOR_NAME, default_processor
+from .spellings import Spelling, detect
+
+DEFAULT = "tiny"
+"""The network that comes with npformer."""
+
+WEIGHTS_NAMES = ("model.safetensors", "pytorch_model.bin")
+"""Files of weights in a folder; the first that exists is read."""
+
+SUFFIXES = (".safetensors", ".bin", ".pth", ".pt")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What `read` finds."""
+
+    config: EfficientFormerConfig
+    params: EfficientFormer
+    processor: dict[str, Any]
+    """the keys of ``preprocessor_config.json``"""
+    source: str
+    """path of the file of weights"""
+    spelling: Spelling
+
+
+def read(name_or_path: str | PathLike[str], *, dtype: DTypeLike = "float32") -> Checkpoint:
+    """Read a checkpoint.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        ``"tiny"`` (comes with npformer), ``"l1"``, ``"l3"``, ``"l7"`` or ``"owner/name"`` (from the
+        hub or its cache), a folder with weights and mostly a ``config.json``, or a file of weights.
+    dtype : {"float32", "float64", "float16"}
+        Of the parameters.
+
+    Returns
+    -------
+    Checkpoint
+
+    Raises
+    ------
+    MissingWeights
+        If there are no weights at that place, and it is no name.
+    WeightsError
+        If the weights are damaged or belong to another network than the configuration.
+    UnsafeCheckpointError
+        If a file would have to run code to be read.
+    ConfigError
+        If the configuration is not usable.
+    OfflineError
+        If weights would have to be downloaded and cannot be.
+    """
+    place = find(name_or_path)
+    file = weights_file(place)
+    tensors = read_tensors(file)
+    spelling = detect(tensors, str(file))
+    config, distilled = _configuration(place, tensors, spelling, str(file))
+    params = assemble(tensors, config, spelling, dtype=dtype, distilled=distilled, source=str(file))
+    processor = _processor(place) or default_processor(config, spelling)
+    return Checkpoint(config, params, processor, str(file), spelling)
+
+
+def find(name_or_path: str | PathLike[str]) -> Path:
+    """Return the folder or file that a name or path means; names go before paths."""
+    name = fspath(name_or_path)
+    if name == DEFAULT:
+        package = Path(__file__).parents[1]
+        installed = package / "weights" / DEFAULT
+        return installed if installed.is_dir() else package.parent / "weights" / DEFAULT
+    from . import hub  # not needed for the network that is always there
+
+    if name in hub.manifest():
+        return hub.locate(name)
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    if hub.is_hub_name(name):
+        return hub.locate(name)
+    raise MissingWeights(
+        f"{name}: no such file or folder, and no name of a network; names are "
+        f"{', '.join(hub.manifest())} and owner/name of the Hugging Face Hub"
+    )
+
+
+def weights_file(place: Path) -> Path:
+    """Return the file of weights at a place, which is that file or a folder."""
+    if not place.is_dir():
+        return place
+    for name in WEIGHTS_NAMES:
+        if (place / name).is_file():
+            return place / name
+    others = sorted(path for path in place.iterdir() if path.suffix in SUFFIXES)
+    if len(others) == 1:
+        return others[0]
+    found = ", ".join(path.name for path in others) or "none of them"
+    raise MissingWeights(
+        f"{place}: the folder holds {found}; expected {' or '.join(WEIGHTS_NAMES)}, or one file of "
+        f"another name that ends in {', '.join(SUFFIXES)}"
+    )
+
+
+def read_tensors(file: Path) -> Tensors:
+    """Read the tensors of a file, whose format is told by its first bytes.
+
+    Raises
+    ------
+    MissingWeights, IsADirectoryError
+        If there is no such file.
+    WeightsError
+        If it is damaged.
+    UnsafeCheckpointError
+        If it would have to run code.
+    """
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(9)
+    except FileNotFoundError:
+        raise MissingWeights(f"{file}: no such file") from None
+    is_safetensors = start[8:] == b"{"
+    if is_safetensors or file.suffix not in (".bin", ".pth", ".pt"):
+        return safetensors_file.read(file)[0]
+    raise WeightsError(f"{file}: not a safetensors file")
+
+
+def write(
+    folder: str | PathLike[str],
+    config: EfficientFormerConfig,
+    params: EfficientFormer,
+    processor: dict[str, Any] | None = None,
+    spelling: Spelling = "hf",
+) -> None:
+    """Write a folder that `read` and transformers read.
+
+    Parameters
+    ----------
+    folder : str or path
+        Is made if need be. Each file appears whole or not at all, the weights first.
+    config : EfficientFormerConfig
+    params : EfficientFormer
+    processor : dict, optional
+        The keys of ``preprocessor_config.json``; by default those that fit the network.
+    spelling : {"hf", "timm"}
+        Whose folder it is to be.
+    """
+    write_folder(Path(folder), config, state_dict(params, config, spelling), processor, spelling)
+
+
+def write_folder(
+    folder: Path,
+    config: EfficientFormerConfig,
+    tensors: Tensors,
+    processor: dict[str, Any] | None,
+    spelling: Spelling,
+) -> None:
+    """Write tensors, already spelled, and what belongs beside them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    safetensors_file.write(folder / WEIGHTS_NAMES[0], tensors)
+    write_json(folder / PROCESSOR_NAME, processor or default_processor(config, spelling))
+    described = EfficientFormerConfig.from_dict(config.to_dict())
+    described.architectures = [architecture(tensors)]
+    with replacing(folder / CONFIG_NAME) as temporary:
+        described.to_json_file(temporary)
+
+
+_CLASSES = {
+    "distillation_classifier.weight": "EfficientFormerForImageClassificationWithTeacher",
+    "classifier.weight": "EfficientFormerForImageClassification",
+}
+
+
+def architecture(tensors: Tensors) -> str:
+    """Return the class of transformers that tensors in Hugging Face's spelling belong to."""
+    found = (name for tensor, name in _CLASSES.items() if tensor in tensors)
+    return next(found, "EfficientFormerModel")
+
+
+def _configuration(
+    place: Path, tensors: Tensors, spelling: Spelling, source: str
+) -> tuple[EfficientFormerConfig, bool | None]:
+    """Return the configuration, and whether it demands a second head."""
+    path = place / CONFIG_NAME
+    if not path.is_file():
+        return infer_config(tensors, spelling, source), None
+    config = EfficientFormerConfig.from_json_file(path)
+    demanded = next(iter(_CLASSES.values())) in (config.architectures or ())
+    return config, True if demanded else None
+
+
+def _processor(place: Path) -> dict[str, Any] | None:
+    path = place / PROCESSOR_NAME
+    return read_object(path) if path.is_file() else None

@@ -1,0 +1,212 @@
+"""Read and write ``.safetensors`` files, strictly.
+
+    8 bytes     n, the length of the header: a little-endian unsigned integer
+    n bytes     the header, JSON: {"name": {"dtype": "F32", "shape": [2, 3],
+                "data_offsets": [0, 24]}, …, "__metadata__": {"key": "text"}}
+    the rest    the tensors' bytes, without holes
+
+The safetensors library takes a file apart. It checks it too, but does not always say which tensor
+is wrong, and it lets a duplicate name pass; so the header is checked here first, and every error
+names the file and the tensor. A file is put together here, because the library takes no bfloat16
+without PyTorch. Source: the format's page in the safetensors repository.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, deserialize
+
+from ..errors import WeightsError
+from .atomic import replacing
+from .dtypes import DTYPES, NAMES, Tensors, little_endian
+
+MAX_HEADER = 100_000_000
+"""The format's own limit, in bytes."""
+MAX_TENSORS = 100_000
+"""L7, the largest network, has 649."""
+
+
+def read(path: Path) -> tuple[Tensors, dict[str, str]]:
+    """Read all tensors.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    tensors : dict of str to ndarray
+        As the file holds them; bfloat16 as `BFLOAT16`.
+    metadata : dict of str to str
+
+    Raises
+    ------
+    WeightsError
+        If the file is damaged, lies about itself, or is another kind of file.
+    FileNotFoundError, IsADirectoryError
+    """
+    take_apart: Callable[[bytes], list[tuple[str, dict[str, Any]]]] = deserialize
+    data = path.read_bytes()
+    metadata = check(data, str(path))
+    try:
+        entries = take_apart(data)
+    except SafetensorError as error:  # pragma: no cover - `check` has seen all that is known of
+        raise WeightsError(f"{path}: {error}") from error
+    tensors = {
+        name: np.frombuffer(entry["data"], DTYPES[entry["dtype"]]).reshape(entry["shape"])
+        for name, entry in entries
+    }
+    return tensors, metadata
+
+
+def write(path: Path, tensors: Tensors, metadata: dict[str, str] | None = None) -> None:
+    """Write tensors; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    tensors : dict of str to ndarray
+    metadata : dict of str to str, optional
+        ``{"format": "pt"}`` by default: transformers refuses a file that does not say for which
+        library's shapes it is.
+    """
+    header: dict[str, Any] = {"__metadata__": metadata or {"format": "pt"}}
+    end = 0
+    # The widest numbers first, so that each tensor is aligned in memory when the file is mapped.
+    order = sorted(tensors, key=lambda name: -tensors[name].itemsize)
+    for name in order:
+        array = tensors[name]
+        header[name] = {
+            "dtype": NAMES[little_endian(array.dtype)],
+            "shape": array.shape,
+            "data_offsets": [end, end + array.nbytes],
+        }
+        end += array.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little"))
+        stream.write(text)
+        for name in order:
+            array = tensors[name]
+            stream.write(array.astype(little_endian(array.dtype), copy=False).tobytes())
+
+
+def check(data: bytes, source: str) -> dict[str, str]:
+    """Check a whole file without making tensors; return its metadata.
+
+    Raises
+    ------
+    WeightsError
+        Naming `source` and, where there is one, the tensor.
+    """
+    header, body = _split(data, source)
+    metadata = header.pop("__metadata__", {})
+    if not _is_text_map(metadata):
+        raise WeightsError(f"{source}: __metadata__ is not a map of text to text")
+    if len(header) > MAX_TENSORS:
+        raise WeightsError(
+            f"{source}: lists {len(header)} tensors; expected at most {MAX_TENSORS}, "
+            "more than any EfficientFormer has"
+        )
+    spans = sorted(_span(name, entry, source) for name, entry in header.items())
+    end = 0
+    for first, last, name in spans:
+        if first != end:
+            kind = "overlaps the one before it" if first < end else "leaves a hole before it"
+            raise WeightsError(
+                f"{source}: tensor {name!r} {kind}: it begins at byte {first}, expected {end}; "
+                "the file is damaged"
+            )
+        end = last
+    if end != body:
+        found, expected = len(data), len(data) - body + end
+        what = "truncated" if found < expected else "followed by bytes that no tensor owns"
+        raise WeightsError(
+            f"{source}: {what}: {found} bytes found, {expected} expected; download it again"
+        )
+    return metadata
+
+
+def _split(data: bytes, source: str) -> tuple[dict[str, Any], int]:
+    """Return the parsed header and the number of bytes after it."""
+    if len(data) < 8:
+        raise WeightsError(
+            f"{source}: {len(data)} bytes; a safetensors file has 8 or more: download it again"
+        )
+    length, body = int.from_bytes(data[:8], "little"), len(data) - 8
+    if length > min(MAX_HEADER, body):
+        raise WeightsError(f"{source}: {_why_not(data)}; expected a safetensors file")
+    text = data[8 : 8 + length]
+    if not text.startswith(b"{"):
+        raise WeightsError(f"{source}: {_why_not(data)}; expected a safetensors file")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        entries = dict(pairs)
+        if len(entries) < len(pairs):
+            (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+            raise WeightsError(f"{source}: the header names {twice!r} twice; the file is damaged")
+        return entries
+
+    try:
+        header = json.loads(text.decode("utf-8"), object_pairs_hook=unique)
+    except WeightsError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{source}: the header is not JSON ({error}); download it again") from (
+            error
+        )
+    return header, body - length
+
+
+def _span(name: str, entry: Any, source: str) -> tuple[int, int, str]:
+    """Check a tensor's entry in the header; return its first and last byte, and its name."""
+
+    def refuse(found: str) -> WeightsError:
+        return WeightsError(f"{source}: tensor {name!r} {found}")
+
+    if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
+        raise refuse("has no dtype, shape and data_offsets in the header; the file is damaged")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise refuse(f"has dtype {dtype!r}; npformer reads {', '.join(DTYPES)}")
+    if not _is_sizes(shape):
+        raise refuse(f"has shape {shape!r}; expected a list of whole numbers")
+    if not _is_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
+        raise refuse(f"has data_offsets {offsets!r}; expected [first, last]")
+    size = math.prod(shape) * DTYPES[dtype].itemsize
+    if size != offsets[1] - offsets[0]:
+        raise refuse(
+            f"has {offsets[1] - offsets[0]} bytes; shape {shape} of {dtype} needs {size}; "
+            "the file is damaged"
+        )
+    return offsets[0], offsets[1], name
+
+
+def _is_sizes(values: Any) -> bool:
+    return isinstance(values, list) and all(
+        isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+        for value in values
+    )
+
+
+def _is_text_map(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _why_not(data: bytes) -> str:
+    """Say what a file is that is no safetensors file."""
+    start = data[:200].lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        return "this is an HTML page, not weights: a download link was wrong or needs a login"
+    if start.startswith(b"version https://git-lfs"):
+        return "this is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`"
+    length = int.from_bytes(data[:8], "little")
+    return f"its header would be {length} bytes long and the file has {len(data)}"
