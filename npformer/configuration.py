@@ -242,6 +242,8 @@ class EfficientFormerConfig:
         """Settle the class names from what was given of their number, names and indices."""
         for name, value in (("id2label", id2label), ("label2id", label2id)):
             _require(value is None or isinstance(value, Mapping), name, value, "a mapping")
+        for index in (label2id or {}).values():
+            _require_whole("label2id", index, 0, MAX_LABELS)
         if id2label is None and label2id is not None:
             id2label = {index: label for label, index in label2id.items()}
         if id2label is None:
@@ -329,6 +331,8 @@ class EfficientFormerConfig:
                  self.hidden_act, f"one of {', '.join(ACTIVATIONS)}")  # fmt: skip
         _require(self.problem_type in (None, *PROBLEM_TYPES), "problem_type", self.problem_type,
                  f"one of {', '.join(PROBLEM_TYPES)}")  # fmt: skip
+        _require(self.architectures is None or isinstance(self.architectures, list),
+                 "architectures", self.architectures, "a list of names of classes")  # fmt: skip
         n = self.num_labels
         _require(n <= MAX_LABELS, "id2label", f"{n} names", f"at most {MAX_LABELS}")
         _require(set(self.id2label) == set(range(n)), "id2label", _shortened(self.id2label),

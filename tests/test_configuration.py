@@ -153,6 +153,7 @@ def test_labels_number_and_names():
         ({"num_labels": True}, "num_labels is True"),
         ({"id2label": ["cat", "dog"]}, "id2label is .*; expected a mapping"),
         ({"label2id": 7}, "label2id is 7; expected a mapping"),
+        ({"label2id": {"cat": [0]}}, "label2id is .*; expected a whole number"),
         ({"id2label": {"a": "cat"}}, "id2label has a key that is not an index"),
         (
             {"id2label": {0: "cat", 2: "dog"}},
@@ -216,6 +217,7 @@ IMPOSSIBLE = [
     ({"problem_type": "ranking"}, "problem_type is 'ranking'; expected one of regression, "),
     ({"model_type": "efficientnet"}, "model_type is 'efficientnet'"),
     ({"use_return_dict": True}, "use_return_dict is True; expected no such key"),
+    ({"architectures": "EfficientFormerModel"}, "architectures is .*; expected a list"),
     ({"to_dict": 1}, "to_dict is 1; expected no such key"),
 ]
 
