@@ -1,0 +1,281 @@
+"""The published models: fetched from the Hugging Face Hub, and held to their SHA-256.
+
+    "l1", "l3", "l7"    a repository, its revision and the hash of its weights stand in the
+                        manifest (``weights/manifest.json``); any other file is refused
+    "owner/name"        anybody's repository of an EfficientFormer; nobody has recorded what its
+                        weights should be, so their hash is reported and taken as it is
+
+The package huggingface_hub does the transport: its cache (shared with every other program that uses
+the hub), its locks between processes, its resumed downloads, its progress bars, its variables
+(``HF_HOME``, ``HF_HUB_CACHE``, ``HF_HUB_OFFLINE``, ``HF_ENDPOINT``, ``HF_TOKEN``). It does not hash
+what it finds in its cache; this module does, each time: 0.04 s for L1, less than reading the file
+takes, and no memory of an earlier check that could be out of date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from ..errors import MissingWeights, OfflineError, WeightsError
+
+CONFIG = "config.json"
+PROCESSOR = "preprocessor_config.json"
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""Names that weights have on the hub, the better format first."""
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_CHUNK = 1 << 20
+
+_log = logging.getLogger(__name__)
+
+
+class Source(NamedTuple):
+    """What is wanted from the hub."""
+
+    name: str
+    """as the caller wrote it"""
+    repository: str
+    revision: str
+    weights: tuple[str, ...]
+    """names of the file of weights, the first that exists is taken"""
+    sha256: tuple[str, ...]
+    """what that file may be; empty if nobody has recorded it"""
+
+
+class Fetched(NamedTuple):
+    """What lies in the cache."""
+
+    folder: Path
+    """with the configuration, the processor's configuration and the weights"""
+    weights: Path
+    repository: str
+    commit: str
+    sha256: str
+    size: int
+    """of the weights, in bytes"""
+    published_as: str | None
+    """where the manifest has this hash from; None for a file that is not in it"""
+
+
+@cache
+def manifest() -> dict[str, dict[str, Any]]:
+    """Return what is known of each named model: source, size, hashes, licence, accuracy."""
+    package = Path(__file__).parents[1]
+    installed = package / "weights" / "manifest.json"
+    path = installed if installed.is_file() else package.parent / "weights" / "manifest.json"
+    facts: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return facts
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether `name` is a published model or has the form ``owner/name``."""
+    facts = manifest().get(name)
+    return bool(facts["repository"]) if facts else bool(_REPOSITORY.fullmatch(name))
+
+
+def locate(name: str, *, revision: str | None = None, local_only: bool = False) -> Path:
+    """Return the folder of a model, downloading it if it is not in the cache.
+
+    Parameters
+    ----------
+    name : str
+        ``"l1"``, ``"l3"``, ``"l7"`` or ``"owner/name"``.
+    revision : str, optional
+        Branch, tag or commit. A published model in another revision than the manifest's counts as
+        anybody's: it is not held to a hash.
+    local_only : bool
+        Use the cache alone, as ``HF_HUB_OFFLINE=1`` does for the whole process.
+
+    Returns
+    -------
+    Path
+        Folder with ``config.json``, weights and mostly ``preprocessor_config.json``.
+
+    Raises
+    ------
+    OfflineError
+        If files are not in the cache and cannot be downloaded.
+    WeightsError
+        If the weights are not the published ones.
+    MissingWeights
+        If the repository has no configuration or no weights.
+    """
+    found = fetch(name, revision=revision, local_only=local_only)
+    if found.published_as is None:
+        _log.warning(
+            "%s at %s: nobody has recorded what %s should be; this one has sha256 %s",
+            found.repository, found.commit[:7], found.weights.name, found.sha256,
+        )  # fmt: skip
+    return found.folder
+
+
+def fetch(
+    name: str, *, revision: str | None = None, local_only: bool = False, refresh: bool = False
+) -> Fetched:
+    """Do as `locate` and return all that is known of the files.
+
+    With `refresh`, the hub is asked whether a branch or tag has moved since it was downloaded.
+    """
+    source = _source(name, revision)
+    hub = _huggingface_hub(name)
+
+    paths = _cached(hub, source)
+    found = _identify(source, paths) if paths else None
+    if found and _accepted(source, found) and not (refresh and not source.sha256):
+        return found
+    if local_only:
+        raise _refused(source, found) if found else OfflineError(_offline(hub, source))
+    damaged = found is not None and not _accepted(source, found)
+    try:
+        found = _identify(source, _download(hub, source, anew=damaged))
+    except OfflineError as error:
+        raise (_refused(source, found) if found and damaged else error) from error
+    if not _accepted(source, found):
+        _remove(found.weights)
+        raise _refused(source, found)
+    return found
+
+
+def _source(name: str, revision: str | None) -> Source:
+    facts = manifest().get(name, {})
+    if facts and revision in (None, facts["revision"]):
+        return Source(
+            name, facts["repository"], facts["revision"], (facts["file"],), tuple(facts["sha256"])
+        )
+    return Source(name, facts.get("repository", name), revision or "main", WEIGHTS, ())
+
+
+def _huggingface_hub(name: str) -> ModuleType:
+    try:
+        import huggingface_hub
+    except ModuleNotFoundError as error:
+        raise OfflineError(
+            f"{name} lies on the Hugging Face Hub, and the package huggingface_hub, which fetches "
+            'it, is not installed. Install it: pip install "npformer[hub]"'
+        ) from error
+    return huggingface_hub
+
+
+def _cached(hub: ModuleType, source: Source) -> tuple[Path, Path] | None:
+    """Return the paths of configuration and weights if the cache holds all that is needed."""
+
+    def look(filename: str) -> Any:  # a path, a mark that there is no such file, or None
+        return hub.try_to_load_from_cache(source.repository, filename, revision=source.revision)
+
+    config, processor = look(CONFIG), look(PROCESSOR)
+    weights = next((path for path in map(look, source.weights) if isinstance(path, str)), None)
+    # Without the processor's configuration a model would see wrongly resized images.
+    known = isinstance(processor, str) or processor is hub._CACHED_NO_EXIST
+    return (Path(config), Path(weights)) if isinstance(config, str) and weights and known else None
+
+
+def _download(hub: ModuleType, source: Source, anew: bool) -> tuple[Path, Path]:
+    """Fetch what the cache lacks; `anew`: the weights even if they are there."""
+    config = _download_file(hub, source, CONFIG)
+    if config is not None:
+        # A branch may move between two files: the rest comes from the commit that the first is of.
+        source = source._replace(revision=config.parent.name)
+        _download_file(hub, source, PROCESSOR)
+        for filename in source.weights:
+            weights = _download_file(hub, source, filename, anew)
+            if weights is not None:
+                return config, weights
+    raise MissingWeights(
+        f"{hub.constants.ENDPOINT}/{source.repository} at {source.revision} has no "
+        f"{CONFIG if config is None else ' or '.join(source.weights)}; expected a repository as "
+        "transformers' save_pretrained makes it"
+    )
+
+
+def _download_file(
+    hub: ModuleType, source: Source, filename: str, anew: bool = False
+) -> Path | None:
+    """Fetch one file; None if the repository has no such file."""
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+
+    url = hub.hf_hub_url(source.repository, filename, revision=source.revision)
+    try:
+        path = hub.hf_hub_download(
+            source.repository, filename, revision=source.revision, force_download=anew
+        )
+        return Path(path)
+    except LocalEntryNotFoundError as error:
+        raise OfflineError(_offline(hub, source, error.__cause__)) from error
+    except EntryNotFoundError:
+        return None
+    except HfHubHTTPError as error:
+        raise OfflineError(
+            f"{source.name}: {url} answered {getattr(error.response, 'status_code', error)}. There "
+            "is no such repository or revision (nor a folder of that name here), or it is private: "
+            "then log in with `hf auth login`, or set HF_TOKEN"
+        ) from error
+    except Exception as error:  # of the HTTP library, which differs between versions, or the disk
+        raise OfflineError(
+            f"{source.name}: {url} could not be downloaded to {hub.constants.HF_HUB_CACHE}: "
+            f"{type(error).__name__}: {error}. Try again; what has arrived is kept and continued"
+        ) from error
+
+
+def _identify(source: Source, paths: tuple[Path, Path]) -> Fetched:
+    config, weights = paths
+    digest = hashlib.sha256()
+    with weights.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    sha256 = digest.hexdigest()
+    known = (
+        f"{facts['repository']}, {facts['sha256'][sha256]}"
+        for facts in manifest().values()
+        if facts["repository"] and sha256 in facts["sha256"]
+    )
+    return Fetched(
+        folder=config.parent,
+        weights=weights,
+        repository=source.repository,
+        commit=config.parent.name,
+        sha256=sha256,
+        size=weights.stat().st_size,
+        published_as=next(known, None),
+    )
+
+
+def _accepted(source: Source, found: Fetched) -> bool:
+    return not source.sha256 or found.sha256 in source.sha256
+
+
+def _remove(weights: Path) -> None:
+    """Take a file out of the hub's cache: the entry of its commit, and the bytes it points to."""
+    contents = weights.resolve()
+    weights.unlink()
+    contents.unlink(missing_ok=True)
+
+
+def _refused(source: Source, found: Fetched) -> WeightsError:
+    return WeightsError(
+        f"{found.weights}: sha256 is {found.sha256}; expected {' or '.join(source.sha256)}, the "
+        f"published {source.name} of {source.repository}. The file is damaged or another: run "
+        f"`npformer download {source.name}` to fetch it again, or name the repository, "
+        f'"{source.repository}", to take whatever lies there'
+    )
+
+
+def _offline(hub: ModuleType, source: Source, cause: BaseException | None = None) -> str:
+    if hub.constants.HF_HUB_OFFLINE:
+        why = "HF_HUB_OFFLINE is set, so the hub is not asked"
+    elif cause is None:
+        why = "only the cache was to be used"
+    else:
+        why = f"{hub.constants.ENDPOINT} did not answer ({type(cause).__name__}: {cause})"
+    return (
+        f"{source.name} ({source.repository}, revision {source.revision}) is not, or not whole, in "
+        f"the cache {hub.constants.HF_HUB_CACHE}; {why}. Fetch it beforehand where there is a "
+        f"connection, `HF_HUB_OFFLINE=0 npformer download {source.name}`, and copy that cache here "
+        "if need be; HF_HUB_CACHE names another folder for it"
+    )
