@@ -42,3 +42,20 @@ def build(function: Callable[[str, Any], Any], tree: Tree, path: str = "") -> Tr
 def transform(function: Callable[[Any], Any], tree: Tree) -> Tree:
     """Return the same tree with every leaf replaced by ``function(leaf)``."""
     return build(lambda _, leaf: function(leaf), tree)
+
+
+def combine(function: Callable[..., Any], tree: Tree, *others: Any) -> Tree:
+    """Return the tree of ``function(path, leaf, …)``, given the leaves of all trees at that place.
+
+    Raises
+    ------
+    ValueError
+        If the trees have not the same paths.
+    """
+    columns = [dict(leaves(other)) for other in others]
+    paths = [path for path, _ in leaves(tree)]
+    for column in columns:
+        if list(column) != paths:
+            odd = sorted(set(paths) ^ set(column))[:3]
+            raise ValueError(f"the trees differ, as at {', '.join(odd)}")
+    return build(lambda path, leaf: function(path, leaf, *[c[path] for c in columns]), tree)

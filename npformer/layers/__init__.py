@@ -41,7 +41,14 @@ from .erf import erf
 from .layer_norm import LayerNorm, layer_norm, layer_norm_backward
 from .layer_scale import LayerScale, layer_scale, layer_scale_backward
 from .linear import Linear, linear, linear_backward
-from .losses import bce_with_logits, cross_entropy, mse
+from .losses import (
+    bce_with_logits,
+    bce_with_logits_backward,
+    cross_entropy,
+    cross_entropy_backward,
+    mse,
+    mse_backward,
+)
 from .mlp import Mlp, mlp, mlp_backward
 from .mode import EVALUATION, Mode, training
 from .pooling import average_pool, pooling, pooling_backward
@@ -83,6 +90,7 @@ __all__ = [
     "batch_norm_backward",
     "batch_statistics",
     "bce_with_logits",
+    "bce_with_logits_backward",
     "bias_table",
     "bias_table_backward",
     "conv2d",
@@ -90,6 +98,7 @@ __all__ = [
     "conv_mlp",
     "conv_mlp_backward",
     "cross_entropy",
+    "cross_entropy_backward",
     "drop_path",
     "dropout",
     "erf",
@@ -108,6 +117,7 @@ __all__ = [
     "mlp_backward",
     "move_running",
     "mse",
+    "mse_backward",
     "patches",
     "patches_backward",
     "pooling",

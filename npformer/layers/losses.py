@@ -1,6 +1,7 @@
 """Losses: how wrong an answer is, as one number, the mean over a batch.
 
     cross_entropy = −log softmax(x)[y]                    one class y of K
+                    −Σ t log softmax(x)                   or a probability t for each
                     smoothed by ε: (1 − ε) · that + ε · mean over classes of −log softmax(x)
     bce           = −y log σ(x) − (1 − y) log(1 − σ(x))   several classes, each yes or no
     mse           = (x − y)²                              a number
@@ -14,7 +15,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from .activations import sigmoid
 from .arrays import Array
+from .softmax import softmax
 
 IGNORE = -100
 """The label of an image that does not count."""
@@ -28,10 +31,10 @@ def cross_entropy(
     Parameters
     ----------
     logits : ndarray, shape (B, K)
-    labels : ndarray of int, shape (B,)
-        Indices of classes, from 0 to K − 1.
+    labels : ndarray of int, shape (B,), or of float, shape (B, K)
+        Indices of classes, from 0 to K − 1; or a probability for each class.
     ignore_index : int
-        Images with this label do not count.
+        Images with this index do not count.
     label_smoothing : float
         ε in [0, 1]: share of the target that is spread over all classes.
 
@@ -45,11 +48,49 @@ def cross_entropy(
     ValueError
         If a label is no class.
     """
+    if labels.ndim == 2:
+        targets = smooth(labels.astype(logits.dtype), label_smoothing)
+        return mean(-(targets * log_softmax(logits)).sum(-1))
     counts = labels != ignore_index
     _check_classes(labels, counts, logits.shape[-1])
     log_p = log_softmax(logits[counts])  # (n, K)
     right = np.take_along_axis(log_p, labels[counts, None], axis=-1)[:, 0]  # (n, K) -> (n,)
     return mean(-(1 - label_smoothing) * right - label_smoothing * log_p.mean(-1))
+
+
+def cross_entropy_backward(
+    logits: Array, labels: Array, ignore_index: int = IGNORE, label_smoothing: float = 0.0
+) -> Array:
+    """Gradient of `cross_entropy` with respect to the logits.
+
+        dx = (softmax(x) − t) / n
+
+    for targets t that sum to 1, over the n images that count: what the network says minus what it
+    should say. It follows from ∂ log softmax(x)ᵢ / ∂xⱼ = δᵢⱼ − softmax(x)ⱼ.
+
+    Parameters
+    ----------
+    logits, labels, ignore_index, label_smoothing
+        As in `cross_entropy`.
+
+    Returns
+    -------
+    ndarray of the shape of `logits`
+        0 for images that do not count.
+    """
+    if labels.ndim == 2:
+        targets, counts = labels, np.ones(len(labels), bool)
+    else:
+        counts = labels != ignore_index
+        targets = labels[:, None] == np.arange(logits.shape[-1])  # (B, K)
+    targets = smooth(targets.astype(logits.dtype), label_smoothing)
+    said = softmax(logits) * targets.sum(-1, keepdims=True)
+    return np.where(counts[:, None], (said - targets) / max(int(counts.sum()), 1), 0)
+
+
+def smooth(targets: Array, share: float) -> Array:
+    """Spread a share of the target of each image, (B, K), evenly over all classes."""
+    return (1 - share) * targets + share / targets.shape[-1]
 
 
 def bce_with_logits(logits: Array, targets: Array) -> Array:
@@ -68,6 +109,11 @@ def bce_with_logits(logits: Array, targets: Array) -> Array:
     return mean(np.maximum(logits, 0) - logits * targets + np.log1p(np.exp(-abs(logits))))
 
 
+def bce_with_logits_backward(logits: Array, targets: Array) -> Array:
+    """Gradient of `bce_with_logits` with respect to the logits: ``(σ(x) − y) / n``."""
+    return (sigmoid(logits) - targets) / logits.size
+
+
 def mse(values: Array, targets: Array) -> Array:
     """Mean squared error.
 
@@ -80,6 +126,11 @@ def mse(values: Array, targets: Array) -> Array:
     ndarray, shape ()
     """
     return mean(np.square(values - targets))
+
+
+def mse_backward(values: Array, targets: Array) -> Array:
+    """Gradient of `mse` with respect to the values: ``2 (x − y) / n``."""
+    return 2 * (values - targets) / values.size
 
 
 def log_softmax(x: Array) -> Array:

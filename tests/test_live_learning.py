@@ -1,0 +1,70 @@
+"""Learning against PyTorch: twenty steps, and the losses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("timm")
+
+from golden.training_steps import OPTIMIZERS, reference
+from training_steps import compare, run
+
+from npformer.layers import (
+    bce_with_logits,
+    bce_with_logits_backward,
+    cross_entropy,
+    cross_entropy_backward,
+    mse,
+    mse_backward,
+)
+from npformer.learn.losses import soft_distillation
+from npformer.model import Logits
+
+F = torch.nn.functional
+RNG = np.random.default_rng(0)
+X, SOFT, HARD = RNG.standard_normal((6, 5)), RNG.random((6, 5)), np.array([0, 4, -100, 2, 2, 1])
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_twenty_steps(optimizer: str) -> None:
+    compare(run(optimizer), reference(optimizer))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("labels", [HARD, SOFT], ids=["hard", "soft"])
+def test_cross_entropy(labels: np.ndarray, smoothing: float) -> None:
+    x = torch.tensor(X, requires_grad=True)
+    loss = F.cross_entropy(x, torch.from_numpy(labels), label_smoothing=smoothing)
+    loss.backward()
+    np.testing.assert_allclose(
+        cross_entropy(X, labels, label_smoothing=smoothing), loss.item(), rtol=1e-13
+    )
+    np.testing.assert_allclose(
+        cross_entropy_backward(X, labels, label_smoothing=smoothing), x.grad, rtol=1e-12, atol=1e-16
+    )
+
+
+def test_bce_and_mse() -> None:
+    for theirs, ours, gradient in (
+        (F.binary_cross_entropy_with_logits, bce_with_logits, bce_with_logits_backward),
+        (F.mse_loss, mse, mse_backward),
+    ):
+        x = torch.tensor(X, requires_grad=True)
+        loss = theirs(x, torch.from_numpy(SOFT))
+        loss.backward()
+        np.testing.assert_allclose(ours(X, SOFT), loss.item(), rtol=1e-13)
+        np.testing.assert_allclose(gradient(X, SOFT), x.grad, rtol=1e-12, atol=1e-16)
+
+
+def test_soft_distillation() -> None:
+    student, teacher = torch.tensor(X, requires_grad=True), torch.from_numpy(SOFT * 4)
+    log_p, log_q = (F.log_softmax(t / 3, -1) for t in (teacher, student))
+    loss = 9 * F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
+    loss.backward()
+    outputs = Logits(X, np.zeros_like(X), X)
+    found, dlogits = soft_distillation(outputs, abs(HARD) % 5, SOFT * 4, alpha=1.0)
+    np.testing.assert_allclose(found, loss.item(), rtol=1e-12)
+    np.testing.assert_allclose(dlogits.distillation_logits, student.grad, rtol=1e-11, atol=1e-16)
