@@ -65,6 +65,11 @@ SMALL: dict[str, dict[str, Any]] = {
         "depths": [2], "hidden_sizes": [6], "downsamples": [True], "hidden_act": "relu",
         "resolution": 3, "image": [3, 9, 12], "library": "transformers",
     },
+    # A grid that is not square, which only timm's attention can have.
+    "oblong": BASE | {
+        "depths": [1, 2], "hidden_sizes": [6, 8], "num_meta3d_blocks": 1, "resolution": [2, 3],
+        "layer_norm_eps": 1e-12, "image": [2, 12, 20], "library": "timm",
+    },
     # A grid of one token.
     "point": BASE | {
         "depths": [1, 2], "hidden_sizes": [4, 6], "resolution": 1, "hidden_act": "quick_gelu",
