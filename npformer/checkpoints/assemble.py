@@ -162,7 +162,8 @@ def _check_names(
             f"{len(missing)} of {len(required)} tensors are missing: {enumerate_names(missing)}. "
             f"{_advice(tensors, config)}"
         )
-    unexpected = [name for name in tensors if name not in {*required, *buffers}]
+    allowed = {*required, *buffers}
+    unexpected = [name for name in tensors if name not in allowed]
     if unexpected:
         raise WeightsError(
             f"{len(unexpected)} tensors are unexpected: {enumerate_names(unexpected)}. "

@@ -33,6 +33,20 @@ DTYPES: dict[str, np.dtype[Any]] = {
 }
 """What can be read, under the names that safetensors has for it."""
 
+STORAGES = {
+    "DoubleStorage": DTYPES["F64"],
+    "FloatStorage": DTYPES["F32"],
+    "HalfStorage": DTYPES["F16"],
+    "BFloat16Storage": BFLOAT16,
+    "LongStorage": DTYPES["I64"],
+    "IntStorage": DTYPES["I32"],
+    "ShortStorage": DTYPES["I16"],
+    "CharStorage": DTYPES["I8"],
+    "ByteStorage": DTYPES["U8"],
+    "BoolStorage": DTYPES["BOOL"],
+}
+"""The same, under the names that PyTorch's files have for them."""
+
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 COMPUTED_WITH = ("float16", "float32", "float64")

@@ -17,7 +17,7 @@ from ..configuration import CONFIG_NAME, EfficientFormerConfig
 from ..errors import MissingWeights, WeightsError
 from ..model import EfficientFormer
 from ..strict_json import read_object
-from . import safetensors_file
+from . import safetensors_file, torch_file
 from .assemble import assemble, state_dict
 from .atomic import replacing, write_json
 from .dtypes import Tensors
@@ -31,7 +31,8 @@ DEFAULT = "tiny"
 WEIGHTS_NAMES = ("model.safetensors", "pytorch_model.bin")
 """Files of weights in a folder; the first that exists is read."""
 
-SUFFIXES = (".safetensors", ".bin", ".pth", ".pt")
+TORCH_SUFFIXES = (".bin", ".pth", ".pt")
+SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ class Checkpoint:
     spelling: Spelling
 
 
-def read(name_or_path: str | PathLike[str], *, dtype: DTypeLike = "float32") -> Checkpoint:
+def read(
+    name_or_path: str | PathLike[str], *, dtype: DTypeLike = "float32", entry: str | None = None
+) -> Checkpoint:
     """Read a checkpoint.
 
     Parameters
@@ -57,6 +60,8 @@ def read(name_or_path: str | PathLike[str], *, dtype: DTypeLike = "float32") -> 
         hub or its cache), a folder with weights and mostly a ``config.json``, or a file of weights.
     dtype : {"float32", "float64", "float16"}
         Of the parameters.
+    entry : str, optional
+        Which of several sets of weights in a file of PyTorch, such as ``"model_ema"``.
 
     Returns
     -------
@@ -77,7 +82,7 @@ def read(name_or_path: str | PathLike[str], *, dtype: DTypeLike = "float32") -> 
     """
     place = find(name_or_path)
     file = weights_file(place)
-    tensors = read_tensors(file)
+    tensors = read_tensors(file, entry)
     spelling = detect(tensors, str(file))
     config, distilled = _configuration(place, tensors, spelling, str(file))
     params = assemble(tensors, config, spelling, dtype=dtype, distilled=distilled, source=str(file))
@@ -124,7 +129,7 @@ def weights_file(place: Path) -> Path:
     )
 
 
-def read_tensors(file: Path) -> Tensors:
+def read_tensors(file: Path, entry: str | None = None) -> Tensors:
     """Read the tensors of a file, whose format is told by its first bytes.
 
     Raises
@@ -141,10 +146,11 @@ def read_tensors(file: Path) -> Tensors:
             start = stream.read(9)
     except FileNotFoundError:
         raise MissingWeights(f"{file}: no such file") from None
-    is_safetensors = start[8:] == b"{"
-    if is_safetensors or file.suffix not in (".bin", ".pth", ".pt"):
-        return safetensors_file.read(file)[0]
-    raise WeightsError(f"{file}: not a safetensors file")
+    if start.startswith(b"PK") or (file.suffix in TORCH_SUFFIXES and start[8:] != b"{"):
+        return torch_file.read(file, entry)
+    if entry is not None:
+        raise WeightsError(f"{file}: a safetensors file has no entries such as {entry!r}")
+    return safetensors_file.read(file)[0]
 
 
 def write(

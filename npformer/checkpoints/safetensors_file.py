@@ -26,6 +26,7 @@ from safetensors import SafetensorError, deserialize
 from ..errors import WeightsError
 from .atomic import replacing
 from .dtypes import DTYPES, NAMES, Tensors, little_endian
+from .sniff import what_is
 
 MAX_HEADER = 100_000_000
 """The format's own limit, in bytes."""
@@ -142,10 +143,8 @@ def _split(data: bytes, source: str) -> tuple[dict[str, Any], int]:
             f"{source}: {len(data)} bytes; a safetensors file has 8 or more: download it again"
         )
     length, body = int.from_bytes(data[:8], "little"), len(data) - 8
-    if length > min(MAX_HEADER, body):
-        raise WeightsError(f"{source}: {_why_not(data)}; expected a safetensors file")
     text = data[8 : 8 + length]
-    if not text.startswith(b"{"):
+    if length > min(MAX_HEADER, body) or not text.startswith(b"{"):
         raise WeightsError(f"{source}: {_why_not(data)}; expected a safetensors file")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -191,10 +190,8 @@ def _span(name: str, entry: Any, source: str) -> tuple[int, int, str]:
 
 
 def _is_sizes(values: Any) -> bool:
-    return isinstance(values, list) and all(
-        isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-        for value in values
-    )
+    # `type`, because True is an int
+    return type(values) is list and all(type(v) is int and 0 <= v < 2**63 for v in values)
 
 
 def _is_text_map(value: Any) -> bool:
@@ -203,10 +200,8 @@ def _is_text_map(value: Any) -> bool:
 
 def _why_not(data: bytes) -> str:
     """Say what a file is that is no safetensors file."""
-    start = data[:200].lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        return "this is an HTML page, not weights: a download link was wrong or needs a login"
-    if start.startswith(b"version https://git-lfs"):
-        return "this is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`"
     length = int.from_bytes(data[:8], "little")
-    return f"its header would be {length} bytes long and the file has {len(data)}"
+    return what_is(data) or (
+        f"its header would be {length} bytes long and the file has {len(data)}: it is cut off or "
+        "another kind of file"
+    )
