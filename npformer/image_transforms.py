@@ -65,8 +65,8 @@ def resize(
     resample : PIL.Image.Resampling
     crop : (height, width), optional
         What `center_crop` will keep. An image that would become larger than `MAX_RESIZED` is only
-        resized there (each value may differ by 1 from that of the whole); `center_crop` then has
-        nothing left to cut off.
+        resized there, and `center_crop` has nothing left to cut off. Values may differ by 1 from
+        those of the whole; NEAREST and BOX may choose otherwise between pixels equally near.
     rounding : str
         That of the crop.
 
