@@ -1,0 +1,175 @@
+"""``npformer.classify``, `load` and `Classifier`."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import npformer
+from npformer.classification import bar
+from npformer.errors import ImageError, MissingWeights
+
+IMAGES = Path(__file__).parents[1] / "notebooks" / "images"
+COFFEE = IMAGES / "coffee.png"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return npformer.load("tiny", engine="numpy")
+
+
+def test_coffee_is_espresso():
+    best = npformer.classify(COFFEE)[0]
+    assert best.label == "espresso"
+    assert best.score > 0.9
+    assert npformer.load("tiny").labels[best.index] == "espresso"
+
+
+def test_every_kind_of_source_gives_the_same_answer(model):
+    with Image.open(COFFEE) as picture:
+        picture.load()
+    rgb = np.asarray(picture.convert("RGB"))
+    sources = [
+        COFFEE,
+        str(COFFEE),
+        COFFEE.read_bytes(),
+        io.BytesIO(COFFEE.read_bytes()),
+        picture,
+        rgb,
+    ]
+    answers = model.classify(sources)
+    assert all(answer == answers[0] for answer in answers)
+    with COFFEE.open("rb") as file:
+        assert model.classify(file) == answers[0]
+
+
+def test_answers_are_ordered_and_scores_are_probabilities(model):
+    every = model.classify(COFFEE, top=len(model.labels))
+    scores = [p.score for p in every]
+    assert scores == sorted(scores, reverse=True)
+    assert sum(scores) == pytest.approx(1, abs=1e-5)
+    assert sorted(p.index for p in every) == list(range(200))
+    assert all(p.label == model.labels[p.index] for p in every)
+    assert len(model.classify(COFFEE, top=10**6)) == 200
+
+
+def test_batches_do_not_change_answers(model):
+    images = sorted(IMAGES.glob("*.png"))
+    together = model.classify(images)
+    assert together == model.classify(images, batch_size=1)
+    assert together == [model.classify(image) for image in images]
+    assert isinstance(together, list)
+    assert npformer.classify(images) == [npformer.classify(image) for image in images]
+
+
+def test_a_four_dimensional_array_is_a_list(model):
+    picture = np.asarray(Image.open(COFFEE).convert("RGB").resize((150, 130)))
+    both = model.classify(np.stack([picture, picture[::-1]]))
+    assert both == [model.classify(picture), model.classify(np.ascontiguousarray(picture[::-1]))]
+    assert model.classify([]) == []
+
+
+def test_the_stream_reads_no_further_than_a_batch(model):
+    read = []
+
+    def supply():
+        for i in range(10):
+            read.append(i)
+            yield Image.new("RGB", (9, 9))
+
+    stream = model.stream(supply(), batch_size=2)
+    next(stream)
+    assert read == [0, 1]
+
+
+def test_predictions_print_as_a_table(model):
+    text = repr(model.classify(COFFEE, top=2))
+    first, second = text.splitlines()
+    assert first.startswith("espresso")
+    assert first.endswith(bar(model.classify(COFFEE, top=1)[0].score))
+    assert "%" in second
+
+
+@pytest.mark.parametrize(
+    ("share", "drawn"),
+    [(0, ""), (1, "█" * 20), (0.5, "█" * 10), (1 / 160, "▏"), (0.05 + 7 / 160, "█▉"), (0.001, "")],
+)
+def test_bars(share, drawn):
+    assert bar(share) == drawn
+
+
+def test_trace_has_the_attention_maps(model):
+    trace = model.trace(COFFEE, "*.attn", "stem")
+    assert list(trace) == [
+        "stem",
+        "stages.3.blocks.2.token_mixer.attn",
+        "stages.3.blocks.3.token_mixer.attn",
+    ]
+    assert trace["stages.3.blocks.2.token_mixer.attn"].shape == (1, 8, 16, 16)
+    np.testing.assert_allclose(trace["stages.3.blocks.3.token_mixer.attn"].sum(-1), 1, rtol=1e-5)
+
+
+def test_forward_speaks_channels_first(model):
+    pixels = model.preprocess(COFFEE)
+    assert pixels.shape == (3, 128, 128)
+    logits = model.forward(pixels[None]).logits
+    assert logits.shape == (1, 200)
+    assert logits.argmax() == model.classify(COFFEE)[0].index
+
+
+def test_parameters_cannot_be_changed(model):
+    with pytest.raises(ValueError, match="read-only"):
+        model.params.norm.weight[0] = 1
+
+
+@pytest.mark.parametrize("bad", [{"top": 0}, {"top": 1.5}, {"batch_size": 0}])
+def test_bad_numbers_are_refused(model, bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        model.classify([COFFEE], **bad)
+
+
+def test_errors_name_the_place(model, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg"):
+        model.classify(tmp_path / "nowhere.jpg")
+    (tmp_path / "text.jpg").write_text("hello")
+    with pytest.raises(ImageError, match=r"text\.jpg"):
+        model.classify(tmp_path / "text.jpg")
+    with pytest.raises(MissingWeights, match="no-such-model"):
+        npformer.load("no-such-model")
+
+
+def test_the_summary_counts_what_is_loaded(model):
+    from npformer.tree import leaves
+
+    learned = sum(a.size for path, a in leaves(model.params) if "running_" not in path)
+    assert model.summary().parameters == learned
+    assert "200 classes" in repr(model)
+
+
+def test_import_is_light():
+    heavy = "{'numba', 'llvmlite', 'PIL', 'tqdm', 'matplotlib', 'torch', 'safetensors'}"
+    code = f"import sys, npformer; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_readable_floor_works_without_numba():
+    code = (
+        "import sys; sys.modules['numba'] = sys.modules['llvmlite'] = None\n"
+        "import npformer\n"
+        f"print(npformer.load('tiny', engine='numpy').classify({str(COFFEE)!r})[0].label)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "espresso"
+
+
+def test_public_names_resolve():
+    assert all(getattr(npformer, name) is not None for name in npformer.__all__)
+    assert npformer.layers.erf is not None
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        _ = npformer.no_such_thing
+    assert "classify" in dir(npformer)
