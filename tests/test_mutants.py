@@ -125,7 +125,7 @@ MUTANTS = (
     Mutant("GELU by tanh", layers.gelu,
            "return 0.5 * x * (1 + erf(x * sqrt(0.5)))", "return gelu_new(x)", f"{BLOCK}.mlp.act"),
     Mutant("erf of single precision", erf,
-           "DOUBLE if x.dtype == np.float64 else SINGLE", "SINGLE", f"{BLOCK}.mlp.act"),
+           "SINGLE if x.dtype.itemsize <= 4 else DOUBLE", "SINGLE", f"{BLOCK}.mlp.act"),
     Mutant("GELU whatever the configuration", model.stage,
            "ACTIVATIONS[config.hidden_act]", 'ACTIVATIONS["gelu"]', f"{BLOCK}.mlp.act", "pools"),
     Mutant("no activation between tokens' linear layers", layers.mlp,
