@@ -97,7 +97,7 @@ def center_crop(x: Array, height: int, width: int, rounding: str = "floor") -> A
     """Cut the middle out of an image, (H, W, C) -> (height, width, C)."""
     H, W, C = x.shape
     top, left = crop_start(H, height, rounding), crop_start(W, width, rounding)
-    if top < 0 or left < 0:
+    if height > H or width > W:
         padded = np.zeros((max(H, height), max(W, width), C), x.dtype)
         padded[max(0, -top) :, max(0, -left) :][:H, :W] = x
         x, top, left = padded, max(0, top), max(0, left)

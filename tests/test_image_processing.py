@@ -86,6 +86,7 @@ def test_the_formula() -> None:
 @pytest.mark.parametrize(("old", "new"), [(133, 224), (134, 224), (7, 8), (8, 7), (5, 5), (1, 4)])
 def test_a_crop_always_has_its_size(old: int, new: int) -> None:
     x = RNG.integers(1, 256, (old, 6, 3), dtype=np.uint8)
+    assert center_crop(x, new, 7, "torchvision").shape == (new, 7, 3)
     cropped = center_crop(x, new, 6)
     assert cropped.shape == (new, 6, 3)
     if new > old:
