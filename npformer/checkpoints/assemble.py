@@ -264,6 +264,11 @@ def _outward(array: Array) -> Array:
         array = array.transpose(3, 2, 0, 1)  # (kh, kw, C_in, C_out) -> (C_out, C_in, kh, kw)
     elif array.ndim == 3:
         array = array.reshape(len(array), -1)  # (heads, R, R) -> (heads, R²)
+    elif array.ndim == 5:
+        raise WeightsError(
+            "attention biases that were resized by the method 'original' belong to pairs of "
+            "tokens, for which no checkpoint has a place; resize them by 'offsets'"
+        )
     else:
         array = array.T  # (C_in, C_out) -> (C_out, C_in)
     return np.ascontiguousarray(array)

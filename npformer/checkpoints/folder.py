@@ -9,19 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import DTypeLike
 
 from ..configuration import CONFIG_NAME, EfficientFormerConfig
-from ..errors import MissingWeights, WeightsError
+from ..errors import ConfigError, MissingWeights, WeightsError
 from ..model import EfficientFormer
 from ..strict_json import read_object
-from . import safetensors_file, torch_file
+from . import safetensors_file, timm_config, torch_file
 from .assemble import assemble, state_dict
-from .atomic import replacing, write_json
-from .dtypes import Tensors
-from .infer import infer_config
+from .atomic import write_json
+from .dtypes import Tensors, is_floating, name_of
+from .infer import infer_config, name_classes
 from .processor import PROCESSOR_NAME, default_processor
 from .spellings import Spelling, detect
 
@@ -80,14 +80,56 @@ def read(
     OfflineError
         If weights would have to be downloaded and cannot be.
     """
-    place = find(name_or_path)
+    found = open_checkpoint(find(name_or_path), entry)
+    params = assemble(
+        found.tensors,
+        found.config,
+        found.spelling,
+        dtype=dtype,
+        distilled=found.distilled,
+        source=found.source,
+    )
+    name_classes(found.config)
+    return Checkpoint(found.config, params, found.processor, found.source, found.spelling)
+
+
+class Found(NamedTuple):
+    """A checkpoint whose tensors are still as the file holds them."""
+
+    config: EfficientFormerConfig
+    tensors: Tensors
+    processor: dict[str, Any]
+    source: str
+    spelling: Spelling
+    distilled: bool | None
+    """True if the configuration demands a distillation head"""
+
+
+def open_checkpoint(place: Path, entry: str | None = None) -> Found:
+    """Read the files of a checkpoint; arguments and errors as in `read`."""
     file = weights_file(place)
     tensors = read_tensors(file, entry)
     spelling = detect(tensors, str(file))
-    config, distilled = _configuration(place, tensors, spelling, str(file))
-    params = assemble(tensors, config, spelling, dtype=dtype, distilled=distilled, source=str(file))
-    processor = _processor(place) or default_processor(config, spelling)
-    return Checkpoint(config, params, processor, str(file), spelling)
+    described = place / CONFIG_NAME
+    if not described.is_file():
+        config = infer_config(tensors, spelling, str(file))
+        return Found(
+            config, tensors, default_processor(config, spelling), str(file), spelling, None
+        )
+    values = read_object(described)
+    try:
+        if timm_config.is_timm(values):
+            config = timm_config.read_config(values, tensors, str(file))
+            processor = timm_config.read_processor(values)
+        else:
+            config = EfficientFormerConfig.from_dict(values)
+            processor = default_processor(config, spelling)
+    except ConfigError as error:
+        raise ConfigError(f"{described}: {error}") from error
+    if (place / PROCESSOR_NAME).is_file():
+        processor = read_object(place / PROCESSOR_NAME)
+    demanded = _CLASSES["distillation_classifier.weight"] in (config.architectures or ())
+    return Found(config, tensors, processor, str(file), spelling, True if demanded else None)
 
 
 def find(name_or_path: str | PathLike[str]) -> Path:
@@ -183,14 +225,26 @@ def write_folder(
     processor: dict[str, Any] | None,
     spelling: Spelling,
 ) -> None:
-    """Write tensors, already spelled, and what belongs beside them."""
+    """Write tensors that are already spelled, and what belongs beside them."""
+    if spelling == "original":
+        raise ConfigError(
+            f"{folder}: the original's program loads a file; name one that ends in .pth"
+        )
+    processor = processor or default_processor(config, spelling)
+    floating = [tensor.dtype for tensor in tensors.values() if is_floating(tensor.dtype)]
+    if spelling == "timm":
+        described = timm_config.write_config(config, tensors, processor)
+    else:
+        described = {
+            **config.to_diff_dict(),
+            "architectures": [architecture(tensors)],
+            "hidden_size": config.hidden_size,
+            "torch_dtype": name_of(max(floating, key=lambda dtype: dtype.itemsize)),
+        }
     folder.mkdir(parents=True, exist_ok=True)
     safetensors_file.write(folder / WEIGHTS_NAMES[0], tensors)
-    write_json(folder / PROCESSOR_NAME, processor or default_processor(config, spelling))
-    described = EfficientFormerConfig.from_dict(config.to_dict())
-    described.architectures = [architecture(tensors)]
-    with replacing(folder / CONFIG_NAME) as temporary:
-        described.to_json_file(temporary)
+    write_json(folder / PROCESSOR_NAME, processor)
+    write_json(folder / CONFIG_NAME, described)
 
 
 _CLASSES = {
@@ -203,20 +257,3 @@ def architecture(tensors: Tensors) -> str:
     """Return the class of transformers that tensors in Hugging Face's spelling belong to."""
     found = (name for tensor, name in _CLASSES.items() if tensor in tensors)
     return next(found, "EfficientFormerModel")
-
-
-def _configuration(
-    place: Path, tensors: Tensors, spelling: Spelling, source: str
-) -> tuple[EfficientFormerConfig, bool | None]:
-    """Return the configuration, and whether it demands a second head."""
-    path = place / CONFIG_NAME
-    if not path.is_file():
-        return infer_config(tensors, spelling, source), None
-    config = EfficientFormerConfig.from_json_file(path)
-    demanded = next(iter(_CLASSES.values())) in (config.architectures or ())
-    return config, True if demanded else None
-
-
-def _processor(place: Path) -> dict[str, Any] | None:
-    path = place / PROCESSOR_NAME
-    return read_object(path) if path.is_file() else None

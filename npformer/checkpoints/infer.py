@@ -70,9 +70,16 @@ def infer_config(
             f"{source}: no network follows from its tensors ({error}); the file is damaged, or put "
             "its config.json beside it and name the folder"
         ) from error
-    config.id2label = with_imagenet_names(config.id2label)
-    config.label2id = {label: index for index, label in config.id2label.items()}
+    name_classes(config)
     return config
+
+
+def name_classes(config: EfficientFormerConfig) -> None:
+    """Give 1000 classes without names those of ImageNet-1k, which the published files lack."""
+    named = with_imagenet_names(config.id2label)
+    if named != config.id2label:
+        config.id2label = named
+        config.label2id = {label: index for index, label in named.items()}
 
 
 def skeleton(keys: Iterable[str], spelling: Spelling) -> dict[str, Any]:

@@ -1,0 +1,36 @@
+"""``npformer convert IN OUT --to hf|timm|original``: write a checkpoint in another spelling."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument(
+        "source", metavar="IN", help="name, folder or file (.safetensors, .bin, .pth, .pt)"
+    )
+    parser.add_argument(
+        "target", metavar="OUT", help="a file of weights with one of these endings, or a folder"
+    )
+    parser.add_argument(
+        "--to",
+        required=True,
+        choices=("hf", "timm", "original"),
+        help="whose names the tensors get",
+    )
+    parser.add_argument(
+        "--entry", help="which weights in a file of PyTorch with several, such as model_ema"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert, and say what was done."""
+    from ..checkpoints import convert
+
+    done = convert(args.source, args.target, to=args.to, entry=args.entry)
+    print(f"{done.place}: {done.tensors} tensors, from {done.spelling} to {args.to}")
+    for note in done.notes:
+        print(f"npformer: note: {note}", file=sys.stderr)
+    return 0
