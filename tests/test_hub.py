@@ -12,12 +12,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hub_server import HubServer
 
+from npformer import checkpoints
 from npformer.checkpoints import hub
 from npformer.commands import download
+from npformer.configuration import EfficientFormerConfig
 from npformer.errors import MissingWeights, OfflineError, WeightsError
+from npformer.model import initialize
+from npformer.tree import leaves
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 
@@ -127,6 +132,14 @@ def test_another_file_is_refused_and_does_not_stay(server, cache, lying):
         assert not any(path.read_bytes() == OTHER_WEIGHTS for path in cache.rglob("blobs/*"))
     with pytest.raises(OfflineError):
         hub.locate("l1", local_only=True)
+
+
+def test_a_file_that_would_be_read_before_the_published_one_is_refused(cache):
+    folder = hub.locate("l1")
+    (folder / "model.safetensors").write_bytes(OTHER_WEIGHTS)
+    with pytest.raises(WeightsError, match=r"model\.safetensors: sha256"):
+        hub.locate("l1")
+    assert checkpoints.folder.weights_file(hub.locate("l1")).read_bytes() == WEIGHTS
 
 
 def test_a_damaged_file_in_the_cache_is_downloaded_again(server, cache):
@@ -288,6 +301,34 @@ def test_without_the_extra_the_error_names_it(monkeypatch):
 )  # fmt: skip
 def test_names_of_the_hub(name, expected):
     assert hub.is_hub_name(name) is expected
+
+
+# From the name to the network.
+
+
+def test_a_network_from_the_hub_is_the_network_that_was_published(server, cache):
+    folder = ROOT / "weights/tiny"
+    names = ["config.json", "preprocessor_config.json", "model.safetensors"]
+    server.publish("someone/tiny", LATER, {name: (folder / name).read_bytes() for name in names})
+    ours, theirs = checkpoints.read("tiny"), checkpoints.read("someone/tiny")
+    assert theirs.config.to_dict() == ours.config.to_dict()
+    assert theirs.processor == ours.processor
+    for (path, a), (_, b) in zip(leaves(ours.params), leaves(theirs.params), strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=path)
+
+
+def test_a_thousand_classes_without_names_get_those_of_imagenet(server, cache, tmp_path):
+    config = EfficientFormerConfig(
+        depths=[1, 1], hidden_sizes=[4, 8], dim=8, num_meta3d_blocks=1, key_dim=2,
+        num_attention_heads=1, resolution=2, image_size=16, num_labels=1000,
+    )  # fmt: skip
+    checkpoints.write(tmp_path / "made", config, initialize(config, 0))
+    files = {path.name: path.read_bytes() for path in (tmp_path / "made").iterdir()}
+    assert b"tabby" not in files["config.json"]
+    server.publish("someone/thousand", LATER, files)
+    read = checkpoints.read("someone/thousand").config
+    assert read.id2label[281] == "tabby"
+    assert read.label2id["tabby"] == 281
 
 
 # The command.

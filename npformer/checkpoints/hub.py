@@ -23,12 +23,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from ..configuration import CONFIG_NAME
 from ..errors import MissingWeights, OfflineError, WeightsError
-
-CONFIG = "config.json"
-PROCESSOR = "preprocessor_config.json"
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-"""Names that weights have on the hub, the better format first."""
+from .folder import WEIGHTS_NAMES
+from .processor import PROCESSOR_NAME
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CHUNK = 1 << 20
@@ -126,8 +124,8 @@ def fetch(
     source = _source(name, revision)
     hub = _huggingface_hub(name)
 
-    paths = _cached(hub, source)
-    found = _identify(source, paths) if paths else None
+    folder = _cached(hub, source)
+    found = _identify(source, folder) if folder else None
     if found and _accepted(source, found) and not (refresh and not source.sha256):
         return found
     if local_only:
@@ -149,7 +147,7 @@ def _source(name: str, revision: str | None) -> Source:
         return Source(
             name, facts["repository"], facts["revision"], (facts["file"],), tuple(facts["sha256"])
         )
-    return Source(name, facts.get("repository", name), revision or "main", WEIGHTS, ())
+    return Source(name, facts.get("repository", name), revision or "main", WEIGHTS_NAMES, ())
 
 
 def _huggingface_hub(name: str) -> ModuleType:
@@ -163,34 +161,32 @@ def _huggingface_hub(name: str) -> ModuleType:
     return huggingface_hub
 
 
-def _cached(hub: ModuleType, source: Source) -> tuple[Path, Path] | None:
-    """Return the paths of configuration and weights if the cache holds all that is needed."""
+def _cached(hub: ModuleType, source: Source) -> Path | None:
+    """Return the folder in the cache if it holds all that is needed."""
 
     def look(filename: str) -> Any:  # a path, a mark that there is no such file, or None
         return hub.try_to_load_from_cache(source.repository, filename, revision=source.revision)
 
-    config, processor = look(CONFIG), look(PROCESSOR)
-    weights = next((path for path in map(look, source.weights) if isinstance(path, str)), None)
+    config, processor = look(CONFIG_NAME), look(PROCESSOR_NAME)
+    weights = any(isinstance(look(filename), str) for filename in source.weights)
     # Without the processor's configuration a model would see wrongly resized images.
     known = isinstance(processor, str) or processor is hub._CACHED_NO_EXIST
-    return (Path(config), Path(weights)) if isinstance(config, str) and weights and known else None
+    return Path(config).parent if isinstance(config, str) and weights and known else None
 
 
-def _download(hub: ModuleType, source: Source, anew: bool) -> tuple[Path, Path]:
-    """Fetch what the cache lacks; `anew`: the weights even if they are there."""
-    config = _download_file(hub, source, CONFIG)
+def _download(hub: ModuleType, source: Source, anew: bool) -> Path:
+    """Fetch what the cache lacks and return the folder; `anew`: the weights even if there."""
+    config = _download_file(hub, source, CONFIG_NAME)
     if config is not None:
         # A branch may move between two files: the rest comes from the commit that the first is of.
         source = source._replace(revision=config.parent.name)
-        _download_file(hub, source, PROCESSOR)
-        for filename in source.weights:
-            weights = _download_file(hub, source, filename, anew)
-            if weights is not None:
-                return config, weights
+        _download_file(hub, source, PROCESSOR_NAME)
+        if any(_download_file(hub, source, filename, anew) for filename in source.weights):
+            return config.parent
     raise MissingWeights(
         f"{hub.constants.ENDPOINT}/{source.repository} at {source.revision} has no "
-        f"{CONFIG if config is None else ' or '.join(source.weights)}; expected a repository as "
-        "transformers' save_pretrained makes it"
+        f"{CONFIG_NAME if config is None else ' or '.join(source.weights)}; expected a repository "
+        "of a model as transformers or timm save it"
     )
 
 
@@ -223,8 +219,9 @@ def _download_file(
         ) from error
 
 
-def _identify(source: Source, paths: tuple[Path, Path]) -> Fetched:
-    config, weights = paths
+def _identify(source: Source, folder: Path) -> Fetched:
+    # Not the file that was asked for, but the one that will be read, should there be another.
+    weights = next(path for path in map(folder.joinpath, WEIGHTS_NAMES) if path.exists())
     digest = hashlib.sha256()
     with weights.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -236,10 +233,10 @@ def _identify(source: Source, paths: tuple[Path, Path]) -> Fetched:
         if facts["repository"] and sha256 in facts["sha256"]
     )
     return Fetched(
-        folder=config.parent,
+        folder=folder,
         weights=weights,
         repository=source.repository,
-        commit=config.parent.name,
+        commit=folder.name,
         sha256=sha256,
         size=weights.stat().st_size,
         published_as=next(known, None),
