@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from golden import cases, check
 
+from npformer.checkpoints import assemble, state_dict
 from npformer.model import forward
-from npformer.tree import transform
+from npformer.tree import leaves, transform
 
 
 @pytest.mark.parametrize("name", cases.SMALL)
@@ -22,6 +23,26 @@ def test_every_array_in_float64(name: str) -> None:
 def test_every_layer_in_float32(name: str) -> None:
     golden = check.golden(name)
     check.check_float32(golden.case, golden.heard)
+
+
+@pytest.mark.parametrize("name", cases.SMALL)
+def test_pytorchs_tensors_become_the_tree_and_come_back(name: str) -> None:
+    case, _, shapes = check.golden(name)
+    config, params = cases.configuration(case), cases.parameters(case)
+    tensors = cases.tensors(case, shapes)
+    loaded = dict(leaves(assemble(tensors, config, dtype="float64")))
+    assert list(loaded) == [path for path, _ in leaves(params)]
+    for path, array in leaves(params):
+        np.testing.assert_array_equal(loaded[path], array, err_msg=path)
+    back = state_dict(params, config, "timm" if case["library"] == "timm" else "hf")
+    # A network without heads is written as the bare model, whose names lack this prefix.
+    expected = {
+        key if config.num_labels else key.removeprefix("efficientformer."): tensor
+        for key, tensor in tensors.items()
+    }
+    assert set(back) == set(expected)
+    for key, tensor in expected.items():
+        np.testing.assert_array_equal(back[key], tensor, err_msg=key)
 
 
 def test_the_files_are_of_the_cases_that_the_script_would_make() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from layouts import arrays, assert_close, sizes
 from transformers.activations import ACT2FN
 
+from npformer.checkpoints import assemble
 from npformer.layers import (
     ACTIVATIONS,
     Array,
@@ -35,6 +36,7 @@ from npformer.layers import (
     update_running,
 )
 from npformer.layers.mode import training
+from npformer.tree import leaves
 
 # timm can make the usual networks, too, and with more attention blocks.
 CASES = cases.SMALL | {
@@ -58,6 +60,18 @@ def test_every_layer_in_float32(name: str) -> None:
     model = reference.network(case, seed=3, dtype="float32")
     pixels = cases.pixels(case, seed=3).astype(np.float32)
     check.check_float32(case, reference.overhear(model, case, pixels), seed=3)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_pytorchs_tensors_become_the_tree(name: str) -> None:
+    case = CASES[name]
+    state = reference.network(case, seed=4).state_dict()
+    tensors = {key: tensor.numpy() for key, tensor in state.items()}
+    loaded = assemble(tensors, cases.configuration(case), dtype="float64")
+    for (path, found), (_, expected) in zip(
+        leaves(loaded), leaves(cases.parameters(case, seed=4)), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected, err_msg=path)
 
 
 @pytest.mark.parametrize("name", cases.SMALL)

@@ -11,6 +11,9 @@ network (1e-5; 0 and 1) a fault inside a block would hide behind the residual co
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from itertools import product
 from math import prod, sqrt
 from typing import Any
 from zlib import crc32
@@ -142,3 +145,72 @@ def parameters(case: dict[str, Any], seed: int = 0, dtype: str = "float64") -> E
         return array
 
     return build(fill, blueprint(configuration(case), case.get("distilled", True)))
+
+
+def tensors(case: dict[str, Any], shapes: dict[str, list[int]], seed: int = 0) -> dict[str, Array]:
+    """State dict of the case's library, from the shapes that PyTorch stated, as float64."""
+    rename = renamer(case)
+    config = configuration(case)
+    state = {}
+    for key, shape in shapes.items():
+        if key.endswith("num_batches_tracked"):
+            state[key] = np.zeros((), np.int64)
+        elif key.endswith("attention_bias_idxs"):
+            state[key] = bias_indices(*config.token_grid)
+        else:
+            state[key] = draw(rename(key), tuple(shape), seed)
+    return state
+
+
+def bias_indices(rows: int, columns: int) -> Array:
+    """Which bias belongs to which pair of tokens: distances, numbered as they first appear."""
+    points = list(product(range(rows), range(columns)))
+    numbers: dict[tuple[int, int], int] = {}
+    table = [
+        numbers.setdefault((abs(y - v), abs(x - u)), len(numbers))
+        for y, x in points
+        for v, u in points
+    ]
+    return np.array(table).reshape(len(points), len(points))
+
+
+def renamer(case: dict[str, Any]) -> Callable[[str], str]:
+    """From the library's name of a module or tensor to timm's."""
+    if case["library"] == "timm":
+        return lambda path: path
+    config = configuration(case)
+    last = len(config.depths) - 1
+    flat = config.depths[last] - config.num_meta3d_blocks
+    parts = ["stages.0"]  # what transformers numbers in a row: stages and downsamplings
+    for i in range(1, last + 1):
+        parts += [f"stages.{i}.downsample"] * config.has_downsample(i) + [f"stages.{i}"]
+    rules: tuple[tuple[str, Any], ...] = (
+        (r"^efficientformer\.(encoder\.)?", ""),
+        (r"^intermediate_stages\.(\d+)", lambda found: parts[int(found[1])]),
+        (r"^last_stage\.flat", f"stages.{last}.blocks.{flat}"),
+        (r"^last_stage\.meta3D_layers\.blocks\.(\d+)",
+         lambda found: f"stages.{last}.blocks.{flat + 1 + int(found[1])}"),
+        (r"^last_stage", f"stages.{last}"),
+        (r"\.meta4D_layers\.", "."),
+        (r"^patch_embed", "stem"),
+        (r"^stem\.convolution", "stem.conv"),
+        (r"\.mlp\.convolution", ".mlp.fc"),
+        (r"\.linear_in", ".fc1"),
+        (r"\.linear_out", ".fc2"),
+        (r"\.batchnorm_before", ".norm1"),
+        (r"\.batchnorm_after", ".norm2"),
+        (r"layernorm", "norm"),
+        (r"\.activation", ".act"),
+        (r"\.layer_scale_(\d)", r".ls\1.gamma"),
+        (r"\.downsample\.projection", ".downsample.conv"),
+        (r"\.token_mixer\.projection", ".token_mixer.proj"),
+        (r"^classifier", "head"),
+        (r"^distillation_classifier", "head_dist"),
+    )  # fmt: skip
+
+    def rename(path: str) -> str:
+        for pattern, new in rules:
+            path = re.sub(pattern, new, path)
+        return path
+
+    return rename

@@ -5,8 +5,6 @@ Layers bear timm's names in both, which are npformer's; images are turned to cha
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -30,7 +28,7 @@ from .check import Overheard
 def network(case: dict[str, Any], seed: int = 0, dtype: str = "float64") -> nn.Module:
     """A network for evaluation, with parameters from `cases.draw`."""
     model = {"timm": timm_network, "transformers": transformers_network}[case["library"]](case)
-    rename = renamer(case)
+    rename = cases.renamer(case)
     state = model.state_dict()
     for key, tensor in state.items():
         if tensor.is_floating_point():
@@ -79,48 +77,6 @@ def timm_network(case: dict[str, Any]) -> nn.Module:
     return model
 
 
-def renamer(case: dict[str, Any]) -> Callable[[str], str]:
-    """From the library's name of a module or tensor to timm's."""
-    if case["library"] == "timm":
-        return lambda path: path
-    config = cases.configuration(case)
-    last = len(config.depths) - 1
-    flat = config.depths[last] - config.num_meta3d_blocks
-    parts = ["stages.0"]  # what transformers numbers in a row: stages and downsamplings
-    for i in range(1, last + 1):
-        parts += [f"stages.{i}.downsample"] * config.has_downsample(i) + [f"stages.{i}"]
-    rules: tuple[tuple[str, Any], ...] = (
-        (r"^efficientformer\.(encoder\.)?", ""),
-        (r"^intermediate_stages\.(\d+)", lambda found: parts[int(found[1])]),
-        (r"^last_stage\.flat", f"stages.{last}.blocks.{flat}"),
-        (r"^last_stage\.meta3D_layers\.blocks\.(\d+)",
-         lambda found: f"stages.{last}.blocks.{flat + 1 + int(found[1])}"),
-        (r"^last_stage", f"stages.{last}"),
-        (r"\.meta4D_layers\.", "."),
-        (r"^patch_embed", "stem"),
-        (r"^stem\.convolution", "stem.conv"),
-        (r"\.mlp\.convolution", ".mlp.fc"),
-        (r"\.linear_in", ".fc1"),
-        (r"\.linear_out", ".fc2"),
-        (r"\.batchnorm_before", ".norm1"),
-        (r"\.batchnorm_after", ".norm2"),
-        (r"layernorm", "norm"),
-        (r"\.activation", ".act"),
-        (r"\.layer_scale_(\d)", r".ls\1.gamma"),
-        (r"\.downsample\.projection", ".downsample.conv"),
-        (r"\.token_mixer\.projection", ".token_mixer.proj"),
-        (r"^classifier", "head"),
-        (r"^distillation_classifier", "head_dist"),
-    )  # fmt: skip
-
-    def rename(path: str) -> str:
-        for pattern, new in rules:
-            path = re.sub(pattern, new, path)
-        return path
-
-    return rename
-
-
 SILENT = (nn.Dropout, nn.Identity, nn.ModuleList)
 CONTAINERS = {
     "",
@@ -136,7 +92,7 @@ CONTAINERS = {
 def overhear(model: nn.Module, case: dict[str, Any], pixels: Array) -> Overheard:
     """Run a network on (B, H, W, C) pixels, of the network's type."""
     heard = Overheard({}, {})
-    rename = renamer(case)
+    rename = cases.renamer(case)
     softmaxes = Softmaxes()
 
     def listen(path: str, module: nn.Module, args: tuple[Tensor, ...], result: Any) -> None:
