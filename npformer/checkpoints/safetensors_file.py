@@ -176,8 +176,8 @@ def _span(name: str, entry: Any, source: str) -> tuple[int, int, str]:
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise refuse(f"has dtype {dtype!r}; npformer reads {', '.join(DTYPES)}")
-    if not _is_sizes(shape):
-        raise refuse(f"has shape {shape!r}; expected a list of whole numbers")
+    if not _is_sizes(shape) or not _fits_numpy(shape):
+        raise refuse(f"has shape {shape!r}; expected a few whole numbers that NumPy can hold")
     if not _is_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise refuse(f"has data_offsets {offsets!r}; expected [first, last]")
     size = math.prod(shape) * DTYPES[dtype].itemsize
@@ -192,6 +192,11 @@ def _span(name: str, entry: Any, source: str) -> tuple[int, int, str]:
 def _is_sizes(values: Any) -> bool:
     # `type`, because True is an int
     return type(values) is list and all(type(v) is int and 0 <= v < 2**63 for v in values)
+
+
+def _fits_numpy(shape: list[int]) -> bool:
+    """Whether NumPy makes such an array; it takes no huge sizes even where another size is 0."""
+    return len(shape) <= 32 and math.prod(size for size in shape if size) < 2**60
 
 
 def _is_text_map(value: Any) -> bool:
