@@ -264,15 +264,19 @@ def _refused(source: Source, found: Fetched) -> WeightsError:
 
 
 def _offline(hub: ModuleType, source: Source, cause: BaseException | None = None) -> str:
+    status = getattr(getattr(cause, "response", None), "status_code", None)
     if hub.constants.HF_HUB_OFFLINE:
         why = "HF_HUB_OFFLINE is set, so the hub is not asked"
     elif cause is None:
         why = "only the cache was to be used"
+    elif status is not None:
+        why = f"{hub.constants.ENDPOINT} answered {status}"
     else:
-        why = f"{hub.constants.ENDPOINT} did not answer ({type(cause).__name__}: {cause})"
+        why = f"{hub.constants.ENDPOINT} cannot be reached ({type(cause).__name__})"
+    what = "" if source.name in manifest() else "there is no such folder here, and the repository "
     return (
-        f"{source.name} ({source.repository}, revision {source.revision}) is not, or not whole, in "
-        f"the cache {hub.constants.HF_HUB_CACHE}; {why}. Fetch it beforehand where there is a "
-        f"connection, `HF_HUB_OFFLINE=0 npformer download {source.name}`, and copy that cache here "
-        "if need be; HF_HUB_CACHE names another folder for it"
+        f"{source.name}: {what}{source.repository}, revision {source.revision}, is not, or not "
+        f"whole, in the cache {hub.constants.HF_HUB_CACHE}; {why}. Fetch it beforehand where there "
+        f"is a connection, `HF_HUB_OFFLINE=0 npformer download {source.name}`, and copy that cache "
+        "here if need be; HF_HUB_CACHE names another folder for it"
     )
