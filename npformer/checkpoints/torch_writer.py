@@ -7,7 +7,7 @@ to be importable. `torch_file` describes the format.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from zipfile import ZipFile, ZipInfo
 
@@ -49,7 +49,7 @@ def _pickle(tensors: Tensors, entry: str | None) -> bytes:
         _text(name) + _tensor(i, array.shape, _STORAGE_NAMES[little_endian(array.dtype)])
         for i, (name, array) in enumerate(tensors.items())
     )
-    value = _ORDERED_DICT + b"(" + items + b"u"  # MARK, SETITEMS
+    value = _ordered_dict() + b"(" + items + b"u"  # MARK, SETITEMS
     if entry is not None:
         value = b"}" + _text(entry) + value + b"s"  # EMPTY_DICT, SETITEM
     return b"\x80\x02" + value + b"."  # PROTO 2, STOP
@@ -66,7 +66,7 @@ def _tensor(i: int, shape: tuple[int, ...], storage: str) -> bytes:
         _tuple(map(_whole, shape)),
         _tuple(map(_whole, strides)),
         b"\x89",  # NEWFALSE
-        _ORDERED_DICT,
+        _ordered_dict(),
     ]
     return _global("torch._utils", "_rebuild_tensor_v2") + _tuple(arguments) + b"R"  # REDUCE
 
@@ -82,7 +82,7 @@ def _whole(number: int) -> bytes:
     return b"\x8a\x08" + struct.pack("<q", number)  # LONG1
 
 
-def _tuple(items: Sequence[bytes] | map[bytes]) -> bytes:
+def _tuple(items: Iterable[bytes]) -> bytes:
     return b"(" + b"".join(items) + b"t"  # MARK, TUPLE
 
 
@@ -90,4 +90,5 @@ def _global(module: str, name: str) -> bytes:
     return f"c{module}\n{name}\n".encode()  # GLOBAL
 
 
-_ORDERED_DICT = _global("collections", "OrderedDict") + b")R"  # EMPTY_TUPLE, REDUCE
+def _ordered_dict() -> bytes:
+    return _global("collections", "OrderedDict") + b")R"  # EMPTY_TUPLE, REDUCE
