@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
@@ -22,6 +23,7 @@ class HubServer:
         self.branches: dict[str, dict[str, str]] = {}
         self.requests: list[tuple[str, str, str | None]] = []  # method, path, range
         self.status: int | None = None
+        self.after: Callable[[str, str], None] = lambda method, path: None  # each file sent
         self.lie: dict[str, str] = {}  # true SHA-256 -> what the server says instead
         self.cut_after: int | None = None  # bytes of weights, once
         self.halfway = threading.Event()  # set when half of the weights are sent
@@ -99,6 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if body:
             self.wfile.write(data)
+            self.hub.after(self.command, self.path)
 
     def large(self, sha256: str, body: bool) -> None:
         every = (

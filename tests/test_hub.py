@@ -190,6 +190,22 @@ def test_safetensors_are_preferred_and_the_processor_is_optional(server, cache):
     assert len(server.requests) == asked
 
 
+def test_what_others_have_cached_is_completed(server, cache):
+    for name in ("config.json", "pytorch_model.bin"):
+        huggingface_hub.hf_hub_download(REPOSITORY, name, revision=COMMIT)
+    server.requests.clear()
+    assert {path.name for path in hub.locate("l1").iterdir()} == set(FILES)
+    assert server.asked("GET", "") == 1
+
+
+def test_a_branch_that_moves_meanwhile_does_not_mix_two_commits(server, cache):
+    server.publish("someone/flowers", COMMIT, FILES)
+    server.after = lambda *_: server.publish("someone/flowers", LATER, OTHER_FILES)
+    found = hub.fetch("someone/flowers")
+    assert found.commit == COMMIT
+    assert {path.name: path.read_bytes() for path in found.folder.iterdir()} == FILES
+
+
 def test_another_revision_is_not_held_to_the_hash(server, cache):
     server.publish(REPOSITORY, LATER, OTHER_FILES)
     found = hub.fetch("l1", revision="main")
