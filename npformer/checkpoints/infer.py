@@ -21,15 +21,19 @@ from .spellings import PREFIX, Spelling, detect, to_native
 LAYER_NORM_EPS: dict[Spelling, float] = {"hf": 1e-12, "timm": 1e-5, "original": 1e-5}
 
 _PLACES: dict[Spelling, re.Pattern[str]] = {
-    "timm": re.compile(r"stages\.(?P<stage>\d{1,6})\.(?:downsample|blocks\.(?P<block>\d{1,6}))\."),
+    "timm": re.compile(r"stages\.(?P<stage>\d{1,4})\.(?:downsample|blocks\.(?P<block>\d{1,4}))\."),
     "hf": re.compile(
-        r"encoder\.(?:intermediate_stages\.(?P<stage>\d{1,6})|last_stage)\."
-        r"(?:projection|norm|meta(?P<kind>[34])D_layers\.blocks\.(?P<block>\d{1,6}))\."
+        r"encoder\.(?:intermediate_stages\.(?P<stage>\d{1,4})|last_stage)\."
+        r"(?:projection|norm|meta(?P<kind>[34])D_layers\.blocks\.(?P<block>\d{1,4}))\."
     ),
-    "original": re.compile(r"network\.(?P<stage>\d{1,6})\.(?:proj|norm|(?P<block>\d{1,6}))\."),
+    "original": re.compile(r"network\.(?P<stage>\d{1,4})\.(?:proj|norm|(?P<block>\d{1,4}))\."),
 }
 """Where a tensor stands: its stage, or its place in the list of stages and downsamplings, and its
 block; a downsampling has none."""
+
+
+_LAST = 10**6
+"""Place of Hugging Face's ``last_stage``, whose name has none."""
 
 
 def infer_config(
@@ -84,7 +88,8 @@ def name_classes(config: EfficientFormerConfig) -> None:
 
 def skeleton(keys: Iterable[str], spelling: Spelling) -> dict[str, Any]:
     """Read off names how many stages and blocks there are, and of which kind."""
-    blocks: dict[int, dict[tuple[str, int], bool]] = {}
+    stages: dict[int, dict[tuple[str, int], bool]] = {}  # place -> block -> has it attention
+    downsamplings = set()
     has_layer_scale = False
     for key in keys:
         found = _PLACES[spelling].match(key.removeprefix(PREFIX))
@@ -92,37 +97,32 @@ def skeleton(keys: Iterable[str], spelling: Spelling) -> dict[str, Any]:
             continue
         has_layer_scale |= "layer_scale_" in key or key.endswith(".gamma")
         groups = found.groupdict()
-        place = 10**9 if groups["stage"] is None else int(groups["stage"])
-        if spelling == "timm":  # downsamplings are part of the stage that they precede
+        place = int(groups["stage"] or _LAST)
+        if spelling == "timm":  # counts stages; make room for a downsampling before each
             place = 2 * place - (groups["block"] is None)
-        here = blocks.setdefault(place, {})
-        if groups["block"] is not None:
+        if groups["block"] is None and place != _LAST:
+            downsamplings.add(place)
+        elif groups["block"] is not None:
             block = (groups.get("kind") or "", int(groups["block"]))
-            here[block] = here.get(block, False) or "token_mixer." in key
+            blocks = stages.setdefault(place, {})
+            blocks[block] = blocks.get(block, False) or "token_mixer." in key
+    last = max({-1, *stages, *downsamplings} - {_LAST})
+    if spelling == "hf" or last in downsamplings:
+        last += 1
+        stages[last] = stages.get(_LAST, {})
+
     depths: list[int] = []
     downsamples: list[bool] = []
-    after_stage = False
-    attention = 0
-    for place in sorted(blocks):
-        stage = blocks[place]
-        if not stage:  # a downsampling; a stage of no blocks leaves no names
-            if not after_stage:
-                depths.append(0)
-            downsamples.append(True)
-            after_stage = False
+    for place in range(last + 1):  # a stage without blocks leaves no names, but a place
+        if place in downsamplings or (spelling == "timm" and place % 2):
             continue
-        if after_stage:
-            downsamples.append(False)
-        depths.append(len(stage))
-        attention = sum(stage.values())
-        after_stage = True
-    if not after_stage:
-        depths.append(0)
-        attention = 0
+        if depths:
+            downsamples.append(place - 1 in downsamplings)
+        depths.append(len(stages.get(place, {})))
     return {
-        "depths": depths,
+        "depths": depths or [0],
         "downsamples": [*downsamples, True],
-        "num_meta3d_blocks": attention,
+        "num_meta3d_blocks": sum(stages.get(last, {}).values()),
         "use_layer_scale": has_layer_scale,
     }
 

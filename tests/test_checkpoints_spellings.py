@@ -1,0 +1,152 @@
+"""The three spellings: every tensor of the published networks, and what is not one of them."""
+
+from __future__ import annotations
+
+from ast import literal_eval
+
+import numpy as np
+import pytest
+from checkpoint_cases import config, parameters, same
+from golden import names as golden
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from npformer.checkpoints import SPELLINGS, Spelling, detect, infer_config, names, state_dict
+from npformer.checkpoints.spellings import PREFIX, from_native, to_native
+from npformer.configuration import EfficientFormerConfig
+from npformer.errors import WeightsError
+
+VARIANTS = ("l1", "l3", "l7")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_name_of_the_published_networks(variant: str, spelling: Spelling) -> None:
+    rows = golden.rows(variant)
+    assert len(rows) == {"l1": 281, "l3": 457, "l7": 649}[variant]
+    found = names(EfficientFormerConfig.variant(variant), spelling)
+    assert found == {row["timm"]: row[spelling] for row in rows}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_inferred_configurations_of_the_published_networks(
+    variant: str, spelling: Spelling
+) -> None:
+    rows = golden.rows(variant)
+    types = {"torch.float32": "f4", "torch.int64": "i8"}
+    tensors = {
+        row[spelling]: np.broadcast_to(
+            np.zeros((), types[row["dtype"]]), literal_eval(row["shape"])
+        )
+        for row in rows
+    }
+    assert detect(tensors, "x") == spelling
+    found = infer_config(tensors)
+    expected = EfficientFormerConfig.variant(variant)
+    expected.layer_norm_eps = 1e-12 if spelling == "hf" else 1e-5
+    assert found == expected
+
+
+@pytest.mark.parametrize("variant", VARIANTS[:2])
+def test_shapes_and_dtypes_of_what_is_written(variant: str) -> None:
+    c = EfficientFormerConfig.variant(variant)
+    own = state_dict(parameters(c), c)
+    assert {k: (str(t.shape), f"torch.{t.dtype}") for k, t in own.items()} == {
+        row["timm"]: (row["shape"], row["dtype"]) for row in golden.rows(variant)
+    }
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_there_and_back(spelling: Spelling) -> None:
+    c = config()
+    native = state_dict(parameters(c), c)
+    spelled = from_native(native, c, spelling)
+    assert detect(spelled, "x") == spelling
+    assert same(to_native(spelled, c, spelling), native)
+
+
+def test_hugging_face_s_model_without_heads_has_no_prefix() -> None:
+    c = config(num_labels=0)
+    spelled = from_native(state_dict(parameters(c), c), c, "hf")
+    assert not any(name.startswith(PREFIX) for name in spelled)
+    assert detect(spelled, "x") == "hf"
+    assert same(to_native(spelled, c, "hf"), state_dict(parameters(c), c))
+
+
+def test_strange_names_pass_through() -> None:
+    x = np.ones(1)
+    assert same(to_native({"strange": x}, config(), "hf"), {"strange": x})
+
+
+RELATIVES = {
+    "backbone.patch_embed.0.weight": "OpenMMLab",
+    "backbone.network.6.5.token_mixer.attention_biases_seg": "detector",
+    "network.6.5.token_mixer.attention_biases_seg": "detection",
+    "norm0.weight": "detection",
+    "efficientformer.norm4.bias": "detection",
+}
+
+
+@pytest.mark.parametrize("key", RELATIVES)
+def test_relatives_are_named(key: str) -> None:
+    c = config()
+    tensors = state_dict(parameters(c), c, "original") | {key: np.ones(1)}
+    with pytest.raises(WeightsError, match=f"x.pth: tensor .*{RELATIVES[key]}"):
+        detect(tensors, "x.pth")
+
+
+@pytest.mark.parametrize("keys", [[], ["conv1.weight", "fc.bias", *"abcdefg"]])
+def test_strangers_are_refused(keys: list[str]) -> None:
+    with pytest.raises(WeightsError, match=f"x.pth: the names of its {len(keys)} tensors are not"):
+        detect(keys, "x.pth")
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> EfficientFormerConfig:
+    """Networks whose tensors tell what they are: no empty stage at an end, unless downsampled."""
+    stages = draw(st.integers(1, 4))
+    depths = [draw(st.integers(0 if i else 1, 3)) for i in range(stages)]
+    flags = [draw(st.booleans()) for _ in range(stages - 1)]
+    if stages > 1 and not flags[-1]:  # the end of the others' list, and of Hugging Face's
+        depths[-2:] = [max(depth, 1) for depth in depths[-2:]]
+    widths = [draw(st.integers(2, 9))]
+    for flag in flags:
+        widths.append(draw(st.integers(2, 9)) if flag else widths[-1])
+    heads, K = draw(st.integers(1, 3)), draw(st.integers(1, 5))
+    attention = draw(st.integers(0, depths[-1]))
+    pools = sum(depths) - attention
+    usual = {"num_attention_heads": 8, "key_dim": 32, "attention_ratio": 4, "resolution": 7}
+    drawn = {
+        "num_attention_heads": heads,
+        "key_dim": K,
+        "attention_ratio": draw(st.integers(1, 9)) / K,
+        "resolution": draw(st.integers(1, 3)),
+    }
+    return EfficientFormerConfig(
+        depths=depths,
+        hidden_sizes=widths,
+        downsamples=[*flags, True],
+        dim=widths[-1],
+        num_meta3d_blocks=attention,
+        mlp_expansion_ratio=draw(st.sampled_from([1, 2.5, 4, 1.9])) if attention or pools else 4,
+        num_channels=draw(st.integers(1, 4)),
+        use_layer_scale=draw(st.booleans()) if sum(depths) else False,
+        num_labels=draw(st.integers(0, 4)),
+        **(drawn if attention else usual),  # type: ignore[arg-type]
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(c=configurations(), spelling=st.sampled_from(SPELLINGS))
+def test_tensors_tell_the_network(c: EfficientFormerConfig, spelling: Spelling) -> None:
+    tensors = state_dict(parameters(c), c, spelling)
+    found = infer_config(tensors, spelling)
+    keys = ("depths", "hidden_sizes", "num_meta3d_blocks", "use_layer_scale", "num_channels",
+            "num_labels", "num_attention_heads", "key_dim", "resolution")  # fmt: skip
+    assert {key: getattr(found, key) for key in keys} == {key: getattr(c, key) for key in keys}
+    assert [found.has_downsample(i) for i in range(1, len(c.depths))] == [
+        c.has_downsample(i) for i in range(1, len(c.depths))
+    ]
+    again = state_dict(parameters(found), found, spelling)
+    assert {k: t.shape for k, t in again.items()} == {k: t.shape for k, t in tensors.items()}
