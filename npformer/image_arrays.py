@@ -131,4 +131,4 @@ def eight_bit(pixels: NDArray[Any]) -> NDArray[np.uint8]:
 def as_picture(pixels: NDArray[Any]) -> Image.Image:
     """Return an array of shape (H, W, C) as a Pillow image: L, RGB or, with 4 colours, RGBA."""
     x = eight_bit(pixels)
-    return Image.fromarray(np.ascontiguousarray(x[:, :, 0] if x.shape[2] == 1 else x))
+    return Image.fromarray(x[:, :, 0] if x.shape[2] == 1 else x)

@@ -19,7 +19,7 @@ Differences from the reference, each where it fails or answers wrongly:
   the reference (until 4.41) returns one pixel too few.
 * A whole ``rescale_factor`` does not overflow 8 bits.
 * A strip of 1×5000 pixels does not take a gigabyte on its way to a shorter edge of 256: it is
-  resized only where the crop will be, to within 1 of 255; without a crop it is refused.
+  resized only where the crop will be, to within 2 of 255; without a crop it is refused.
 * ``data_format=None`` and ``input_data_format="none"`` do what is documented.
 * Impossible settings, such as an ``image_std`` of 0, are refused; unknown arguments give a warning.
 
@@ -42,6 +42,8 @@ from .errors import ConfigError, ImageError, MissingWeights
 from .image_recipe import Settings, process, require, together
 from .strict_json import read_object
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 FILE_NAME = "preprocessor_config.json"
 _PUBLISHED = {"tiny": (128, 128)} | {
     name: (256, 224)
@@ -115,17 +117,17 @@ class EfficientFormerImageProcessor:
         crop_rounding: str = "floor",
         **extra: Any,
     ) -> None:
-        given = Settings()._replace(
-            do_resize=do_resize, resample=resample, do_center_crop=do_center_crop,
-            do_rescale=do_rescale, rescale_factor=rescale_factor, do_normalize=do_normalize,
-            crop_rounding=crop_rounding,
-        )  # fmt: skip
         (
             self.do_resize, self.size, self.resample, self.do_center_crop, self.do_rescale,
             self.rescale_factor, self.crop_size, self.do_normalize, self.image_mean,
             self.image_std, self.crop_rounding,
-        ) = given.overridden(
-            size=size, crop_size=crop_size, image_mean=image_mean, image_std=image_std
+        ) = Settings(
+            do_resize=do_resize, size=224 if size is None else size, resample=resample,
+            do_center_crop=do_center_crop, do_rescale=do_rescale, rescale_factor=rescale_factor,
+            crop_size=224 if crop_size is None else crop_size, do_normalize=do_normalize,
+            image_mean=IMAGENET_MEAN if image_mean is None else image_mean,
+            image_std=IMAGENET_STD if image_std is None else image_std,
+            crop_rounding=crop_rounding,
         ).checked()  # fmt: skip
         for name in extra:
             for meant in get_close_matches(name, Settings._fields, n=1, cutoff=0.8):

@@ -22,19 +22,19 @@ from .layers.arrays import Array
 
 
 class Settings(NamedTuple):
-    """The arguments of `EfficientFormerImageProcessor` in their order, with its defaults."""
+    """The arguments of `EfficientFormerImageProcessor`."""
 
-    do_resize: Any = True
-    size: Any = 224
-    resample: Any = Image.Resampling.BICUBIC
-    do_center_crop: Any = True
-    do_rescale: Any = True
-    rescale_factor: Any = 1 / 255
-    crop_size: Any = 224
-    do_normalize: Any = True
-    image_mean: Any = (0.485, 0.456, 0.406)
-    image_std: Any = (0.229, 0.224, 0.225)
-    crop_rounding: Any = "floor"
+    do_resize: Any
+    size: Any
+    resample: Any
+    do_center_crop: Any
+    do_rescale: Any
+    rescale_factor: Any
+    crop_size: Any
+    do_normalize: Any
+    image_mean: Any
+    image_std: Any
+    crop_rounding: Any
 
     def overridden(self, **changes: Any) -> Settings:
         """Return the settings with those changes that are not None."""

@@ -65,8 +65,9 @@ def resize(
     resample : PIL.Image.Resampling
     crop : (height, width), optional
         What `center_crop` will keep. An image that would become larger than `MAX_RESIZED` is only
-        resized there, and `center_crop` has nothing left to cut off. Values may differ by 1 from
-        those of the whole; NEAREST and BOX may choose otherwise between pixels equally near.
+        resized there, and `center_crop` has nothing left to cut off. Values may differ from
+        those of the whole by 1 for each direction, as Pillow's coordinates are float32; NEAREST
+        and BOX may choose otherwise between pixels equally near.
     rounding : str
         That of the crop.
 
@@ -105,9 +106,8 @@ def center_crop(x: Array, height: int, width: int, rounding: str = "floor") -> A
 
 
 def rescale(x: Array, factor: float) -> NDArray[np.float32]:
-    """Multiply by a factor."""
-    # A whole factor would stay in the 8 bits of the pixels, and overflow.
-    return (x * float(factor)).astype(np.float32)
+    """Multiply by a factor, a float: a whole number would stay in the 8 bits of the pixels."""
+    return (x * factor).astype(np.float32)
 
 
 def normalize(x: Array, mean: float | Sequence[float], std: float | Sequence[float]) -> Array:

@@ -205,11 +205,6 @@ def _orientation(image: Image.Image, name: str) -> Any:
 
 def _rgb(image: Image.Image) -> Image.Image:
     """Convert a decoded image."""
-    if image.mode == "LAB":
-        from PIL import ImageCms
-
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")  # type: ignore[return-value]
     if image.mode[0] in "IF":  # I, I;16 in any byte order, F
         wide = np.asarray(image)
         # Older Pillows give 16 bits as 32.

@@ -27,6 +27,9 @@ LOSSLESS = ("PNG", "BMP", "PPM", "TIFF", "GIF", "WEBP", "JPEG2000")
 
 def encode(image: Image.Image, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
+    if kind == "PPM" and image.mode == "I;16":  # older Pillows read this but do not write it
+        values = np.asarray(image).astype(">u2").tobytes()
+        return f"P5 {image.width} {image.height} 65535\n".encode() + values
     if kind == "WEBP":
         options = {"lossless": True, "exact": True, **options}
     image.save(file, kind, **options)  # type: ignore[arg-type]
@@ -197,7 +200,9 @@ def test_damaged_png() -> None:
 def test_too_many_pixels_are_refused_before_decoding(side: int, action: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter(action)  # type: ignore[arg-type]
-        with pytest.raises(ImageError, match=f"{side}×{side}|{side**2} pixels"):
+        with pytest.raises(
+            ImageError, match=rf"{side}×{side} .*max_pixels|{side**2} pixels.*make it smaller"
+        ):
             open_image(png(side, side))
 
 
@@ -240,8 +245,12 @@ def test_closed_files(tmp_path: Path) -> None:
         open_image(writable)
 
 
+Image.init()
+WRITTEN = [kind for kind in (*LOSSLESS, "JPEG", "AVIF") if kind in Image.SAVE]
+
+
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from([*LOSSLESS, "JPEG", "AVIF"]), st.data())
+@given(st.sampled_from(WRITTEN), st.data())
 def test_damage_never_gives_anything_but_an_image_or_an_image_error(
     kind: str, data: st.DataObject
 ) -> None:
@@ -413,8 +422,10 @@ def test_sixteen_bits_are_scaled_and_not_cut(mode: str, kind: str | None) -> Non
     )
 
 
-def test_dark_sixteen_bits_remain_dark() -> None:
-    assert (pixels(encode(Image.fromarray(np.full((2, 2), 255, np.uint16)), "PNG")) == 1).all()
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM", "JPEG2000"])
+def test_dark_sixteen_bits_remain_dark(kind: str) -> None:
+    image = Image.fromarray(np.full((2, 2), 255, np.uint16))
+    assert (pixels(encode(image, kind)) == 1).all()
 
 
 def test_thirty_two_bits() -> None:
@@ -524,6 +535,7 @@ def test_bools_and_sixteen_bits() -> None:
     assert pixels(wide, data_format="channels_last").tolist() == [[[0, 1, 255]]]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 65535))
 def test_sixteen_bits_are_rounded_to_the_nearest(value: int) -> None:
     got = pixels(np.full((1, 2), value, np.uint16))[0, 0, 0]
@@ -551,6 +563,7 @@ def test_other_types_are_a_type_error(dtype: str) -> None:
         open_image(np.zeros((4, 4), dtype))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["u1", "i8", ">u2", "f4", ">f8", "?"]), st.data())
 def test_memory_layout_does_not_matter(dtype: str, data: st.DataObject) -> None:
     kind = np.dtype(dtype).kind
