@@ -159,14 +159,14 @@ def _check_names(
     missing = [name for name in required if name not in tensors]
     if missing:
         raise WeightsError(
-            f"{len(missing)} of {len(required)} tensors are missing: {enumerate_names(missing)}. "
+            f"missing tensors ({len(missing)} of {len(required)}): {enumerate_names(missing)}. "
             f"{_advice(tensors, config)}"
         )
     allowed = {*required, *buffers}
     unexpected = [name for name in tensors if name not in allowed]
     if unexpected:
         raise WeightsError(
-            f"{len(unexpected)} tensors are unexpected: {enumerate_names(unexpected)}. "
+            f"unexpected tensors ({len(unexpected)}): {enumerate_names(unexpected)}. "
             f"{_advice(tensors, config)}"
         )
     for name in buffers.keys() & tensors.keys():
