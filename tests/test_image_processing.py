@@ -136,6 +136,18 @@ def test_resizing_only_what_the_crop_keeps(
     assert np.abs(got.astype(int) - whole).max() <= 2
 
 
+@pytest.mark.parametrize("rounding", ["floor", "torchvision"])
+def test_strips_are_cut_where_the_crop_begins(
+    rounding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = picture("PIL", (10, 40))
+    arguments = {"size": {"shortest_edge": 10}, "crop_size": 9}
+    processor = EfficientFormerImageProcessor(**arguments, crop_rounding=rounding)
+    whole = processor(image).pixel_values[0]
+    monkeypatch.setattr(image_transforms, "MAX_RESIZED", 0)
+    np.testing.assert_array_equal(processor(image).pixel_values[0], whole)
+
+
 @pytest.mark.parametrize("shape", [(1, 5000, 3), (5000, 1, 3), (2, 3_000_000, 3)])
 def test_strips_take_little_memory(
     shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
@@ -171,6 +183,8 @@ def test_gray_alpha_and_files_become_rgb(tmp_path: Path) -> None:
     clear = np.dstack([RGB, np.full(RGB.shape[:2], 255, np.uint8)])
     np.testing.assert_array_equal(run(clear), run(RGB))
     np.testing.assert_array_equal(run((clear / 255).astype("f4")), run(RGB))
+    unit = {"do_rescale": False, "do_normalize": False}
+    np.testing.assert_array_equal(run(clear / 255, **unit), run(RGB / 255, **unit))
     white = np.dstack([RGB, np.zeros(RGB.shape[:2], np.uint8)])
     np.testing.assert_array_equal(run(white), run(np.full_like(RGB, 255)))
 
