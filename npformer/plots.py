@@ -320,10 +320,10 @@ def bars(
     -------
     Axes
     """
-    ax = _axes(ax, (6, 0.34 * len(amounts) + 0.9))
+    ax = _axes(ax, (6, 0.3 * len(amounts) + 0.7))
     drawn = ax.barh(list(amounts), list(amounts.values()), color=COLOURS[colour])
-    ax.bar_label(drawn, fmt="%.3g", padding=3, fontsize=9)
-    ax.invert_yaxis()
+    ax.bar_label(drawn, [_number(a) for a in amounts.values()], padding=3, fontsize=9)
+    ax.set_ylim(len(amounts) - 0.4, -0.6)  # the first on top
     ax.margins(x=0.12)
     ax.set_xlabel(unit)
     ax.spines[["top", "right"]].set_visible(False)
@@ -359,8 +359,8 @@ def stacked_bars(
         )  # fmt: skip
         left += lengths
     for i, total in enumerate(left):
-        ax.text(total, i, f" {total:.3g}", va="center", fontsize=9)
-    ax.invert_yaxis()
+        ax.text(total, i, f" {_number(total)}", va="center", fontsize=9)
+    ax.set_ylim(len(parts) - 0.4, -0.6)  # the first on top
     ax.margins(x=0.1)
     ax.set_xlabel(unit)
     ax.legend(
@@ -446,6 +446,11 @@ def _bare(ax: Axes) -> Axes:
     """Take away ticks and frame, which say nothing about a picture."""
     ax.set_axis_off()
     return ax
+
+
+def _number(amount: float) -> str:
+    """Print three digits, without an exponent for what is not tiny."""
+    return f"{amount:,.0f}" if abs(amount) >= 1000 else f"{amount:.3g}"
 
 
 def _enlarged(grid: Array, H: int, W: int) -> Array:

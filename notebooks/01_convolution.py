@@ -1,0 +1,138 @@
+# %% [markdown]
+# # 01 · Convolution, and the stem
+#
+# **Aim.** Understand what a convolution computes, see that it is one matrix product, and look at the
+# first layers of the network, where the kernels can still be read by eye.
+#
+# A convolution slides a small window over the image. At each place it multiplies the numbers in the
+# window by the numbers of a *kernel* and adds everything up:
+#
+# $$y_{i,j,o} = b_o + \sum_{u,v,c} \hat x_{\,s i + u,\; s j + v,\; c} \; W_{u,v,c,o}$$
+#
+# $u, v$ run over the window, $c$ over the channels of the input, $o$ counts the output channels: each
+# has a kernel of its own. $s$ is the *stride*, the step of the window, and $\hat x$ is the image with
+# zeros around it (*padding*).
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+import npformer
+from npformer import plots
+from npformer.layers import Conv2d, conv2d, patches
+
+classifier = npformer.load("tiny")
+pixel_values = classifier.preprocess("images/coffee.png")
+x = np.moveaxis(pixel_values, 0, -1)[None]  # (3, H, W) -> (1, H, W, 3): channels last from here on
+x.shape
+
+# %% [markdown]
+# ## Kernels made by hand
+#
+# Three kernels, each 3×3: one averages, one subtracts the left from the right, one the upper from the
+# lower. The input is the photograph in grey, so there is one input channel.
+
+# %%
+average = np.full((3, 3), 1 / 9)
+across = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 4
+down = across.T
+weight = np.stack([average, across, down], axis=-1)[:, :, None]  # (kh, kw, C_in, C_out)
+kernels = Conv2d(weight.astype(np.float32), np.zeros(3, np.float32))
+
+grey = x.mean(-1, keepdims=True)  # (1, H, W, 3) -> (1, H, W, 1)
+y = conv2d(grey, kernels, padding=1)
+print("input", grey.shape, "  kernels", kernels.weight.shape, "  output", y.shape)
+plots.feature_maps(y, title="average, change from left to right, change from top to bottom")
+# %% [markdown]
+# The handle and the rim of the cup stand out where the brightness changes. A network is not told such
+# kernels: training finds them.
+#
+# ## The same as a matrix product
+#
+# Write each window as one row of a table. Then all windows meet all kernels in one matrix product,
+# the thing that computers do fastest. `patches` makes the table.
+
+# %%
+windows = patches(grey, 3, 3, padding=1)  # (1, H, W, 1) -> (1, H, W, 9)
+by_hand = windows @ kernels.weight.reshape(9, 3) + kernels.bias
+print("windows", windows.shape, "  largest difference", abs(by_hand - y).max())
+
+# %% [markdown]
+# ## Stride
+#
+# With stride 2 the window moves two pixels at a time, and the picture comes out half as wide and half
+# as high. Four times fewer numbers have to be computed.
+
+# %%
+for stride in (1, 2, 4):
+    print("stride", stride, "->", conv2d(grey, kernels, stride, padding=1).shape)
+
+# %% [markdown]
+# ## What training found
+#
+# The stem of EfficientFormer is two convolutions with stride 2, each followed by batch norm (notebook 02)
+# and by ReLU, $\max(x, 0)$. These are the 16 kernels of the first one. As the input is a colour
+# photograph, each kernel is a small colour picture itself, of 3×3 pixels; it answers most to places
+# that look like it.
+
+# %%
+stem = classifier.params.stem
+W = np.asarray(stem.conv1.weight, np.float64)  # (3, 3, 3, 16)
+figure, axes = plt.subplots(2, 8, figsize=(9, 2.7), layout="constrained")
+for i, ax in enumerate(axes.flat):
+    kernel = W[..., i]
+    ax.imshow(0.5 + 0.5 * kernel / abs(kernel).max())
+    ax.set_title(i, fontsize=8)
+    ax.axis("off")
+
+# %% [markdown]
+# Grey: the kernel ignores that pixel. Some kernels compare colours, some look for edges in one
+# direction. Here is what each of them finds in the photograph.
+
+# %%
+trace = classifier.trace("images/coffee.png", "stem*")
+for name, array in trace.items():
+    print(f"{name:12} {array.shape}")
+plots.feature_maps(
+    trace["stem.act1"], title="after the first convolution, batch norm and ReLU: 64×64"
+)
+# %% [markdown]
+# And after the second convolution, whose kernels see the 16 channels above:
+
+# %%
+plots.feature_maps(trace["stem"], title="after the stem: 32×32")
+
+# %% [markdown]
+# ## Why two small convolutions and not one large one
+#
+# Vision transformers before it cut the image into patches with a single convolution of 16×16 pixels
+# and stride 16. The paper measures that such large windows with large strides are slow on a phone:
+# compilers have no fast program for them. Its first observation is therefore: use a stem of 3×3
+# convolutions. That is not about the number of multiplications, as this count shows:
+
+
+# %%
+def multiply_adds(size, k, stride, C_in, C_out):
+    """Output positions times weights."""
+    return (size // stride) ** 2 * k * k * C_in * C_out
+
+
+C = classifier.config.hidden_sizes[0]
+two = multiply_adds(128, 3, 2, 3, C // 2) + multiply_adds(64, 3, 2, C // 2, C)
+one = multiply_adds(128, 4, 4, 3, C)
+print(f"two 3×3 convolutions with stride 2: {two:>9,} multiply-adds")
+print(f"one 4×4 convolution with stride 4:  {one:>9,} multiply-adds")
+
+# %% [markdown]
+# The two small ones do more arithmetic. They also see more: each number after the stem depends on a
+# window of 7×7 pixels, and windows overlap, so that an edge cannot fall between two patches.
+#
+# ## Questions
+#
+# 1. The kernel `average` of above and the token mixer of notebook 03 nearly do the same. What happens
+#    at the border of the image in each?
+# 2. A 1×1 convolution has a window of a single pixel. What does it compute, and what is `patches`
+#    then? (The MLPs of all pooling blocks are 1×1 convolutions.)
+# 3. Two 3×3 convolutions of stride 1 see a window of 5×5. Why is it 7×7 in the stem?
+#
+# **In the paper:** section 3, observation 1; equation 3. **Exercise:** `exercises/02_conv2d.ipynb`.

@@ -1,0 +1,156 @@
+# %% [markdown]
+# # 03 · Pooling as a token mixer
+#
+# **Aim.** See how a network can pass information between neighbouring pixels without learning a single
+# number for it, and what the small print is: the border, and the subtraction.
+#
+# A *block* of this network has two halves. The *token mixer* lets places exchange; the *MLP* then works on
+# each place by itself. Yu et al. (2022) found that the mixer can be very simple, and took the average of
+# the 3×3 window around each pixel:
+#
+# $$\operatorname{mix}(x) = \operatorname{average}_{3\times3}(x) - x$$
+#
+# and the block adds it to what was there, scaled by a learned number $\gamma_1$ for each channel:
+# $x \leftarrow x + \gamma_1 \operatorname{mix}(x)$.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+import npformer
+from npformer import plots
+from npformer.layers import average_pool, pooling, pooling_block
+from npformer.layers.pooling import window_area
+
+classifier = npformer.load("tiny", engine="numpy")
+trace = classifier.trace("images/coffee.png")
+block = classifier.params.stages[0].blocks[0]
+x = trace["stem"]  # what the first pooling block is given
+print("x", x.shape, "  pooling(x)", pooling(x).shape)
+
+# %% [markdown]
+# ## What it does
+#
+# Averaging blurs. The average minus the pixel is what the blur changes: it is strong at edges and dots
+# and zero where the picture is flat. With $\gamma_1 = 1$ the block would blur, with $\gamma_1 < 0$ it
+# sharpens.
+
+# %%
+channel = 18
+figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
+for ax, (title, y) in zip(
+    axes, {"x": x, "average": average_pool(x), "average − x": pooling(x)}.items(), strict=True
+):
+    ax.imshow(y[0, :, :, channel], cmap="viridis")
+    ax.set_title(title)
+    ax.axis("off")
+
+# %% [markdown]
+# What did training make of it? These are the $\gamma_1$ of all pooling blocks. Each has one for each
+# channel, so each channel decides how much it wants to know of its neighbours.
+
+# %%
+gammas = {
+    f"stage {i + 1}, block {j}": b.ls1.gamma
+    for i, stage in enumerate(classifier.params.stages)
+    for j, b in enumerate(stage.blocks)
+    if hasattr(b, "ls1") and not hasattr(b, "token_mixer")
+}
+ax = plots.histograms(gammas, bins=60)
+ax.set_xlabel("γ₁")
+# %% [markdown]
+# In the very first block nearly all are negative: it sharpens what the stem has found. The last blocks of the
+# first two stages, just before the grid is halved, blur.
+
+# %% [markdown]
+# ## The border
+#
+# A window at the border sticks out of the image. Pixels outside do not count: the average runs over
+# those that are there. So many are there:
+
+# %%
+print(window_area(np.ones((1, 5, 7, 1)), 3)[:, :, 0])
+
+# %% [markdown]
+# Were the window always divided by 9, the border of *every* block would darken, although nothing is dark
+# there. Take an image that is 1 everywhere and pool it eight times:
+
+# %%
+right, wrong = np.ones((1, 24, 24, 1)), np.ones((1, 24, 24, 1))
+for _ in range(8):
+    right = average_pool(right)
+    wrong = average_pool(wrong) * window_area(wrong, 3) / 9
+figure, axes = plt.subplots(1, 2, figsize=(6.4, 3), layout="constrained")
+for ax, (title, y) in zip(axes, {"as it is": right, "border counted": wrong}.items(), strict=True):
+    picture = ax.imshow(y[0, :, :, 0], cmap="cividis", vmin=0, vmax=1)
+    ax.set_title(title)
+    ax.axis("off")
+figure.colorbar(picture, ax=axes, fraction=0.05)
+# %% [markdown]
+# ## How far a pixel travels
+#
+# One block passes information by one pixel. Put a single bright pixel into an empty image, and pool it again
+# and again: after $n$ blocks it has reached $n$ pixels far, and it spreads like ink in water.
+
+# %%
+ink = np.zeros((1, 33, 33, 1))
+ink[0, 16, 16, 0] = 1
+figure, axes = plt.subplots(1, 5, figsize=(10, 2.3), layout="constrained")
+for n, ax in enumerate(axes):
+    ax.imshow(ink[0, :, :, 0] ** 0.5, cmap="viridis")
+    ax.set_title(f"pooled {2**n - 1} times", fontsize=9)
+    ax.axis("off")
+    for _ in range(2**n):
+        ink = average_pool(ink)
+
+# %% [markdown]
+# That is why the grid is halved between the stages: one step on an 8×8 grid is 16 pixels of the
+# photograph. And why attention follows at the end, where everything should see everything.
+#
+# ## The whole block
+#
+# After the mixing, an MLP of two 1×1 convolutions works on each pixel; it widens 32 channels to 128, bends
+# them with GELU, and narrows them again. Both halves are added to what was there.
+
+# %%
+inside = npformer.Trace()
+y = pooling_block(x, block, keep=inside)
+for name, array in inside.items():
+    print(f"{name:12} {array.shape}")
+sizes = {name: np.abs(inside[name]).mean() for name in ("ls1", "ls2")}
+print(
+    f"\nmean size of x {np.abs(x).mean():.3f}, of what pooling adds {sizes['ls1']:.3f}, "
+    f"of what the MLP adds {sizes['ls2']:.3f}"
+)
+
+# %% [markdown]
+# ## What it costs, and what it is worth
+#
+# Pooling has no parameters and needs no multiplications. The MetaFormer paper (Yu et al. 2022) tried other
+# mixers in the same network (PoolFormer-S12, accuracy on ImageNet):
+
+# %%
+plots.bars(
+    {
+        "nothing at all": 74.3,
+        "a random matrix": 75.8,
+        "3×3 pooling": 77.2,
+        "3×3 depthwise convolution": 78.1,
+    },
+    "top-1 accuracy, %",
+).set_xlim(70, 79.5)
+
+# %% [markdown]
+# (The axis starts at 70.) A network whose blocks mix nothing at all still reaches 74 %: most of the work is
+# done by the MLPs and by the steps to coarser grids. Pooling adds three points for free.
+#
+# ## Questions
+#
+# 1. Why is $x$ subtracted, when the block adds it back? (What would $\gamma_1 = 0$ mean with and without
+#    the subtraction?)
+# 2. Pooling treats all channels alike and all directions alike. How can the network still compare a pixel with
+#    its *left* neighbour?
+# 3. Pool an image very often. What does it become?
+#
+# **In the paper:** section 4.1, equation 4 (MB4D). **Exercises:** `exercises/07_pooling.ipynb`,
+# `exercises/11_blocks.ipynb`.

@@ -1,0 +1,140 @@
+# %% [markdown]
+# # Batch norm
+#
+# Fill in each function, then run the cell after it: `npformer.check` compares yours with the
+# reference on drawn inputs and says what kind of mistake it finds. The last cell of each task is
+# the one that is graded.
+
+# %%
+import numpy as np
+
+import npformer
+from npformer.layers import BatchNorm
+
+# %% [markdown]
+# ## Evaluation
+#
+# Batch norm shifts and scales each channel, the last axis of `x`, by the mean and the variance that
+# training left behind:
+#
+# $$y = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} \cdot w + \beta$$
+#
+# `p` has `weight` ($w$), `bias` ($\beta$), `running_mean` ($\mu$) and `running_var` ($\sigma^2$), each `(C,)`.
+
+
+# %%
+def batch_norm(x, p, eps=1e-5):
+    ### BEGIN SOLUTION
+    return (x - p.running_mean) / np.sqrt(p.running_var + eps) * p.weight + p.bias
+    ### END SOLUTION
+
+
+# %%
+npformer.check("batch_norm", batch_norm)
+
+# %%
+npformer.check("batch_norm", batch_norm, seed=1000, raises=True)
+
+# %% [markdown]
+# ## Training
+#
+# In training the mean and the variance are those of the batch itself: for each channel over the
+# batch, the rows and the columns. The variance is the biased one, $\frac1n\sum(x-\mu)^2$. Return both,
+# each of shape `(C,)`.
+
+
+# %%
+def batch_statistics(x):
+    ### BEGIN SOLUTION
+    return x.mean((0, 1, 2)), x.var((0, 1, 2))
+    ### END SOLUTION
+
+
+# %%
+npformer.check("batch_statistics", batch_statistics)
+
+# %%
+npformer.check("batch_statistics", batch_statistics, seed=1000, raises=True)
+
+# %% [markdown]
+# Normalise with them:
+
+
+# %%
+def batch_norm_training(x, p, eps=1e-5):
+    ### BEGIN SOLUTION
+    mean, variance = batch_statistics(x)
+    return (x - mean) / np.sqrt(variance + eps) * p.weight + p.bias
+    ### END SOLUTION
+
+
+# %%
+npformer.check("batch_norm_training", batch_norm_training)
+
+# %%
+npformer.check("batch_norm_training", batch_norm_training, seed=1000, raises=True)
+
+# %% [markdown]
+# ## The running statistics
+#
+# While it trains, the layer moves its running statistics a little towards those of each batch:
+#
+# $$\mu \leftarrow (1 - m)\,\mu + m\,\mu_\text{batch}$$
+#
+# and likewise the variance; here, as in PyTorch, the *unbiased* one enters, $\frac1{n-1}\sum(x-\mu)^2$. Return a
+# new `BatchNorm`; `p._replace(running_mean=..., running_var=...)` makes one.
+
+
+# %%
+def update_running(p, x, momentum=0.1):
+    ### BEGIN SOLUTION
+    mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2), ddof=1)
+    return p._replace(
+        running_mean=(1 - momentum) * p.running_mean + momentum * mean,
+        running_var=(1 - momentum) * p.running_var + momentum * variance,
+    )
+    ### END SOLUTION
+
+
+# %%
+npformer.check("update_running", update_running)
+
+# %%
+npformer.check("update_running", update_running, seed=1000, raises=True)
+
+# %% [markdown]
+# ## Backward
+#
+# With running statistics the layer is a constant scaling, and $dx = dy \cdot w / \sigma$. With those
+# of the batch $\mu$ and $\sigma$ depend on $x$ as well. With $g = dy\, w$ and
+# $\hat x = (x - \mu)/\sigma$:
+#
+# $$dx = \frac{g - \overline{g} - \hat x \cdot \overline{g\,\hat x}}{\sigma}$$
+#
+# where the bar is the mean of a channel over the batch. If forward used the batch, `tape` holds its
+# `"mean"` and `"var"`; else it holds neither. Return `dx` and a `BatchNorm(dw, dβ, 0, 0)` with zeros
+# for the running statistics, which are not learned.
+
+
+# %%
+def batch_norm_backward(dy, x, p, eps=1e-5, tape=()):
+    ### BEGIN SOLUTION
+    axes = (0, 1, 2)
+    by_batch = "mean" in tape
+    mean, variance = (tape["mean"], tape["var"]) if by_batch else (p.running_mean, p.running_var)
+    sigma = np.sqrt(variance + eps)
+    x_hat = (x - mean) / sigma
+    g = dy * p.weight
+    dx = g / sigma
+    if by_batch:
+        dx = (g - g.mean(axes) - x_hat * (g * x_hat).mean(axes)) / sigma
+    zero = np.zeros_like(p.running_mean)
+    return dx, BatchNorm((dy * x_hat).sum(axes), dy.sum(axes), zero, zero)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("batch_norm_backward", batch_norm_backward)
+
+# %%
+npformer.check("batch_norm_backward", batch_norm_backward, seed=1000, raises=True)

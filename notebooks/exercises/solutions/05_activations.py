@@ -1,0 +1,84 @@
+# %% [markdown]
+# # Activations: ReLU and GELU
+#
+# Fill in each function, then run the cell after it: `npformer.check` compares yours with the
+# reference on drawn inputs and says what kind of mistake it finds. The last cell of each task is
+# the one that is graded.
+
+# %%
+import numpy as np
+
+import npformer
+from npformer.layers import erf
+
+# %% [markdown]
+# Without something bent between them, two linear layers are one. ReLU cuts off what is negative;
+# GELU does it softly, by the normal distribution function $\Phi$:
+#
+# $$\operatorname{relu}(x) = \max(x, 0) \qquad \operatorname{gelu}(x) = x\,\Phi(x) = \frac{x}{2}\left(1 + \operatorname{erf}\frac{x}{\sqrt 2}\right)$$
+#
+# NumPy has no `erf`; take `npformer.layers.erf`.
+
+
+# %%
+def relu(x):
+    ### BEGIN SOLUTION
+    return np.maximum(x, 0)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("relu", relu)
+
+# %%
+npformer.check("relu", relu, seed=1000, raises=True)
+
+
+# %%
+def gelu(x):
+    ### BEGIN SOLUTION
+    return 0.5 * x * (1 + erf(x * 0.5**0.5))
+    ### END SOLUTION
+
+
+# %%
+npformer.check("gelu", gelu)
+
+# %%
+npformer.check("gelu", gelu, seed=1000, raises=True)
+
+# %% [markdown]
+# ## Backward
+#
+# The chain rule: $dx = dy \cdot f'(x)$. The derivative of ReLU is 1 where $x$ is positive, else 0. For GELU
+# use the product rule, and that the derivative of $\Phi$ is the density $\exp(-x^2/2)/\sqrt{2\pi}$.
+
+
+# %%
+def relu_backward(dy, x):
+    ### BEGIN SOLUTION
+    return dy * (x > 0)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("relu_backward", relu_backward)
+
+# %%
+npformer.check("relu_backward", relu_backward, seed=1000, raises=True)
+
+
+# %%
+def gelu_backward(dy, x):
+    ### BEGIN SOLUTION
+    distribution = 0.5 * (1 + erf(x * 0.5**0.5))
+    density = np.exp(-0.5 * x * x) / (2 * np.pi) ** 0.5
+    return dy * (distribution + x * density)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("gelu_backward", gelu_backward)
+
+# %%
+npformer.check("gelu_backward", gelu_backward, seed=1000, raises=True)

@@ -1,0 +1,96 @@
+# %% [markdown]
+# # Softmax and cross-entropy
+#
+# Fill in each function, then run the cell after it: `npformer.check` compares yours with the
+# reference on drawn inputs and says what kind of mistake it finds. The last cell of each task is
+# the one that is graded.
+
+# %%
+import numpy as np
+
+import npformer
+
+# %% [markdown]
+# Softmax turns each row of scores (the last axis) into positive weights that sum to one:
+#
+# $$\operatorname{softmax}(x)_i = \frac{\exp x_i}{\sum_j \exp x_j}$$
+#
+# Beware: `np.exp(1000)` is infinite. What happens to the result if you subtract the same number from all
+# scores of a row?
+
+
+# %%
+def softmax(x):
+    ### BEGIN SOLUTION
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("softmax", softmax)
+
+# %%
+npformer.check("softmax", softmax, seed=1000, raises=True)
+
+# %% [markdown]
+# ## Backward
+#
+# With $y = \operatorname{softmax}(x)$ it is $\partial y_i/\partial x_j = y_i(\delta_{ij} - y_j)$. The function
+# is given `dy` and the *output* `y`.
+
+
+# %%
+def softmax_backward(dy, y):
+    ### BEGIN SOLUTION
+    return y * (dy - (dy * y).sum(-1, keepdims=True))
+    ### END SOLUTION
+
+
+# %%
+npformer.check("softmax_backward", softmax_backward)
+
+# %%
+npformer.check("softmax_backward", softmax_backward, seed=1000, raises=True)
+
+# %% [markdown]
+# ## Cross-entropy
+#
+# The loss of a classifier is small when it gives the right class a high probability: the mean over
+# the batch of $-\log \operatorname{softmax}(x)_{y}$. `logits` is `(B, K)`, `labels` is `(B,)`, whole numbers.
+# Very wrong answers must give a large number, not infinity: work with $\log\operatorname{softmax}$ itself.
+
+
+# %%
+def cross_entropy(logits, labels):
+    ### BEGIN SOLUTION
+    x = logits - logits.max(-1, keepdims=True)
+    log_p = x - np.log(np.exp(x).sum(-1, keepdims=True))
+    return -log_p[np.arange(len(labels)), labels].mean()
+    ### END SOLUTION
+
+
+# %%
+npformer.check("cross_entropy", cross_entropy)
+
+# %%
+npformer.check("cross_entropy", cross_entropy, seed=1000, raises=True)
+
+# %% [markdown]
+# Its gradient with respect to the logits is as simple as can be: what the network says minus what it should
+# say, divided by the number of images.
+
+
+# %%
+def cross_entropy_backward(logits, labels):
+    ### BEGIN SOLUTION
+    target = np.eye(logits.shape[1], dtype=logits.dtype)[labels]
+    return (softmax(logits) - target) / len(labels)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("cross_entropy_backward", cross_entropy_backward)
+
+# %%
+npformer.check("cross_entropy_backward", cross_entropy_backward, seed=1000, raises=True)

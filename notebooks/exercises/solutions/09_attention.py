@@ -1,0 +1,152 @@
+# %% [markdown]
+# # Attention with attention biases
+#
+# Fill in each function, then run the cell after it: `npformer.check` compares yours with the
+# reference on drawn inputs and says what kind of mistake it finds. The last cell of each task is
+# the one that is graded.
+
+# %%
+import numpy as np
+
+import npformer
+from npformer.layers import (
+    Attention,
+    flat,
+    head_sizes,
+    linear,
+    linear_backward,
+    softmax,
+    softmax_backward,
+)
+
+# %% [markdown]
+# ## From image to tokens
+#
+# Read the image row by row as a sequence: `(B, H, W, C) -> (B, H·W, C)`.
+
+
+# %%
+def flat(x):
+    ### BEGIN SOLUTION
+    B, H, W, C = x.shape
+    return x.reshape(B, H * W, C)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("flat", flat)
+
+# %%
+npformer.check("flat", flat, seed=1000, raises=True)
+
+# %% [markdown]
+# ## The bias of each pair
+#
+# For each head there is one learned number for each *distance* $(|\Delta y|, |\Delta x|)$ on the grid of tokens.
+# Spread it over all pairs of tokens: `(heads, rows, columns) -> (heads, N, N)`, `N = rows·columns`,
+# token `t` sitting in row `t // columns` and column `t % columns`.
+
+
+# %%
+def bias_table(biases):
+    ### BEGIN SOLUTION
+    heads, rows, columns = biases.shape
+    y, x = np.divmod(np.arange(rows * columns), columns)
+    return biases[:, abs(y[:, None] - y), abs(x[:, None] - x)]
+    ### END SOLUTION
+
+
+# %%
+npformer.check("bias_table", bias_table)
+
+# %%
+npformer.check("bias_table", bias_table, seed=1000, raises=True)
+
+# %% [markdown]
+# ## Attention
+#
+# $$\text{attn} = \operatorname{softmax}\!\left(\frac{q\,k^\top}{\sqrt K} + \text{bias}\right) \qquad y = (\text{attn}\;v)\,W_\text{proj} + b_\text{proj}$$
+#
+# for each head by itself. `p.qkv` makes q, k and v at once; its columns run head by head, within a
+# head q (K numbers), k (K), v (V). `K, V = head_sizes(p)`. The bias is added after the scaling and is
+# not scaled. Put the heads side by side again before the projection: `(B, heads, N, V) -> (B, N, heads·V)`.
+
+
+# %%
+def attention(x, p):
+    ### BEGIN SOLUTION
+    B, N, C = x.shape
+    K, V = head_sizes(p)
+    qkv = linear(x, p.qkv).reshape(B, N, -1, 2 * K + V).swapaxes(1, 2)
+    q, k, v = np.split(qkv, [K, 2 * K], axis=-1)
+    attn = softmax(q @ k.swapaxes(2, 3) * K**-0.5 + bias_table(p.attention_biases))
+    y = (attn @ v).swapaxes(1, 2).reshape(B, N, -1)
+    return linear(y, p.proj)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("attention", attention)
+
+# %%
+npformer.check("attention", attention, seed=1000, raises=True)
+
+# %% [markdown]
+# ## Backward of the table
+#
+# A bias receives the sum over all pairs that used it: `(heads, N, N) -> (heads, rows, columns)`.
+
+
+# %%
+def bias_table_backward(dtable, biases):
+    ### BEGIN SOLUTION
+    heads, rows, columns = biases.shape
+    y, x = np.divmod(np.arange(rows * columns), columns)
+    dbiases = np.zeros_like(biases)
+    np.add.at(dbiases, (slice(None), abs(y[:, None] - y), abs(x[:, None] - x)), dtable)
+    return dbiases
+    ### END SOLUTION
+
+
+# %%
+npformer.check("bias_table_backward", bias_table_backward)
+
+# %%
+npformer.check("bias_table_backward", bias_table_backward, seed=1000, raises=True)
+
+# %% [markdown]
+# ## Backward of attention
+#
+# The hardest one. `tape["qkv"]` is what `p.qkv` returned and `tape["attn"]` the weights. Go back step by step:
+#
+# $$dv = \text{attn}^\top dy \quad d\text{attn} = dy\,v^\top \quad dq = \frac{d\text{scores}\;k}{\sqrt K} \quad dk = \frac{d\text{scores}^\top q}{\sqrt K}$$
+#
+# The biases served every image of the batch. Return `dx` and an `Attention(dqkv, dproj, dbiases)`.
+
+
+# %%
+def attention_backward(dy, x, p, tape):
+    ### BEGIN SOLUTION
+    B, N, C = x.shape
+    K, V = head_sizes(p)
+    attn = tape["attn"]
+    qkv = tape["qkv"].reshape(B, N, -1, 2 * K + V).swapaxes(1, 2)
+    q, k, v = np.split(qkv, [K, 2 * K], axis=-1)
+    merged = (attn @ v).swapaxes(1, 2).reshape(B, N, -1)
+    dy, dproj = linear_backward(dy, merged, p.proj)
+    dy = dy.reshape(B, N, -1, V).swapaxes(1, 2)
+    dv = attn.swapaxes(2, 3) @ dy
+    dscores = softmax_backward(dy @ v.swapaxes(2, 3), attn)
+    dq = dscores @ k * K**-0.5
+    dk = dscores.swapaxes(2, 3) @ q * K**-0.5
+    dqkv = np.concatenate([dq, dk, dv], -1).swapaxes(1, 2).reshape(B, N, -1)
+    dx, dlinear = linear_backward(dqkv, x, p.qkv)
+    return dx, Attention(dlinear, dproj, bias_table_backward(dscores.sum(0), p.attention_biases))
+    ### END SOLUTION
+
+
+# %%
+npformer.check("attention_backward", attention_backward)
+
+# %%
+npformer.check("attention_backward", attention_backward, seed=1000, raises=True)

@@ -1,0 +1,150 @@
+# %% [markdown]
+# # The two blocks, and the stem
+#
+# Fill in each function, then run the cell after it: `npformer.check` compares yours with the
+# reference on drawn inputs and says what kind of mistake it finds. The last cell of each task is
+# the one that is graded.
+
+# %%
+import numpy as np
+
+import npformer
+from npformer.layers import (
+    AttentionBlock,
+    PoolingBlock,
+    attention,
+    attention_backward,
+    batch_norm,
+    conv2d,
+    conv_mlp,
+    conv_mlp_backward,
+    layer_norm,
+    layer_norm_backward,
+    layer_scale,
+    layer_scale_backward,
+    mlp,
+    mlp_backward,
+    pooling,
+    pooling_backward,
+    relu,
+)
+
+# %% [markdown]
+# ## Stem
+#
+# Convolution, batch norm, ReLU; and once more. Both convolutions have stride 2 and padding 1. `p` has `conv1`,
+# `norm1`, `conv2`, `norm2`.
+
+
+# %%
+def stem(x, p):
+    ### BEGIN SOLUTION
+    x = relu(batch_norm(conv2d(x, p.conv1, 2, 1), p.norm1))
+    return relu(batch_norm(conv2d(x, p.conv2, 2, 1), p.norm2))
+    ### END SOLUTION
+
+
+# %%
+npformer.check("stem", stem)
+
+# %%
+npformer.check("stem", stem, seed=1000, raises=True)
+
+# %% [markdown]
+# ## Pooling block (the paper's MB4D)
+#
+# $$x \leftarrow x + \gamma_1 \cdot \operatorname{pooling}(x) \qquad x \leftarrow x + \gamma_2 \cdot \operatorname{conv\_mlp}(x)$$
+#
+# `p` has `ls1`, `mlp` and `ls2`.
+
+
+# %%
+def pooling_block(x, p):
+    ### BEGIN SOLUTION
+    x = x + layer_scale(pooling(x), p.ls1)
+    return x + layer_scale(conv_mlp(x, p.mlp), p.ls2)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("pooling_block", pooling_block)
+
+# %%
+npformer.check("pooling_block", pooling_block, seed=1000, raises=True)
+
+# %% [markdown]
+# ## Attention block (the paper's MB3D)
+#
+# $$x \leftarrow x + \gamma_1 \cdot \operatorname{attention}(\operatorname{LN}_1(x)) \qquad x \leftarrow x + \gamma_2 \cdot \operatorname{mlp}(\operatorname{LN}_2(x))$$
+#
+# `p` has `norm1`, `token_mixer`, `ls1`, `norm2`, `mlp`, `ls2`; the ε of the layer norms is 1e-12.
+
+
+# %%
+def attention_block(x, p):
+    ### BEGIN SOLUTION
+    x = x + layer_scale(attention(layer_norm(x, p.norm1), p.token_mixer), p.ls1)
+    return x + layer_scale(mlp(layer_norm(x, p.norm2), p.mlp), p.ls2)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("attention_block", attention_block)
+
+# %%
+npformer.check("attention_block", attention_block, seed=1000, raises=True)
+
+# %% [markdown]
+# ## Backward of the pooling block
+#
+# The gradient of $x + f(x)$ is $dy + f_\text{backward}(dy)$: it flows past each branch unchanged, and what comes out
+# of the branch is added. The tape holds `"token_mixer"`, `"ls1"`, `"mlp"` and `"ls2"`; `tape.within("mlp")` is the tape
+# of the MLP. Mind what the MLP was given.
+
+
+# %%
+def pooling_block_backward(dy, x, p, pool_size, activation, eps, tape):
+    ### BEGIN SOLUTION
+    middle = x + tape["ls1"]
+    branch, dls2 = layer_scale_backward(dy, tape["mlp"], p.ls2)
+    branch, dmlp = conv_mlp_backward(branch, middle, p.mlp, activation, eps, tape.within("mlp"))
+    dy = dy + branch
+    branch, dls1 = layer_scale_backward(dy, tape["token_mixer"], p.ls1)
+    return dy + pooling_backward(branch, pool_size), PoolingBlock(dls1, dmlp, dls2)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("pooling_block_backward", pooling_block_backward)
+
+# %%
+npformer.check("pooling_block_backward", pooling_block_backward, seed=1000, raises=True)
+
+# %% [markdown]
+# ## Backward of the attention block
+#
+# The same with a layer norm before each branch. The tape also holds `"norm1"` and `"norm2"`, and
+# `tape.within("token_mixer")` is the tape of the attention.
+
+
+# %%
+def attention_block_backward(dy, x, p, activation, eps, tape):
+    ### BEGIN SOLUTION
+    middle = x + tape["ls1"]
+    branch, dls2 = layer_scale_backward(dy, tape["mlp"], p.ls2)
+    branch, dmlp = mlp_backward(branch, tape["norm2"], p.mlp, activation, tape.within("mlp"))
+    branch, dnorm2 = layer_norm_backward(branch, middle, p.norm2, eps)
+    dy = dy + branch
+    branch, dls1 = layer_scale_backward(dy, tape["token_mixer"], p.ls1)
+    mixer = tape.within("token_mixer")
+    branch, dmixer = attention_backward(branch, tape["norm1"], p.token_mixer, mixer)
+    branch, dnorm1 = layer_norm_backward(branch, x, p.norm1, eps)
+    return dy + branch, AttentionBlock(dnorm1, dmixer, dls1, dnorm2, dmlp, dls2)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("attention_block_backward", attention_block_backward)
+
+# %%
+npformer.check("attention_block_backward", attention_block_backward, seed=1000, raises=True)
