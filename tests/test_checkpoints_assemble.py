@@ -252,3 +252,11 @@ def test_what_is_inferred() -> None:
     assert {key: getattr(found, key) for key in told} == {key: getattr(c, key) for key in told}
     assert int(found.attention_ratio * found.key_dim) == 7
     assert infer_config(native()).layer_norm_eps == 1e-5
+
+
+def test_ratios_that_floats_round_down() -> None:
+    assert int(61 / 7 * 7) == 60
+    c = config(key_dim=7, attention_ratio=np.nextafter(61 / 7, 9).item())
+    found = infer_config(tensors(c))
+    assert int(found.attention_ratio * 7) == 61
+    assert equal(assemble(tensors(c), found), parameters(c))

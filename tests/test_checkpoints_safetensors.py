@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from npformer.checkpoints import safetensors_file
+from npformer.checkpoints import safetensors_file, torch_writer
 from npformer.checkpoints.dtypes import BFLOAT16, DTYPES, Tensors, widen
 from npformer.errors import WeightsError
 
@@ -71,6 +71,19 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         safetensors_file.write(path, {"x": np.ones(2, complex)})
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("writer", [safetensors_file, torch_writer])
+def test_an_interrupted_write_leaves_nothing(
+    writer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        writer.write(tmp_path / "x", {"x": np.ones(2)})
+    assert not list(tmp_path.iterdir())
 
 
 GOOD = packed({"a": entry(), "b": entry((), (8, 12), "I32")}, bytes(12))
