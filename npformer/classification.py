@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from os import PathLike
-from typing import IO, Any, NamedTuple, TypeAlias, overload
+from typing import IO, Any, NamedTuple, TypeAlias, cast, overload
 
 import numpy as np
 
-from . import checkpoints, engine
+from .checkpoints import read
 from .configuration import EfficientFormerConfig
+from .engine import make_forward
 from .image_processing import EfficientFormerImageProcessor
-from .images import open_image
 from .layers import FORGET, Array, Keep, Trace, softmax
 from .model import EfficientFormer, Logits
+from .resizing import resize
 from .summary import Summary, summarize
 
 Image: TypeAlias = "str | PathLike[str] | bytes | IO[bytes] | Array | Any"
@@ -29,7 +30,7 @@ class Prediction(NamedTuple):
     """name of the class"""
     score: float
     """probability that the network gives it, in [0, 1]"""
-    index: int
+    index: int  # type: ignore[assignment]  # of the class, not the method of a tuple
     """number of the class"""
 
 
@@ -73,15 +74,13 @@ class Classifier:
         config: EfficientFormerConfig,
         params: EfficientFormer,
         processor: EfficientFormerImageProcessor,
-        engine_name: str = "auto",
+        engine: str = "auto",
     ) -> None:
         self.config = config
         self.params = params
         self.processor = processor
         self.labels = tuple(config.id2label[i] for i in range(config.num_labels))
-        self._forward: Callable[[Array, Keep], Logits] = engine.make_forward(
-            params, config, engine_name
-        )
+        self._forward: Callable[[Array, Keep], Logits] = make_forward(params, config, engine)
 
     def __repr__(self) -> str:
         return (
@@ -91,7 +90,7 @@ class Classifier:
 
     def preprocess(self, image: Image) -> Array:
         """Turn one image into what the network sees: float32, shape (3, H, W)."""
-        pixels: Array = self.processor(open_image(image), return_tensors="np")["pixel_values"]
+        pixels: Array = self.processor(image, return_tensors="np")["pixel_values"]
         return pixels[0]
 
     def forward(self, pixel_values: Array, keep: Keep = FORGET) -> Logits:
@@ -159,7 +158,7 @@ class Classifier:
             If there is no such file.
         """
         if isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) == 4:
-            return list(self.stream(images, top, batch_size))
+            return list(self.stream(cast(Iterable[Image], images), top, batch_size))
         return next(self.stream([images], top))
 
     def stream(
@@ -200,7 +199,11 @@ class Classifier:
 
 
 def load(
-    model: str | PathLike[str] = "tiny", *, dtype: str = "float32", engine: str = "auto"
+    model: str | PathLike[str] = "tiny",
+    *,
+    dtype: str = "float32",
+    engine: str = "auto",
+    image_size: int | Sequence[int] | None = None,
 ) -> Classifier:
     """Load a network.
 
@@ -214,6 +217,9 @@ def load(
     engine : {"auto", "numba", "numpy"}
         Which floor computes: the kernels, or the plain functions; "auto" takes the faster one that
         works here.
+    image_size : int or (height, width), optional
+        In pixels: run on images of another size than the weights were trained for. The attention
+        biases are interpolated to the new grid (`npformer.resizing`).
 
     Returns
     -------
@@ -226,9 +232,13 @@ def load(
     WeightsError
         If they are damaged or belong to another network.
     """
-    found = checkpoints.read(model, dtype=dtype)
+    found = read(model, dtype=dtype)
+    config, params = found.config, found.params
     processor = EfficientFormerImageProcessor.from_dict(found.processor)
-    return Classifier(found.config, found.params, processor, engine)
+    if image_size is not None:
+        params, config = resize(params, config, image_size)
+        processor = processor.for_size(*config.image_shape)
+    return Classifier(config, params, processor, engine)
 
 
 @overload

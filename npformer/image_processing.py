@@ -271,6 +271,23 @@ class EfficientFormerImageProcessor:
             f"published network; names are {', '.join(_PUBLISHED)}"
         )
 
+    def for_size(self, height: int, width: int) -> EfficientFormerImageProcessor:
+        """Return a processor whose images are of another size and show as much of the photograph.
+
+        Parameters
+        ----------
+        height, width : int
+            In pixels. The shorter edge keeps its ratio to the longer side of the crop, so that a
+            network trained on 224 pixels out of 256 sees 256 out of 293.
+        """
+        new = {"crop_size": {"height": height, "width": width}, "size": self.settings.size}
+        if "shortest_edge" in new["size"]:
+            ratio = max(height, width) / max(self.settings.crop_size.values())
+            new["size"] = {"shortest_edge": round(new["size"]["shortest_edge"] * ratio)}
+        else:
+            new["size"] = new["crop_size"]
+        return type(self).from_dict({**self.to_dict(), **new})
+
     def save_pretrained(self, folder: str | Path) -> list[str]:
         """Write ``preprocessor_config.json`` into a folder, made if need be; return its path."""
         path = Path(folder) / FILE_NAME

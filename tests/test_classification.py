@@ -121,6 +121,21 @@ def test_forward_speaks_channels_first(model):
     assert logits.argmax() == model.classify(COFFEE)[0].index
 
 
+@pytest.mark.parametrize(("size", "shape"), [(160, (160, 160)), ((96, 192), (96, 192))])
+def test_images_of_another_size(size, shape):
+    model = npformer.load("tiny", image_size=size)
+    assert model.preprocess(COFFEE).shape == (3, *shape)
+    attn = model.trace(COFFEE, "*.attn")["stages.3.blocks.3.token_mixer.attn"]
+    assert attn.shape[-1] == shape[0] * shape[1] // 32**2
+    assert model.classify(COFFEE)[0].label == "espresso"
+
+
+def test_the_size_it_was_trained_for_changes_nothing(model):
+    same = npformer.load("tiny", image_size=128, engine="numpy")
+    assert same.classify(COFFEE) == model.classify(COFFEE)
+    assert same.processor.to_dict() == model.processor.to_dict()
+
+
 def test_parameters_cannot_be_changed(model):
     with pytest.raises(ValueError, match="read-only"):
         model.params.norm.weight[0] = 1
