@@ -22,7 +22,7 @@ _HOME = {
     "Prediction": "classification",
     "Predictions": "classification",
     "EfficientFormerConfig": "configuration",
-    "Trace": "layers",
+    "Trace": "tables",
 }
 
 __all__ = ["__version__", *_HOME]
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .classification import classify as classify
     from .classification import load as load
     from .configuration import EfficientFormerConfig as EfficientFormerConfig
-    from .layers import Trace as Trace
+    from .tables import Trace as Trace
 
 
 def __getattr__(name: str) -> Any:

@@ -14,10 +14,11 @@ from .checkpoints import read
 from .configuration import EfficientFormerConfig
 from .engine import make_forward
 from .image_processing import EfficientFormerImageProcessor
-from .layers import FORGET, Array, Keep, Trace, softmax
+from .layers import FORGET, Array, Keep, softmax
 from .model import EfficientFormer, Logits
 from .resizing import resize
 from .summary import Summary, summarize
+from .tables import Trace
 
 Image: TypeAlias = "str | PathLike[str] | bytes | IO[bytes] | Array | Any"
 """A path, the bytes of a file, an open file, a ``PIL.Image`` or an array."""

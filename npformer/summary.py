@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from .configuration import EfficientFormerConfig
 from .layers import Attention, AttentionBlock, Conv2d, Flat, Linear, head_sizes
 from .model import blueprint, stage_sizes
+from .tables import table
 from .tree import leaves
 
 
@@ -38,12 +39,7 @@ class Summary(NamedTuple):
     macs: int
 
     def __str__(self) -> str:
-        lines = [("layer", "kind", "output", "parameters", "multiply-adds")]
-        lines += [
-            (r.name, r.kind, "×".join(map(str, r.shape)), f"{r.parameters:,}", f"{r.macs:,}")
-            for r in self.rows
-        ]
-        lines.append(("total", "", "", f"{self.parameters:,}", f"{self.macs:,}"))
+        lines = self._lines()
         widths = [max(len(line[i]) for line in lines) for i in range(5)]
         text = [
             "  ".join(
@@ -55,6 +51,19 @@ class Summary(NamedTuple):
         rule = "─" * (sum(widths) + 8)
         text[1:1] = text[-1:-1] = [rule]
         return "\n".join(text)
+
+    def _repr_html_(self) -> str:
+        head, *rows = self._lines()
+        return table(head, rows, numbers=(3, 4))
+
+    def _lines(self) -> list[tuple[str, ...]]:
+        """Return the table as text: its head, its rows, their sums."""
+        lines: list[tuple[str, ...]] = [("layer", "kind", "output", "parameters", "multiply-adds")]
+        lines += [
+            (r.name, r.kind, "×".join(map(str, r.shape)), f"{r.parameters:,}", f"{r.macs:,}")
+            for r in self.rows
+        ]
+        return [*lines, ("total", "", "", f"{self.parameters:,}", f"{self.macs:,}")]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the table as plain dictionaries, for JSON."""

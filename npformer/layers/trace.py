@@ -12,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .arrays import Array
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 class Keep(Protocol):
@@ -86,9 +89,9 @@ class Trace(Mapping[str, Array]):
             self._arrays[self._prefix + name] = value
         return value
 
-    def within(self, name: str, /) -> Trace:
+    def within(self, name: str, /) -> Self:
         """Return a view of this trace that puts ``name.`` before every name."""
-        child = Trace(*self.only)
+        child = type(self)(*self.only)
         child._prefix = f"{self._prefix}{name}."
         child._arrays = self._arrays
         return child
