@@ -62,6 +62,9 @@ def run(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         record_timing=False,
     ).execute()  # fmt: skip
     for cell in notebook.cells:
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+            # beside a picture, the value of the last line is only matplotlib's handle of it
+            cell.outputs = [o for o in cell.outputs if o.output_type != "execute_result"]
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 kind, picture = small(output.data.pop("image/png"))
