@@ -1,37 +1,185 @@
-"""Which code computes: the plain functions, or what is faster and proved equal to them."""
+"""The engine: the same function as `npformer.model.forward`, at the speed of the machine.
+
+    fold           what is linear after linear becomes one layer          (`fold`)
+    plan           each step knows where it reads and writes              (`plan`)
+    walk           threads go through the steps and run the kernels       (`walk`, `threads`)
+    machine code   made once for a processor and kept                     (`machine_code`)
+
+Nothing of Numba is imported before a network is made, and nothing but the engine needs it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+import warnings
+from collections import OrderedDict
+from functools import cache
+from typing import Any, Protocol
 
+import numpy as np
+
+from .. import model
 from ..configuration import EfficientFormerConfig
+from ..errors import ConfigError
 from ..layers import FORGET, Array, Keep
-from ..model import EfficientFormer, Logits, forward
+from ..model import EfficientFormer, Logits, check_input
+from ..tree import leaves, transform
+from . import machine_code
+from .plan import ACTIVATIONS, Arena, Packed, Plan
+from .threads import get_num_threads, run, set_num_threads
 
-Forward: TypeAlias = Callable[..., Logits]
-"""``(x, keep=FORGET) -> Logits`` for channels-last images."""
+__all__ = ["ENGINES", "Forward", "get_num_threads", "make_forward", "set_num_threads"]
+
+ENGINES = ("auto", "numba", "numpy")
+TOGETHER = 1
+"""How many images go through the network at once: memory does not grow with the batch."""
+PLANS = 8
+"""How many plans a network remembers: one for each size of image and set of wanted results."""
+
+
+class Forward(Protocol):
+    """A network that is ready to run."""
+
+    def __call__(self, x: Array, keep: Keep = FORGET) -> Logits:
+        """Run it on preprocessed images, (B, H, W, C₀)."""
+        ...
 
 
 def make_forward(
     params: EfficientFormer, config: EfficientFormerConfig, engine: str = "auto"
 ) -> Forward:
-    """Return the function that runs a network.
+    """Make a network ready to run.
 
     Parameters
     ----------
     params : EfficientFormer
     config : EfficientFormerConfig
-    engine : {"auto", "numpy"}
+    engine : {"auto", "numba", "numpy"}
+        ``"numba"`` runs the compiled kernels, ``"numpy"`` the plain layers. ``"auto"`` takes the
+        kernels where they work, and says once why if they do not.
 
     Returns
     -------
     callable
+        ``forward(x, keep=FORGET) -> Logits``, as `npformer.model.forward`. May be called by several
+        threads at once. The kernels leave less to record: ``stem``, ``stages.i.downsample``,
+        ``stages.i.blocks.j`` and its ``token_mixer.attn``, ``stages.i``, ``norm``, ``pooled``,
+        ``head`` and ``head_dist``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such engine, or ``"numba"`` cannot run this network here.
     """
-    if engine not in ("auto", "numpy"):
-        raise ValueError(f"engine is {engine!r}; expected 'auto' or 'numpy'")
+    if engine not in ENGINES:
+        raise ConfigError(f"engine is {engine!r}; expected one of {', '.join(ENGINES)}")
+    if engine != "numpy":
+        reason = _unsupported(params, config) or _obstacle()
+        if reason is None:
+            return Fast(params, config)
+        if engine == "numba":
+            raise ConfigError(f"engine='numba' cannot run: {reason}; use engine='numpy'")
+        _say_once(reason)
 
-    def run(x: Array, keep: Keep = FORGET) -> Logits:
-        return forward(x, params, config, keep)
+    def plain(x: Array, keep: Keep = FORGET) -> Logits:
+        return model.forward(x, params, config, keep)
 
-    return run
+    return plain
+
+
+def _unsupported(params: EfficientFormer, config: EfficientFormerConfig) -> str | None:
+    """Say why the kernels cannot run this network; None if they can."""
+    if config.hidden_act not in ACTIVATIONS:
+        return f"there is no kernel for hidden_act={config.hidden_act!r}"
+    dtypes = {str(leaf.dtype) for _, leaf in leaves(params)}
+    if dtypes != {"float32"}:
+        return f"the parameters are {', '.join(sorted(dtypes))} and the kernels float32"
+    return None
+
+
+@cache
+def _obstacle() -> str | None:
+    return machine_code.obstacle()
+
+
+@cache
+def _say_once(reason: str) -> None:
+    warnings.warn(
+        f"npformer runs on NumPy alone, several times slower: {reason}",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
+class Fast:
+    """A network folded, packed and planned.
+
+    Parameters
+    ----------
+    params : EfficientFormer
+        Of float32. Not kept.
+    config : EfficientFormerConfig
+    """
+
+    def __init__(self, params: EfficientFormer, config: EfficientFormerConfig) -> None:
+        self._entry = machine_code.entry()
+        self._packed = Packed(params, config)
+        self._shapes = transform(
+            lambda leaf: np.broadcast_to(leaf.dtype.type(0), leaf.shape), params
+        )
+        self._plans: OrderedDict[Any, Plan] = OrderedDict()
+        height, width = config.image_shape
+        self._names = tuple(Plan(self._packed, height, width).results)
+
+    def __call__(self, x: Array, keep: Keep = FORGET) -> Logits:
+        """Run it on preprocessed images, (B, H, W, C₀)."""
+        config = self._packed.config
+        check_input(x.shape, self._shapes, config)
+        B, height, width, _ = x.shape
+        plan = self._plan(height, width, min(max(B, 1), TOGETHER), keep)
+        outputs = {name: np.empty((B, *plan.results[name][0]), np.float32) for name in plan.outputs}
+        arena = plan.borrow(get_num_threads())
+        for start in range(0, B, plan.capacity):
+            stop = min(start + plan.capacity, B)
+            plan.write(x[start:stop], arena)
+            self._walk(plan, arena, stop - start)
+            for name, output in outputs.items():
+                plan.read(name, arena, output[start:stop])
+        plan.give_back(arena)
+        for name in plan.wanted:
+            keep(name, outputs[name])
+        return self._logits(outputs)
+
+    def _plan(self, height: int, width: int, capacity: int, keep: Keep) -> Plan:
+        """The plan for such images; made when it is first needed."""
+        wanted = tuple(name for name in self._names if keep.wants(name))
+        key = height, width, capacity, wanted
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = Plan(self._packed, height, width, capacity, wanted)
+            while len(self._plans) > PLANS:
+                self._plans.popitem(last=False)
+        return plan
+
+    def _walk(self, plan: Plan, arena: Arena, images: int) -> None:
+        """Send all threads through the plan."""
+        arena.counters[:] = 0
+        arrays = [plan.table, arena.counters, arena.memory, self._packed.weights]
+        flat = [number for array in arrays for number in machine_code.arguments(array)]
+
+        def work(thread: int) -> None:
+            nowhere = arena.nowhere[thread].ctypes.data
+            scratch = plan.size + thread * plan.scratch
+            status = self._entry(nowhere, nowhere + 8, *flat, images, arena.threads, scratch)
+            if status:  # only with NPFORMER_BOUNDSCHECK=1
+                raise IndexError("a kernel reached outside of its memory")
+
+        run(work, arena.threads)
+
+    def _logits(self, outputs: dict[str, Array]) -> Logits:
+        """As `npformer.model.heads`."""
+        if "head" not in outputs:
+            return Logits(outputs["pooled"], None, None)
+        by_class, by_teacher = outputs["head"], outputs.get("head_dist")
+        if by_teacher is None:
+            return Logits(by_class, None, None)
+        return Logits((by_class + by_teacher) / 2, by_class, by_teacher)

@@ -1,0 +1,256 @@
+"""Folding: what is linear after linear becomes one layer, once, before anything runs.
+
+    batch norm into its convolution        (x W + b − μ) s + β = x (W s) + ((b − μ) s + β),
+                                           s = weight / √(σ² + ε)
+    layer scale into what it scales        γ (x W + b) = x (W γ) + b γ
+    layer norm's affine into what follows  (x̂ w + β) W + b = x̂ (w W) + (β W + b)
+    the scale 1/√K into the queries        q kᵀ / √K = (q / √K) kᵀ
+    both heads into their mean             (x W + b + x V + c) / 2 = x (W + V)/2 + (b + c)/2
+
+and the table of attention biases is spread over all pairs of tokens. A tree goes in and a smaller
+tree comes out; `forward` below runs it with the plain layers, so that one may see that nothing but
+rounding has changed. Two things cannot be folded: the layer scale of pooling, which has no weights,
+and the normalisation of the input into the stem, whose padding is zero *after* normalisation.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from ..configuration import EfficientFormerConfig
+from ..layers import (
+    ACTIVATIONS,
+    FORGET,
+    Array,
+    Attention,
+    BatchNorm,
+    Conv2d,
+    Flat,
+    Keep,
+    LayerNorm,
+    LayerScale,
+    Linear,
+    Mlp,
+    bias_table,
+    conv2d,
+    layer_norm,
+    layer_scale,
+    linear,
+    mlp,
+    pooling,
+    relu,
+    softmax,
+)
+from ..layers import AttentionBlock as PlainAttentionBlock
+from ..layers import PoolingBlock as PlainPoolingBlock
+from ..model import EfficientFormer, Logits, heads
+
+
+class PoolingBlock(NamedTuple):
+    """Folded pooling block."""
+
+    ls1: LayerScale | None
+    mlp: Mlp
+    """both convolutions, as what they are: linear layers of pixels"""
+
+
+class AttentionBlock(NamedTuple):
+    """Folded attention block. Its layer norms have no parameters left."""
+
+    qkv: Linear
+    bias: Array
+    """(heads, N, N)"""
+    proj: Linear
+    mlp: Mlp
+
+
+class Stage(NamedTuple):
+    """Folded stage."""
+
+    downsample: Conv2d | None
+    blocks: tuple[PoolingBlock | AttentionBlock | Flat, ...]
+
+
+class Folded(NamedTuple):
+    """Folded network."""
+
+    stem: tuple[Conv2d, Conv2d]
+    stages: tuple[Stage, ...]
+    norm: LayerNorm
+    """kept, since its result is the network's last hidden state"""
+    head: Linear | None
+    head_dist: Linear | None
+
+
+def fold(p: EfficientFormer, config: EfficientFormerConfig, average_heads: bool = False) -> Folded:
+    """Fold a network.
+
+    Parameters
+    ----------
+    p : EfficientFormer
+    config : EfficientFormerConfig
+    average_heads : bool
+        Replace both heads by their mean. The network then gives one array of logits.
+
+    Returns
+    -------
+    Folded
+        In the dtype of `p`; the algebra is done in float64.
+    """
+    eps = config.batch_norm_eps
+    head, head_dist = p.head, p.head_dist
+    if average_heads and head is not None and head_dist is not None:
+        mean = [(a + b) / 2 for a, b in zip(_wide(head), _wide(head_dist), strict=True)]
+        head, head_dist = _linear(mean[0], mean[1], head), None
+    return Folded(
+        stem=(
+            fold_batch_norm(p.stem.conv1, p.stem.norm1, eps),
+            fold_batch_norm(p.stem.conv2, p.stem.norm2, eps),
+        ),
+        stages=tuple(
+            Stage(
+                stage.downsample and fold_batch_norm(*stage.downsample, eps),
+                tuple(fold_block(block, eps) for block in stage.blocks),
+            )
+            for stage in p.stages
+        ),
+        norm=p.norm,
+        head=head,
+        head_dist=head_dist,
+    )
+
+
+def fold_block(
+    block: PlainPoolingBlock | PlainAttentionBlock | Flat, eps: float
+) -> PoolingBlock | AttentionBlock | Flat:
+    """Fold a block; `eps` is that of its batch norms."""
+    if isinstance(block, Flat):
+        return block
+    if isinstance(block, PlainPoolingBlock):
+        conv_mlp = block.mlp
+        fc1 = fold_batch_norm(conv_mlp.fc1, conv_mlp.norm1, eps)
+        fc2 = fold_batch_norm(conv_mlp.fc2, conv_mlp.norm2, eps)
+        return PoolingBlock(
+            block.ls1, Mlp(_as_linear(fc1), fold_layer_scale(_as_linear(fc2), block.ls2))
+        )
+    mixer = block.token_mixer
+    return AttentionBlock(
+        qkv=fold_layer_norm(block.norm1, fold_key_scale(mixer)),
+        bias=bias_table(mixer.attention_biases),
+        proj=fold_layer_scale(mixer.proj, block.ls1),
+        mlp=Mlp(
+            fold_layer_norm(block.norm2, block.mlp.fc1),
+            fold_layer_scale(block.mlp.fc2, block.ls2),
+        ),
+    )
+
+
+def fold_batch_norm(conv: Conv2d, norm: BatchNorm, eps: float) -> Conv2d:
+    """Convolution that equals `conv` followed by `norm`."""
+    weight, bias = _wide(conv)
+    scale = norm.weight / np.sqrt(norm.running_var.astype(np.float64) + eps)
+    bias = (bias - norm.running_mean) * scale + norm.bias
+    dtype = conv.weight.dtype
+    return Conv2d((weight * scale).astype(dtype), bias.astype(dtype))
+
+
+def fold_layer_scale(p: Linear, scale: LayerScale | None) -> Linear:
+    """Linear layer that equals `p` followed by `scale`."""
+    if scale is None:
+        return p
+    weight, bias = _wide(p)
+    return _linear(weight * scale.gamma, bias * scale.gamma, p)
+
+
+def fold_layer_norm(norm: LayerNorm, p: Linear) -> Linear:
+    """Linear layer that equals the affine part of `norm` followed by `p`."""
+    weight, bias = _wide(p)
+    return _linear(norm.weight[:, None] * weight, norm.bias @ weight + bias, p)
+
+
+def fold_key_scale(p: Attention) -> Linear:
+    """The layer that makes q, k and v, with q divided by √K."""
+    n, (K, _) = len(p.attention_biases), key_and_value(p)
+    weight, bias = _wide(p.qkv)
+    scale = np.ones((n, len(bias) // n))
+    scale[:, :K] = K**-0.5
+    return _linear(weight * scale.ravel(), bias * scale.ravel(), p.qkv)
+
+
+def key_and_value(p: Attention | AttentionBlock) -> tuple[int, int]:
+    """Widths K of a key and V of a value of one head."""
+    n = len(p.attention_biases if isinstance(p, Attention) else p.bias)
+    V = p.proj.weight.shape[0] // n
+    return (p.qkv.weight.shape[1] // n - V) // 2, V
+
+
+def _wide(p: Linear | Conv2d) -> tuple[Array, Array]:
+    return p.weight.astype(np.float64), p.bias.astype(np.float64)
+
+
+def _linear(weight: Array, bias: Array, like: Linear) -> Linear:
+    return Linear(weight.astype(like.weight.dtype), bias.astype(like.bias.dtype))
+
+
+def _as_linear(p: Conv2d) -> Linear:
+    kh, kw, C_in, C_out = p.weight.shape
+    return Linear(p.weight.reshape(kh * kw * C_in, C_out), p.bias)
+
+
+def forward(x: Array, p: Folded, config: EfficientFormerConfig, keep: Keep = FORGET) -> Logits:
+    """Run a folded network with the plain layers.
+
+    Parameters
+    ----------
+    x : ndarray, shape (B, H, W, C₀)
+    p : Folded
+    config : EfficientFormerConfig
+    keep : Keep
+        Sees what survives folding: ``stem``, ``stages.i.downsample``, ``stages.i.blocks.j`` and its
+        ``token_mixer.attn``, ``stages.i``, ``norm``, ``pooled`` and the heads.
+
+    Returns
+    -------
+    Logits
+    """
+    activation = ACTIVATIONS[config.hidden_act]
+    for conv in p.stem:
+        x = relu(conv2d(x, conv, stride=2, padding=1))
+    keep("stem", x)
+    for i, stage in enumerate(p.stages):
+        name = f"stages.{i}"
+        if stage.downsample is not None:
+            x = conv2d(x, stage.downsample, config.downsample_stride, config.downsample_pad)
+            keep(f"{name}.downsample", x)
+        for j, block in enumerate(stage.blocks):
+            inside = keep.within(f"{name}.blocks.{j}")
+            if isinstance(block, PoolingBlock):
+                x = x + layer_scale(pooling(x, config.pool_size), block.ls1)
+                x = x + mlp(x, block.mlp, activation)
+            elif isinstance(block, AttentionBlock):
+                x = x + attention(_normal(x, config), block, inside)
+                x = x + mlp(_normal(x, config), block.mlp, activation)
+            else:
+                x = x.reshape(len(x), -1, x.shape[-1])  # (B, H, W, C) -> (B, N, C)
+            keep(f"{name}.blocks.{j}", x)
+        keep(name, x)
+    x = keep("norm", layer_norm(x, p.norm, config.layer_norm_eps))
+    pooled = keep("pooled", x.mean(1))
+    return heads(pooled, cast(EfficientFormer, p), keep)  # which has the same heads
+
+
+def attention(x: Array, p: AttentionBlock, keep: Keep = FORGET) -> Array:
+    """Attention of a folded block."""
+    B, N, _ = x.shape
+    K, _ = key_and_value(p)
+    qkv = linear(x, p.qkv).reshape(B, N, len(p.bias), -1).swapaxes(1, 2)  # (B, heads, N, 2K + V)
+    q, k, v = np.split(qkv, [K, 2 * K], axis=-1)
+    attn = keep("token_mixer.attn", softmax(q @ k.swapaxes(2, 3) + p.bias))
+    return linear((attn @ v).swapaxes(1, 2).reshape(B, N, -1), p.proj)
+
+
+def _normal(x: Array, config: EfficientFormerConfig) -> Array:
+    one = np.ones((), x.dtype)
+    return layer_norm(x, LayerNorm(one, one * 0), config.layer_norm_eps)

@@ -1,0 +1,487 @@
+"""The plan: the network for one size of image, as a table of steps over one piece of memory.
+
+Packing comes first, once for a network: all layers, folded, in one array in the order of use. A
+plan then knows for each step where it reads and where it writes. Results that are no longer needed
+make room for later ones, so that the network runs in the space of its two largest neighbours. A
+result bears the name that the plain network's recorder gives it, and keeps its place to the end if
+somebody asked for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from ..configuration import EfficientFormerConfig
+from ..kernels.layout import GELU, LANES, NONE, RELU, pack, packed_size, padded
+from ..layers import Array, Conv2d, Flat, Linear
+from ..layers import AttentionBlock as PlainAttentionBlock
+from ..layers import PoolingBlock as PlainPoolingBlock
+from ..model import EfficientFormer
+from ..tree import leaves
+from . import steps as kinds
+from .fold import AttentionBlock, PoolingBlock, fold_batch_norm, fold_block, key_and_value
+from .steps import STEP
+
+ACTIVATIONS = {"gelu": GELU, "gelu_python": GELU, "relu": RELU, "linear": NONE}
+"""Those that the kernels have."""
+
+FEW_ROWS = 128
+"""With fewer rows than this, a layer is cut along its weights, which are larger, not its rows."""
+SCRATCH = 65536
+"""How many numbers a part may need besides input and result: 256 kB, half a second-level cache."""
+
+
+class Layer(NamedTuple):
+    """A packed linear layer or convolution."""
+
+    at: int
+    K: int
+    N: int
+
+
+class PackedPooling(NamedTuple):
+    """A packed pooling block."""
+
+    gamma: int
+    fc1: Layer
+    fc2: Layer
+
+
+class PackedAttention(NamedTuple):
+    """A packed attention block."""
+
+    qkv: Layer
+    bias: int
+    proj: Layer
+    fc1: Layer
+    fc2: Layer
+    heads: int
+    K: int
+    V: int
+
+
+class PackedStage(NamedTuple):
+    """A packed stage."""
+
+    downsample: Layer | None
+    blocks: tuple[PackedPooling | PackedAttention | Flat, ...]
+
+
+class Packed:
+    """A network, folded and packed.
+
+    Parameters
+    ----------
+    p : EfficientFormer
+    config : EfficientFormerConfig
+
+    Notes
+    -----
+    Blocks are folded one at a time, so that there are never three copies of the weights.
+    """
+
+    def __init__(self, p: EfficientFormer, config: EfficientFormerConfig) -> None:
+        eps = config.batch_norm_eps
+        self._used = 0
+        self.weights = aligned(_room(p))
+        self.config = config
+        self.eps = self._add(np.array([config.layer_norm_eps]))
+        self.stem = [
+            self._add_conv(fold_batch_norm(p.stem.conv1, p.stem.norm1, eps)),
+            self._add_conv(fold_batch_norm(p.stem.conv2, p.stem.norm2, eps)),
+        ]
+        self.stages = [
+            PackedStage(
+                stage.downsample and self._add_conv(fold_batch_norm(*stage.downsample, eps)),
+                tuple(self._add_block(block, eps) for block in stage.blocks),
+            )
+            for stage in p.stages
+        ]
+        self.norm = self._add(np.stack([_wide(p.norm.weight), _wide(p.norm.bias)]))
+        self.heads = {
+            name: self._add_linear(head)
+            for name, head in (("head", p.head), ("head_dist", p.head_dist))
+            if head is not None
+        }
+
+    def _add_block(
+        self, block: PlainPoolingBlock | PlainAttentionBlock | Flat, eps: float
+    ) -> PackedPooling | PackedAttention | Flat:
+        folded = fold_block(block, eps)
+        if isinstance(folded, PoolingBlock):
+            C = folded.mlp.fc1.weight.shape[0]
+            gamma = np.ones(C) if folded.ls1 is None else folded.ls1.gamma
+            return PackedPooling(
+                self._add(_wide(gamma)),
+                self._add_linear(folded.mlp.fc1),
+                self._add_linear(folded.mlp.fc2),
+            )
+        if isinstance(folded, AttentionBlock):
+            n, N, _ = folded.bias.shape
+            K, V = key_and_value(folded)
+            table = np.full((n, N, padded(N)), -np.inf, np.float32)
+            table[:, :, :N] = folded.bias
+            # The result of a head has room for whole vectors; what fills it up has weight 0.
+            proj = np.zeros((n, padded(V), folded.proj.weight.shape[1]), np.float32)
+            proj[:, :V] = folded.proj.weight.reshape(n, V, -1)
+            spread = Linear(proj.reshape(n * padded(V), -1), folded.proj.bias)
+            return PackedAttention(
+                self._add_linear(folded.qkv),
+                self._add(table),
+                self._add_linear(spread),
+                self._add_linear(folded.mlp.fc1),
+                self._add_linear(folded.mlp.fc2),
+                n,
+                K,
+                V,
+            )
+        return Flat()
+
+    def _add(self, array: Array) -> int:
+        at = self._used
+        self._used += padded(array.size)
+        self.weights[at : at + array.size] = array.ravel()
+        self.weights[at + array.size : self._used] = 0
+        return at
+
+    def _add_linear(self, p: Linear) -> Layer:
+        at = self._used
+        self._used += packed_size(*p.weight.shape)
+        pack(p, self.weights[at : self._used])
+        return Layer(at, *p.weight.shape)
+
+    def _add_conv(self, p: Conv2d) -> Layer:
+        *window, N = p.weight.shape
+        return self._add_linear(Linear(p.weight.reshape(prod(window), N), p.bias))
+
+
+def _wide(row: Array) -> Array:
+    return np.concatenate([row, np.zeros(padded(len(row)) - len(row), row.dtype)])
+
+
+def _room(p: EfficientFormer) -> int:
+    """At most so many numbers does a packed network need."""
+    room = LANES
+    for path, leaf in leaves(p):
+        if path.endswith("attention_biases"):
+            N = prod(leaf.shape[1:3])
+            room += len(leaf) * N * padded(N)
+        elif path.endswith("proj.weight"):
+            room += 2 * prod(leaf.shape[:-1]) * padded(leaf.shape[-1]) + LANES**2 * leaf.shape[-1]
+        else:
+            room += prod(leaf.shape[:-1]) * padded(leaf.shape[-1])
+    return room
+
+
+def aligned(count: int) -> Array:
+    """Uninitialised float32 that begin at a cache line."""
+    raw = np.empty(count + LANES, np.float32)
+    start = -raw.ctypes.data % (4 * LANES) // 4
+    return raw[start : start + count]
+
+
+@dataclass(eq=False)
+class Buffer:
+    """A place in the arena: for each image some rows of `channels` numbers."""
+
+    rows: int
+    channels: int
+    step: int
+    born: int = 0
+    """the step that writes it"""
+    needed: int = 0
+    """the last step that reads it"""
+    at: int = -1
+
+
+@dataclass
+class _Draft:
+    """A step whose buffers have no places yet."""
+
+    numbers: dict[str, int]
+    buffers: dict[str, Buffer]
+
+
+class Arena:
+    """The memory of one call.
+
+    Parameters
+    ----------
+    plan : Plan
+    threads : int
+        How many threads it has room for.
+    """
+
+    def __init__(self, plan: Plan, threads: int) -> None:
+        self.threads = threads
+        self.memory = aligned(plan.size + threads * plan.scratch)
+        self.counters = np.zeros(2 * len(plan.table), np.int64)
+        self.nowhere = np.zeros((threads, 2), np.int64)
+
+
+class Plan:
+    """Steps and memory for images of one size.
+
+    Parameters
+    ----------
+    packed : Packed
+    height, width : int
+        Of the images.
+    capacity : int
+        How many images go through at once.
+    wanted : tuple of str
+        Names of results that are to be kept to the end, besides the last ones.
+
+    Attributes
+    ----------
+    table : ndarray of `npformer.engine.steps.STEP`
+    results : dict
+        The shape for one image, and the buffer, of each named result, in the order of computation.
+    size : int
+        Numbers in the arena, without what threads scribble on.
+    scratch : int
+        Numbers that each thread scribbles on.
+    """
+
+    def __init__(
+        self,
+        packed: Packed,
+        height: int,
+        width: int,
+        capacity: int = 1,
+        wanted: tuple[str, ...] = (),
+    ) -> None:
+        self.capacity = capacity
+        self._idle: list[Arena] = []
+        self.scratch = 0
+        self.results: dict[str, tuple[tuple[int, ...], Buffer]] = {}
+        self._packed = packed
+        self._drafts: list[_Draft] = []
+        self._draw(height, width)
+        self.wanted = wanted
+        self.outputs = tuple(dict.fromkeys((*wanted, *(packed.heads or ("pooled",)))))
+        for name in self.outputs:
+            self.results[name][1].needed = len(self._drafts)
+        self.size = self._place()
+        self.table = np.zeros(len(self._drafts), STEP)
+        for row, draft in zip(self.table, self._drafts, strict=True):
+            for name, number in draft.numbers.items():
+                row[name] = number
+            for name, buffer in draft.buffers.items():
+                row[name] = buffer.at
+
+    def borrow(self, threads: int) -> Arena:
+        """Memory for one call: that of an earlier one, or new."""
+        try:
+            arena = self._idle.pop()
+        except IndexError:
+            return Arena(self, threads)
+        return arena if arena.threads == threads else Arena(self, threads)
+
+    def give_back(self, arena: Arena) -> None:
+        """Let a later call have the memory."""
+        self._idle.append(arena)
+
+    def write(self, images: Array, arena: Arena) -> None:
+        """Copy images, (images, H, W, C), into the arena."""
+        at = self.input.at
+        np.copyto(arena.memory[at : at + images.size].reshape(images.shape), images, "same_kind")
+
+    def read(self, name: str, arena: Arena, out: Array) -> None:
+        """Copy a result, (images, ...), out of the arena."""
+        buffer = self.results[name][1]
+        size = len(out) * buffer.rows * buffer.step
+        rows = arena.memory[buffer.at : buffer.at + size].reshape(-1, buffer.step)
+        np.copyto(out.reshape(len(rows), -1), rows[:, : out.shape[-1]])
+
+    def _draw(self, height: int, width: int) -> None:
+        """Write down all steps."""
+        packed, config = self._packed, self._packed.config
+        grid = height, width
+        x = self.input = Buffer(height * width, config.num_channels, config.num_channels)
+        for layer in packed.stem:
+            x, grid = self._conv2d(x, grid, layer, 3, 2, 1, RELU)
+        self._name("stem", x, (*grid, x.channels))
+        shape: tuple[int, ...]
+        for i, stage in enumerate(packed.stages):
+            if stage.downsample is not None:
+                window = config.downsample_patch_size, config.downsample_stride
+                x, grid = self._conv2d(
+                    x, grid, stage.downsample, *window, config.downsample_pad, NONE
+                )
+                self._name(f"stages.{i}.downsample", x, (*grid, x.channels))
+            shape = *grid, x.channels
+            for j, block in enumerate(stage.blocks):
+                name = f"stages.{i}.blocks.{j}"
+                if isinstance(block, PackedPooling):
+                    x = self._pooling_block(x, grid, block)
+                elif isinstance(block, PackedAttention):
+                    x = self._attention_block(x, block, name)
+                else:
+                    shape = x.rows, x.channels
+                self._name(name, x, shape)
+            self._name(f"stages.{i}", x, shape)
+        norm = self._layer_norm(x, packed.norm)
+        self._name("norm", norm, (x.rows, x.channels))
+        pooled = Buffer(1, x.channels, padded(x.channels))
+        self._step(kinds.MEAN, pooled, norm, 1, 1, height=x.rows, width=1, channels=x.channels)
+        self._name("pooled", pooled, (x.channels,))
+        for name, layer in packed.heads.items():
+            self._name(name, self._linear(pooled, layer), (layer.N,))
+
+    def _name(self, name: str, buffer: Buffer, shape: tuple[int, ...]) -> None:
+        self.results[name] = shape, buffer
+
+    def _step(
+        self, kind: int, y: Buffer, x: Buffer, units: int, chunk: int, **fields: int | Buffer
+    ) -> Buffer:
+        """Write down a step; `fields` are those of `npformer.engine.steps`."""
+        numbers = {"kind": kind, "units": units, "chunk": chunk, "rows": y.rows, "residual": -1}
+        numbers |= {"y_step": y.step, "x_step": x.step}
+        buffers = {"y": y, "x": x}
+        for name, value in fields.items():
+            if isinstance(value, Buffer):
+                buffers[name] = value
+            else:
+                numbers[name] = value
+        for name, buffer in buffers.items():
+            if name in ("y", "attn"):
+                buffer.born = len(self._drafts)
+            buffer.needed = len(self._drafts)
+        self._drafts.append(_Draft(numbers, buffers))
+        return y
+
+    def _conv2d(
+        self,
+        x: Buffer,
+        grid: tuple[int, int],
+        layer: Layer,
+        size: int,
+        stride: int,
+        padding: int,
+        activation: int,
+    ) -> tuple[Buffer, tuple[int, int]]:
+        height, width = grid
+        down, across = ((length + 2 * padding - size) // stride + 1 for length in grid)
+        window = {"size": size, "stride": stride, "padding": padding}
+        window |= {"height": height, "width": width, "channels": x.channels}
+        rows, step = down * across, padded(layer.K)
+        if rows < FEW_ROWS:
+            patches = Buffer(rows, layer.K, step)
+            self._step(kinds.PATCHES, patches, x, rows, 6, **window)
+            return self._linear(patches, layer, activation), (down, across)
+        y = Buffer(rows, layer.N, padded(layer.N))
+        chunk = self._chunk(step)
+        window |= {"w": layer.at, "k": layer.K, "activation": activation}
+        return self._step(kinds.CONV2D, y, x, rows, chunk, **window), (down, across)
+
+    def _chunk(self, step: int) -> int:
+        """How many rows a part has, if each takes `step` numbers of scratch."""
+        chunk = max(SCRATCH // step // 6 * 6, 6)
+        self.scratch = max(self.scratch, chunk * step + LANES)
+        return chunk
+
+    def _linear(
+        self,
+        x: Buffer,
+        layer: Layer,
+        activation: int = NONE,
+        residual: Buffer | None = None,
+    ) -> Buffer:
+        y = Buffer(x.rows, layer.N, padded(layer.N))
+        panels = y.step // LANES
+        more = {} if residual is None else {"residual": residual}
+        fields = {"w": layer.at, "k": layer.K, "activation": activation}
+        return self._step(kinds.LINEAR, y, x, panels, max(panels // 8, 1), **fields, **more)
+
+    def _pooling_block(self, x: Buffer, grid: tuple[int, int], block: PackedPooling) -> Buffer:
+        config = self._packed.config
+        height, width = grid
+        image = {"height": height, "width": width, "channels": x.channels}
+        image |= {"size": config.pool_size, "gamma": block.gamma}
+        activation = ACTIVATIONS[config.hidden_act]
+        y = Buffer(x.rows, x.channels, x.step)
+        if x.rows < FEW_ROWS:
+            self.scratch = max(self.scratch, width * x.step)
+            pooled = self._step(kinds.POOLING, y, x, x.rows, 6, **image)
+            return self._mlp(pooled, pooled, block.fc1, block.fc2)
+        wide = padded(block.fc1.N)
+        chunk = max(self._chunk(x.step + wide), -(-width * x.step // wide))
+        self.scratch = max(self.scratch, chunk * (x.step + wide))
+        return self._step(
+            kinds.POOLING_BLOCK,
+            y,
+            x,
+            x.rows,
+            chunk,
+            w=block.fc1.at,
+            w2=block.fc2.at,
+            hidden=block.fc1.N,
+            activation=activation,
+            **image,
+        )
+
+    def _mlp(self, x: Buffer, residual: Buffer, fc1: Layer, fc2: Layer) -> Buffer:
+        hidden = self._linear(x, fc1, ACTIVATIONS[self._packed.config.hidden_act])
+        return self._linear(hidden, fc2, NONE, residual)
+
+    def _layer_norm(self, x: Buffer, affine: int = -1) -> Buffer:
+        y = Buffer(x.rows, x.channels, x.step)
+        image = {"height": x.rows, "width": 1, "channels": x.channels}
+        return self._step(
+            kinds.LAYER_NORM, y, x, x.rows, 6, w=affine, eps=self._packed.eps, **image
+        )
+
+    def _attention_block(self, x: Buffer, block: PackedAttention, name: str) -> Buffer:
+        tokens, heads, K, V = x.rows, block.heads, block.K, block.V
+        qkv = self._linear(self._layer_norm(x), block.qkv)
+        attn = Buffer(heads * tokens, tokens, padded(tokens))
+        y = Buffer(tokens, heads * padded(V), heads * padded(V))
+        self.scratch = max(self.scratch, (K + 1) * padded(tokens), (tokens + 1) * padded(V))
+        self._step(
+            kinds.ATTENTION,
+            y,
+            qkv,
+            heads,
+            1,
+            attn=attn,
+            w=block.bias,
+            k=K,
+            channels=V,
+            hidden=padded(V),
+            height=tokens,
+            width=1,
+        )
+        self._name(f"{name}.token_mixer.attn", attn, (heads, tokens, tokens))
+        x = self._linear(y, block.proj, NONE, x)
+        return self._mlp(self._layer_norm(x), x, block.fc1, block.fc2)
+
+    def _place(self) -> int:
+        """Give every buffer its place; those alive at the same time do not overlap.
+
+        Returns
+        -------
+        int
+            Size of the arena.
+        """
+        buffers = {id(b): b for draft in self._drafts for b in draft.buffers.values()}
+        end = 0
+        placed: list[Buffer] = []
+        for buffer in sorted(buffers.values(), key=lambda b: b.born):
+            others = [o for o in placed if o.needed >= buffer.born and buffer.needed >= o.born]
+            buffer.at = 0
+            for other in sorted(others, key=lambda o: o.at):
+                if buffer.at + self._size(buffer) <= other.at:
+                    break
+                buffer.at = max(buffer.at, other.at + self._size(other))
+            placed.append(buffer)
+            end = max(end, buffer.at + self._size(buffer))
+        return end
+
+    def _size(self, buffer: Buffer) -> int:
+        """Numbers that a buffer takes, with a margin for the vectors that `patches` copies."""
+        return padded(self.capacity * buffer.rows * buffer.step) + LANES

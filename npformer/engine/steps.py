@@ -1,0 +1,49 @@
+"""The steps of a plan: what the table holds that `npformer.engine.walk` goes through."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+(
+    CONV2D,
+    PATCHES,
+    POOLING_BLOCK,
+    POOLING,
+    LINEAR,
+    LAYER_NORM,
+    ATTENTION,
+    MEAN,
+) = range(8)
+"""Which kernel a step runs."""
+
+FIELDS = {
+    "kind": "one of the above",
+    "units": "what the step is cut along: pixels, panels of columns, heads or tokens",
+    "chunk": "how many of them a part has at most",
+    "y": "where in the arena the result begins",
+    "y_step": "numbers from one row to the next",
+    "rows": "rows of the result, for each image",
+    "x": "where the input begins",
+    "x_step": "numbers from one row to the next",
+    "height": "rows of the input's pixels",
+    "width": "columns of the input's pixels",
+    "channels": "numbers of a pixel that count; in attention the width V of a value",
+    "size": "side of a window",
+    "stride": "step of a window",
+    "padding": "zeros around the image",
+    "w": "where in the weights the packed layer begins, the bias table, or the affine part",
+    "k": "rows of the packed matrix; in attention the width K of a key",
+    "w2": "the second packed layer",
+    "hidden": "width between both layers; in attention the width of a head's result",
+    "gamma": "layer scale in the weights",
+    "eps": "ε in the weights",
+    "activation": "what follows the product",
+    "residual": "what is added to it, in the arena; −1 for nothing",
+    "attn": "attention map in the arena",
+}
+"""Each field of a step and what it means."""
+
+STEP = np.dtype([(name, np.int64) for name in FIELDS])
+Step: TypeAlias = Any

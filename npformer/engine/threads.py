@@ -1,0 +1,197 @@
+"""Threads: a few of Python's own, which wait until a call wants their help.
+
+A call puts a job into a queue, once for each helper that it would like, and begins to work on it by
+itself. Whoever is idle takes it and joins in; the work needs no fixed number of workers (see
+`npformer.engine.walk`). When the work is done the caller waits only for helpers that had joined. So
+several Python threads may call at the same time: they share the helpers, and nobody waits for
+somebody else's job. Helpers are started when first needed, and again in a forked child, which
+inherits none.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+
+from ..errors import ConfigError
+
+VARIABLE = "NPFORMER_NUM_THREADS"
+
+_chosen: int | None = None
+
+
+def set_num_threads(n: int | None) -> None:
+    """Choose how many threads a forward pass uses.
+
+    Parameters
+    ----------
+    n : int or None
+        None goes back to the default: the environment variable ``NPFORMER_NUM_THREADS``, else the
+        number of processor cores that this process may use.
+
+    Raises
+    ------
+    ConfigError
+        If it is not a positive whole number.
+    """
+    global _chosen
+    _chosen = None if n is None else _positive(n, "the number of threads")
+
+
+def get_num_threads() -> int:
+    """How many threads a forward pass uses."""
+    if _chosen is not None:
+        return _chosen
+    if value := os.environ.get(VARIABLE):
+        return _positive(value, VARIABLE)
+    return usable_cores()
+
+
+def _positive(value: int | str, name: str) -> int:
+    try:
+        n = int(value)
+    except (TypeError, ValueError):
+        n = 0
+    if n < 1 or isinstance(value, (bool, float)):
+        raise ConfigError(f"{name} is {value!r}; expected a whole number from 1")
+    return n
+
+
+def usable_cores(system: Path = Path("/")) -> int:
+    """Cores that this process may use: by its affinity, and by the limits of its control group.
+
+    Parameters
+    ----------
+    system : Path
+        Root of the file system in which Linux tells of the limits.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, int(_group_limit(system))))
+
+
+def _group_limit(system: Path) -> float:
+    """Processor time per time that the control group allows, in cores."""
+    limit = float("inf")
+    try:
+        groups = (system / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return limit
+    for group in groups:
+        _, controllers, path = group.split(":", 2)
+        mount = system / "sys/fs/cgroup"
+        if controllers:  # version 1: a hierarchy for each controller
+            if "cpu" not in controllers.split(","):
+                continue
+            mount /= controllers
+        # A container may see its own group as the root, or under its full path; limits of parents
+        # hold for their children too.
+        folder = mount / path.lstrip("/")
+        for place in [folder, *folder.parents]:
+            if place == mount.parent:
+                break
+            limit = min(limit, _quota(place))
+        limit = min(limit, _quota(mount))
+    return limit
+
+
+def _quota(folder: Path) -> float:
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota = (folder / "cpu.cfs_quota_us").read_text().strip()
+            period = (folder / "cpu.cfs_period_us").read_text().strip()
+    except (OSError, ValueError):
+        return float("inf")
+    return float("inf") if quota in ("max", "-1") else int(quota) / int(period)
+
+
+class Job:
+    """Work that helpers may join while it is open.
+
+    Parameters
+    ----------
+    work : callable
+        ``work(i)`` is called by each helper, with i from 1.
+    """
+
+    def __init__(self, work: Callable[[int], None]) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._open = True
+        self._joined = 0
+        self._left: SimpleQueue[None] = SimpleQueue()
+
+    def join(self) -> None:
+        """Help, if the job is still open."""
+        with self._lock:
+            if not self._open:
+                return
+            self._joined += 1
+            number = self._joined
+        try:
+            self._work(number)
+        finally:
+            self._left.put(None)
+
+    def close(self) -> None:
+        """Let nobody join any more, and wait for those who had."""
+        with self._lock:
+            self._open = False
+        for _ in range(self._joined):
+            self._left.get()
+
+
+class Team:
+    """Helpers, and the queue that they wait at."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        self._size = 0
+        self._lock = threading.Lock()
+
+    def run(self, work: Callable[[int], None], threads: int) -> None:
+        """Call ``work(0)`` here and, as far as helpers are idle, ``work(1)`` … elsewhere."""
+        if threads == 1:
+            work(0)
+            return
+        with self._lock:
+            while self._size < threads - 1:
+                self._size += 1
+                threading.Thread(
+                    target=self._help, name=f"npformer-{self._size}", daemon=True
+                ).start()
+        job = Job(work)
+        for _ in range(threads - 1):
+            self._jobs.put(job)
+        try:
+            work(0)
+        finally:
+            job.close()
+
+    def _help(self) -> None:
+        while True:
+            self._jobs.get().join()
+
+
+_team = Team()
+
+
+def run(work: Callable[[int], None], threads: int) -> None:
+    """Call `work` on up to `threads` threads, this one among them, and return when all are done."""
+    _team.run(work, threads)
+
+
+def _forked() -> None:
+    global _team
+    _team = Team()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,153 @@
+"""The walk: every thread goes through the steps of a plan, and takes what work is left.
+
+A step is a row of a table: which kernel, where its numbers lie, and into how many parts it may be
+cut. The parts of a step do not depend on each other. A thread that comes to a step takes its next
+part, by a counter, until there is none; then it waits until all that were taken are finished, and
+goes on. So nobody hands out work, a thread that comes late or is slow only does less of it, and if
+no other thread comes at all, one does everything.
+
+How a step is cut changes nothing in its numbers: each of them is computed by one thread, in an
+order of its own.
+"""
+
+from __future__ import annotations
+
+from ..kernels.atomics import fetch_add, give_way, look
+from ..kernels.attention import attention
+from ..kernels.conv2d import patches
+from ..kernels.layer_norm import layer_norm
+from ..kernels.layout import LANES
+from ..kernels.linear import linear
+from ..kernels.mean import mean
+from ..kernels.pooling import pooling
+from ..kernels.pooling_block import pooling_block
+from ..kernels.vector import kernel
+from ..layers import Array
+from .steps import (
+    ATTENTION,
+    CONV2D,
+    LAYER_NORM,
+    LINEAR,
+    MEAN,
+    PATCHES,
+    POOLING,
+    POOLING_BLOCK,
+    Step,
+)
+
+PATIENCE = 1000
+"""how often to look before giving way: a few microseconds"""
+
+
+@kernel
+def work(s: Step, m: Array, w: Array, images: int, job: int, parts: int, scratch: int) -> None:
+    """One part of a step.
+
+    Parameters
+    ----------
+    s : Step
+    m, w : ndarray of float32, flat
+        The arena and the weights.
+    images : int
+        How many images are in the arena.
+    job : int
+        Which part, and of which image, unless the step takes all images at once.
+    parts : int
+        Into how many parts an image is cut.
+    scratch : int
+        Where in the arena this thread may scribble.
+    """
+    image, part = job // parts, job % parts
+    first, last = part * s.units // parts, (part + 1) * s.units // parts
+    x = s.x + image * s.height * s.width * s.x_step
+    y = s.y + image * s.rows * s.y_step
+    if s.kind == POOLING_BLOCK:
+        pooling_block(
+            m, y, x, s.y_step, s.height, s.width, s.channels, s.size,
+            w, s.gamma, s.w, s.hidden, s.w2, s.activation, first, last, scratch,
+        )  # fmt: skip
+    elif s.kind == LINEAR:
+        linear(
+            m, s.y, s.y_step, s.x, s.x_step, w, s.w, s.k, s.units,
+            images * s.rows, first, last, s.activation, s.residual, s.y_step,
+        )  # fmt: skip
+    elif s.kind == CONV2D:
+        step = (s.k + LANES - 1) // LANES * LANES
+        patches(
+            m, scratch, step, x, s.x_step, s.height, s.width, s.channels,
+            s.size, s.stride, s.padding, first, last,
+        )  # fmt: skip
+        panels = s.y_step // LANES
+        linear(
+            m, y + first * s.y_step, s.y_step, scratch, step, w, s.w, s.k, panels,
+            last - first, 0, panels, s.activation, -1, 0,
+        )  # fmt: skip
+    elif s.kind == PATCHES:
+        patches(
+            m, y + first * s.y_step, s.y_step, x, s.x_step, s.height, s.width, s.channels,
+            s.size, s.stride, s.padding, first, last,
+        )  # fmt: skip
+    elif s.kind == POOLING:
+        pooling(
+            m, y + first * s.y_step, s.y_step, x, s.x_step, s.height, s.width, s.channels,
+            s.size, w, s.gamma, first, last, scratch,
+        )  # fmt: skip
+    elif s.kind == LAYER_NORM:
+        layer_norm(
+            m, y + first * s.y_step, s.y_step, x + first * s.x_step, s.x_step,
+            last - first, s.channels, w[s.eps], w, s.w, s.y_step,
+        )  # fmt: skip
+    elif s.kind == ATTENTION:
+        attn_step = (s.rows + LANES - 1) // LANES * LANES
+        for head in range(first, last):
+            attention(
+                m, y + head * s.hidden, s.y_step, x + head * (2 * s.k + s.channels), s.x_step,
+                s.attn + (image * s.units + head) * s.rows * attn_step, attn_step,
+                s.rows, s.k, s.channels, w, s.w + head * s.rows * attn_step, scratch,
+            )  # fmt: skip
+    elif s.kind == MEAN:
+        mean(m, y, x, s.x_step, s.height, s.channels)
+
+
+@kernel
+def walk(
+    steps: Array,
+    counters: Array,
+    m: Array,
+    w: Array,
+    images: int,
+    threads: int,
+    scratch: int,
+) -> None:
+    """Go through all steps.
+
+    Parameters
+    ----------
+    steps : ndarray of Step
+    counters : ndarray of int64, shape (2 len(steps),)
+        For each step how many parts were taken and how many are finished; zeros at the start.
+    m, w : ndarray of float32, flat
+        The arena and the weights.
+    images : int
+        How many images are in the arena.
+    threads : int
+        How many threads are expected, to cut steps into as many equal parts.
+    scratch : int
+        Where in the arena this thread may scribble.
+    """
+    for i in range(len(steps)):
+        s = steps[i]
+        parts = (s.units + s.chunk - 1) // s.chunk
+        parts = min((parts + threads - 1) // threads * threads, s.units)
+        jobs = parts if s.kind == LINEAR else parts * images
+        while True:
+            job = fetch_add(counters, 2 * i, 1)
+            if job >= jobs:
+                break
+            work(s, m, w, images, job, parts, scratch)
+            fetch_add(counters, 2 * i + 1, 1)
+        looks = 0
+        while look(counters, 2 * i + 1) < jobs:
+            looks += 1
+            if looks > PATIENCE:
+                give_way()

@@ -1,0 +1,55 @@
+"""What threads need to work on one plan: a counter that several may raise, and patience.
+
+``fetch_add`` is one indivisible instruction, and also a fence: whatever a thread wrote to memory
+before it, another thread that sees the raised counter sees too.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from ..layers import Array
+from .vector import INDEX, emits
+
+
+def fetch_add(counters: Array, i: int, amount: int) -> int:
+    """Add to ``counters[i]`` and return what it was before."""
+    before = int(counters[i])
+    counters[i] += amount
+    return before
+
+
+@emits(fetch_add, lambda counters, i, amount: INDEX(counters, INDEX, INDEX))
+def _fetch_add(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    counters, i, amount = values
+    array = context.make_array(signature.args[0])(context, builder, counters)
+    return builder.atomic_rmw("add", builder.gep(array.data, [i]), amount, "seq_cst")
+
+
+def look(counters: Array, i: int) -> int:
+    """Return ``counters[i]`` as it is in memory now."""
+    return int(counters[i])
+
+
+@emits(look, lambda counters, i: INDEX(counters, INDEX))
+def _look(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    counters, i = values
+    array = context.make_array(signature.args[0])(context, builder, counters)
+    return builder.load_atomic(builder.gep(array.data, [i]), ordering="seq_cst", align=8)
+
+
+def give_way() -> None:
+    """Let the operating system run another thread, if one is waiting for this core."""
+
+
+@emits(give_way, lambda: types.void())
+def _give_way(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
+    kind = ir.FunctionType(ir.IntType(32), [])
+    builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
+    return context.get_dummy_value()

@@ -1,0 +1,90 @@
+"""Convolution: lay out the windows of a few pixels, then multiply as a linear layer does.
+
+The windows of an image, written out as a matrix ("im2col"), take kh·kw times the memory of the
+image. Nobody needs them all at once: those of a few dozen pixels fit into the nearest cache, and
+are multiplied by all the weights before the next ones overwrite them.
+"""
+
+from __future__ import annotations
+
+from ..layers import Array
+from .layout import LANES
+from .vector import inlined, kernel, load, splat, store
+
+
+@inlined
+def copy(m: Array, to: int, at: int, count: int) -> None:
+    """``m[to + i] = m[at + i]`` for i up to `count`, rounded up to whole vectors."""
+    for i in range(0, count, LANES):
+        store(m, to + i, load(m, at + i))
+
+
+@inlined
+def clear(m: Array, to: int, count: int) -> None:
+    """``m[to + i] = 0`` for i up to `count`, rounded up to whole vectors."""
+    for i in range(0, count, LANES):
+        store(m, to + i, splat(0.0))
+
+
+@kernel
+def patches(
+    m: Array,
+    y: int,
+    y_step: int,
+    x: int,
+    x_step: int,
+    height: int,
+    width: int,
+    channels: int,
+    size: int,
+    stride: int,
+    padding: int,
+    first: int,
+    last: int,
+) -> None:
+    """Windows number `first` up to `last` of an image, one in each row, in the order (u, v, c).
+
+    Parameters
+    ----------
+    m : ndarray of float32, flat
+    y, y_step : int
+        Result, size·size·channels numbers in each row.
+    x, x_step : int
+        Image, a pixel in each row.
+    height, width, channels : int
+        Of the image.
+    size, stride, padding : int
+        Side of the window, its step, and the zeros around the image, in pixels.
+    first, last : int
+        Which windows, counted row by row.
+
+    Notes
+    -----
+    Whole vectors are copied, and what one writes too much is overwritten by the next. So up to 15
+    numbers behind the image are read, and as many behind the last window are written.
+    """
+    across = (width + 2 * padding - size) // stride + 1
+    run = size * channels
+    row, column = first // across, first % across
+    to = y
+    for _ in range(first, last):
+        top, left = row * stride - padding, column * stride - padding
+        inside = left >= 0 and left + size <= width and x_step == channels
+        here = to
+        for i in range(top, top + size):
+            if i < 0 or i >= height:
+                clear(m, here, run)
+            elif inside:
+                copy(m, here, x + (i * width + left) * channels, run)
+            else:
+                for v in range(size):
+                    j = left + v
+                    if j < 0 or j >= width:
+                        clear(m, here + v * channels, channels)
+                    else:
+                        copy(m, here + v * channels, x + (i * width + j) * x_step, channels)
+            here += run
+        to += y_step
+        column += 1
+        if column == across:
+            row, column = row + 1, 0

@@ -1,0 +1,484 @@
+"""The vocabulary of the kernels: sixteen numbers at a time.
+
+A processor core multiplies several numbers with one instruction: 16 with AVX-512, 8 with AVX2, 4
+with NEON. The kernels are written for a *vector* of 16 ``float32`` on every machine, and LLVM
+splits it into as many registers as it takes. One text therefore serves all processors, and, because
+every sum runs in an order that the text fixes, gives the same bits on all of them that have fused
+multiply-add.
+
+Each word below is a plain Python function on NumPy arrays of 16 numbers, which says what it means
+and runs when the JIT is switched off. Beside it stands what it becomes in LLVM's intermediate
+representation, once compiled. A *tile* is a tuple of vectors, one for each row of a small block of
+a matrix: its length is part of its type, so the compiler unrolls every loop over it and holds the
+whole tile in registers.
+
+Set ``NPFORMER_BOUNDSCHECK=1`` before the import to have every load and store checked.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.extending import lower_builtin, models, overload, register_model
+
+from ..layers import Array
+from .layout import LANES
+
+Vector: TypeAlias = Any
+"""16 float32: an array in Python; registers, once compiled."""
+Tile: TypeAlias = tuple[Vector, ...]
+"""A vector for each row of a block."""
+
+BOUNDSCHECK = os.environ.get("NPFORMER_BOUNDSCHECK", "0") not in ("", "0")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+KERNELS: dict[str, Callable[..., Any]] = {}
+"""Every kernel by its name: each must have a law (tests/laws.py)."""
+
+OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False}
+"""What kernels do without: the interpreter lock, exceptions for a division by zero, reference
+counting (no kernel owns memory). Floating point stays strict: nothing is reordered, and NaN and
+infinity are honest."""
+
+
+def kernel(function: F) -> F:
+    """Let compiled code call a function; in Python it stays what it is."""
+    KERNELS[function.__name__] = function
+    return _teach(function, OPTIONS)
+
+
+def inlined(function: F) -> F:
+    """Do as `kernel` does, and put the body of the function wherever it is called."""
+    return _teach(function, OPTIONS | {"forceinline": True})
+
+
+def _teach(function: F, options: dict[str, Any]) -> F:
+    @wraps(function)
+    def implementation(*_: Any) -> F:
+        return function
+
+    inside = options | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    overload(function, jit_options=inside)(implementation)
+    return function
+
+
+def compiled(function: F) -> F:
+    """Compile a function, to be called from Python."""
+    machine_code: F = njit(**OPTIONS)(function)
+    return machine_code
+
+
+# What Numba has to know of a vector ---------------------------------------------------------------
+
+
+class VectorType(types.Type):
+    """Numba's name for 16 float32 in registers."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"float32x{LANES}")
+
+
+VECTOR = VectorType()
+FLOATS = ir.VectorType(ir.FloatType(), LANES)
+INTS = ir.VectorType(ir.IntType(32), LANES)
+INDEX = types.int64
+SCALAR = types.float32
+
+
+@register_model(VectorType)
+class VectorModel(models.PrimitiveModel):
+    """A vector is one LLVM value."""
+
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, FLOATS)
+
+
+def emits(meaning: Callable[..., Any], typing: Callable[..., Any]) -> Callable[[F], F]:
+    """Teach Numba a word.
+
+    Parameters
+    ----------
+    meaning : callable
+        The Python function whose calls are to be replaced.
+    typing : callable
+        ``typing(*argument_types)`` gives the signature, or None if the word does not take these.
+
+    Returns
+    -------
+    callable
+        Decorator of the emitter, ``emit(context, builder, signature, values) -> value``.
+    """
+
+    class Template(AbstractTemplate):
+        key = meaning
+
+        def generic(self, args: Any, kws: Any) -> Any:
+            return typing(*args)
+
+    infer_global(meaning, types.Function(Template))
+    register: Callable[[F], F] = lower_builtin(meaning, types.VarArg(types.Any))
+    return register
+
+
+def _constant(number: float) -> ir.Constant:
+    return ir.Constant(FLOATS, [float(np.float32(number))] * LANES)
+
+
+def _spread(builder: Any, scalar: Any) -> Any:
+    """Copy a scalar into all lanes."""
+    nothing = ir.Constant(FLOATS, ir.Undefined)
+    first = builder.insert_element(nothing, scalar, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, nothing, ir.Constant(INTS, [0] * LANES))
+
+
+def _intrinsic(builder: Any, name: str, *values: Any) -> Any:
+    """Call LLVM's own function on vectors, such as ``llvm.fma.v16f32``."""
+    kind = ir.FunctionType(FLOATS, [FLOATS] * len(values))
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f32")
+    return builder.call(function, values)
+
+
+def _address(context: Any, builder: Any, kind: Any, data: Any, at: Any, count: int = LANES) -> Any:
+    """Pointer to ``data[at]``; with checks on, an IndexError unless `count` numbers are there."""
+    array = context.make_array(kind)(context, builder, data)
+    if BOUNDSCHECK:
+        zero, width = ir.Constant(at.type, 0), ir.Constant(at.type, count)
+        before = builder.icmp_signed("<", at, zero)
+        behind = builder.icmp_signed(">", builder.add(at, width), array.nitems)
+        with builder.if_then(builder.or_(before, behind), likely=False):
+            context.call_conv.return_user_exc(builder, IndexError, ("outside of the array",))
+    return builder.gep(array.data, [at])
+
+
+# Memory -------------------------------------------------------------------------------------------
+
+
+def load(data: Array, at: int) -> Vector:
+    """``data[at : at + 16]``."""
+    assert 0 <= at <= len(data) - LANES, "outside of the array"
+    return data[at : at + LANES].copy()
+
+
+@emits(load, lambda data, at: VECTOR(data, INDEX))
+def _load(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    pointer = _address(context, builder, signature.args[0], *values)
+    return builder.load(builder.bitcast(pointer, FLOATS.as_pointer()), align=4)
+
+
+def store(data: Array, at: int, vector: Vector) -> None:
+    """``data[at : at + 16] = vector``."""
+    assert 0 <= at <= len(data) - LANES, "outside of the array"
+    data[at : at + LANES] = vector
+
+
+@emits(store, lambda data, at, vector: types.void(data, INDEX, VECTOR))
+def _store(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    data, at, vector = values
+    pointer = _address(context, builder, signature.args[0], data, at, LANES)
+    builder.store(vector, builder.bitcast(pointer, FLOATS.as_pointer()), align=4)
+    return context.get_dummy_value()
+
+
+def prefetch(data: Array, at: int) -> None:
+    """Ask for ``data[at]`` to be brought into the cache. It need not exist."""
+
+
+@emits(prefetch, lambda data, at: types.void(data, INDEX))
+def _prefetch(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    array = context.make_array(signature.args[0])(context, builder, values[0])
+    pointer = builder.bitcast(builder.gep(array.data, [values[1]]), ir.IntType(8).as_pointer())
+    number = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    reading, level_2, data_cache = (ir.Constant(number, n) for n in (0, 2, 1))
+    builder.call(function, [pointer, reading, level_2, data_cache])
+    return context.get_dummy_value()
+
+
+# Arithmetic ---------------------------------------------------------------------------------------
+# + − × ÷ between two vectors, or a vector and a number, are written as such.
+
+
+def splat(scalar: float) -> Vector:
+    """The same number in all lanes."""
+    return np.full(LANES, scalar, np.float32)
+
+
+@emits(splat, lambda scalar: VECTOR(SCALAR))
+def _splat(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    return _spread(builder, values[0])
+
+
+def fma(a: Vector, b: Vector, c: Vector) -> Vector:
+    """``a b + c``, rounded once."""
+    return (a.astype(np.float64) * b + c).astype(np.float32)
+
+
+@emits(fma, lambda a, b, c: VECTOR(VECTOR, VECTOR, VECTOR))
+def _fma(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    return _intrinsic(builder, "fma", *values)
+
+
+def square_root(x: Vector) -> Vector:
+    """``√x``."""
+    return np.sqrt(x)
+
+
+@emits(square_root, lambda x: VECTOR(VECTOR))
+def _square_root(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    return _intrinsic(builder, "sqrt", *values)
+
+
+def at_least(x: Vector, low: Vector) -> Vector:
+    """``low`` where ``x < low``, else ``x``: NaN stays NaN."""
+    return np.where(x < low, low, x)
+
+
+@emits(at_least, lambda x, low: VECTOR(VECTOR, VECTOR))
+def _at_least(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    x, low = values
+    return builder.select(builder.fcmp_ordered("<", x, low), low, x)
+
+
+def at_most(x: Vector, high: Vector) -> Vector:
+    """``high`` where ``x > high``, else ``x``: NaN stays NaN."""
+    return np.where(x > high, high, x)
+
+
+@emits(at_most, lambda x, high: VECTOR(VECTOR, VECTOR))
+def _at_most(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    x, high = values
+    return builder.select(builder.fcmp_ordered(">", x, high), high, x)
+
+
+def zero_below(x: Vector, low: float, y: Vector) -> Vector:
+    """``0`` where ``x < low``, else ``y``."""
+    return np.where(x < np.float32(low), np.float32(0), y)
+
+
+@emits(zero_below, lambda x, low, y: VECTOR(VECTOR, SCALAR, VECTOR))
+def _zero_below(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    x, low, y = values
+    return builder.select(builder.fcmp_ordered("<", x, _spread(builder, low)), _constant(0), y)
+
+
+def first(x: Vector, count: int) -> Vector:
+    """The first `count` lanes of `x`; 0 in the others."""
+    return np.where(np.arange(LANES) < count, x, np.float32(0))
+
+
+@emits(first, lambda x, count: VECTOR(VECTOR, INDEX))
+def _first(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    x, count = values
+    undefined = ir.Constant(INTS, ir.Undefined)
+    zero = ir.Constant(ir.IntType(32), 0)
+    count = builder.insert_element(undefined, builder.trunc(count, ir.IntType(32)), zero)
+    count = builder.shuffle_vector(count, undefined, ir.Constant(INTS, [0] * LANES))
+    lane = ir.Constant(INTS, list(range(LANES)))
+    return builder.select(builder.icmp_signed("<", lane, count), x, _constant(0))
+
+
+MAGIC = 12582912.0
+"""3·2²²: a float32 of this size has no bits left for a fraction, so adding it rounds."""
+
+
+def power_of_two(magic: Vector) -> Vector:
+    """``2ⁿ`` where `magic` is ``n + MAGIC`` and n a whole number from −126 to 127.
+
+    The lowest bits of `magic` are n, and the exponent of a float32 is stored in bits 23 and up,
+    with 127 added. NaN gives some number, so multiply the result into something that is NaN too.
+    """
+    return ((magic.view(np.uint32) + np.uint32(127)) << np.uint32(23)).view(np.float32)
+
+
+@emits(power_of_two, lambda magic: VECTOR(VECTOR))
+def _power_of_two(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    bits = builder.bitcast(values[0], INTS)
+    bits = builder.add(bits, ir.Constant(INTS, [127] * LANES))
+    return builder.bitcast(builder.shl(bits, ir.Constant(INTS, [23] * LANES)), FLOATS)
+
+
+def total(x: Vector) -> float:
+    """Sum of the lanes: halves onto halves, 16 to 8 to 4 to 2 to 1."""
+    while len(x) > 1:
+        x = x[: len(x) // 2] + x[len(x) // 2 :]
+    return x[0]
+
+
+def largest(x: Vector) -> float:
+    """Largest lane, by halves as `total`. With NaN among them, any of them."""
+    while len(x) > 1:
+        low, high = x[: len(x) // 2], x[len(x) // 2 :]
+        x = np.where(low < high, high, low)
+    return x[0]
+
+
+def _halves(builder: Any, x: Any) -> tuple[Any, Any]:
+    half = x.type.count // 2
+    mask = ir.VectorType(ir.IntType(32), half)
+    low, high = (ir.Constant(mask, list(range(s, s + half))) for s in (0, half))
+    return builder.shuffle_vector(x, x, low), builder.shuffle_vector(x, x, high)
+
+
+@emits(total, lambda x: SCALAR(VECTOR))
+def _total(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    (x,) = values
+    while x.type.count > 1:
+        x = builder.fadd(*_halves(builder, x))
+    return builder.extract_element(x, ir.Constant(ir.IntType(32), 0))
+
+
+@emits(largest, lambda x: SCALAR(VECTOR))
+def _largest(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    (x,) = values
+    while x.type.count > 1:
+        low, high = _halves(builder, x)
+        x = builder.select(builder.fcmp_ordered("<", low, high), high, low)
+    return builder.extract_element(x, ir.Constant(ir.IntType(32), 0))
+
+
+def _define_operator(symbol: Callable[..., Any], instruction: str) -> None:
+    def typing(a: Any, b: Any) -> Any:
+        if VECTOR not in (a, b):
+            return None
+        kinds = [kind if kind == VECTOR else SCALAR for kind in (a, b)]
+        return VECTOR(*kinds)
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        pairs = zip(signature.args, values, strict=True)
+        return getattr(builder, instruction)(
+            *(value if kind == VECTOR else _spread(builder, value) for kind, value in pairs)
+        )
+
+    class Template(AbstractTemplate):
+        key = symbol
+
+        def generic(self, args: Any, kws: Any) -> Any:
+            return typing(*args)
+
+    infer_global(symbol, types.Function(Template))
+    for kinds in ((VECTOR, VECTOR), (VECTOR, SCALAR), (SCALAR, VECTOR)):
+        lower_builtin(symbol, *kinds)(emit)
+
+
+for _symbol, _instruction in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
+    _define_operator(_symbol, _instruction)
+
+
+# Tiles --------------------------------------------------------------------------------------------
+
+
+def repeat(vector: Vector, rows: int) -> Tile:
+    """Tile of `rows` equal vectors. The number has to be known to the compiler."""
+    return (vector,) * rows
+
+
+@emits(
+    repeat,
+    lambda vector, rows: (
+        types.UniTuple(VECTOR, rows.literal_value)(VECTOR, rows)
+        if isinstance(rows, types.IntegerLiteral)
+        else None
+    ),
+)
+def _repeat(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    return context.make_tuple(
+        builder, signature.return_type, [values[0]] * signature.return_type.count
+    )
+
+
+def rank_one(tile: Tile, data: Array, at: int, step: int, row: Vector) -> Tile:
+    """Add a column times a row: ``tile[r] + data[at + r step] · row``, fused, for each row r.
+
+    This is the heart of a matrix product: n rows of the tile, n scalars, one vector of weights.
+    """
+    assert 0 <= at <= len(data) - 1 - step * (len(tile) - 1), "outside of the array"
+    return tuple(
+        fma(np.full(LANES, data[at + r * step]), row, total) for r, total in enumerate(tile)
+    )
+
+
+@emits(rank_one, lambda tile, data, at, step, row: tile(tile, data, INDEX, INDEX, VECTOR))
+def _rank_one(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    tile, data, at, step, row = values
+    sums = []
+    for old in cgutils.unpack_tuple(builder, tile):
+        pointer = _address(context, builder, signature.args[1], data, at, 1)
+        factor = _spread(builder, builder.load(pointer))
+        sums.append(_intrinsic(builder, "fma", factor, row, old))
+        at = builder.add(at, step)
+    return context.make_tuple(builder, signature.return_type, sums)
+
+
+def load_rows(like: Tile, data: Array, at: int, step: int) -> Tile:
+    """Tile of the same height as `like`, whose row r is ``data[at + r step :][:16]``."""
+    return tuple(load(data, at + r * step) for r in range(len(like)))
+
+
+@emits(load_rows, lambda like, data, at, step: like(like, data, INDEX, INDEX))
+def _load_rows(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    _, data, at, step = values
+    rows = []
+    for _ in range(signature.args[0].count):
+        pointer = _address(context, builder, signature.args[1], data, at, LANES)
+        rows.append(builder.load(builder.bitcast(pointer, FLOATS.as_pointer()), align=4))
+        at = builder.add(at, step)
+    return context.make_tuple(builder, signature.return_type, rows)
+
+
+def store_rows(data: Array, at: int, step: int, tile: Tile) -> None:
+    """Write row r of the tile to ``data[at + r step :][:16]``."""
+    for r, vector in enumerate(tile):
+        store(data, at + r * step, vector)
+
+
+@emits(store_rows, lambda data, at, step, tile: types.void(data, INDEX, INDEX, tile))
+def _store_rows(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    data, at, step, tile = values
+    for vector in cgutils.unpack_tuple(builder, tile):
+        pointer = _address(context, builder, signature.args[0], data, at, LANES)
+        builder.store(vector, builder.bitcast(pointer, FLOATS.as_pointer()), align=4)
+        at = builder.add(at, step)
+    return context.get_dummy_value()
+
+
+def add_rows(a: Tile, b: Tile) -> Tile:
+    """Sum of two tiles."""
+    return tuple(x + y for x, y in zip(a, b, strict=True))
+
+
+@emits(add_rows, lambda a, b: a(a, b))
+def _add_rows(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    pairs = zip(*(cgutils.unpack_tuple(builder, tile) for tile in values), strict=True)
+    sums = [builder.fadd(x, y) for x, y in pairs]
+    return context.make_tuple(builder, signature.return_type, sums)
+
+
+def each(function: Callable[[Vector], Vector], tile: Tile) -> Tile:
+    """Tile of ``function(row)`` for each row."""
+    return tuple(function(row) for row in tile)
+
+
+@emits(each, lambda function, tile: tile(function, tile))
+def _each(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    function = signature.args[0]
+    kind = function.get_call_type(context.typing_context, (VECTOR,), {})
+    call = context.get_function(function, kind)
+    rows = [call(builder, (row,)) for row in cgutils.unpack_tuple(builder, values[1])]
+    return context.make_tuple(builder, signature.return_type, rows)
