@@ -17,11 +17,13 @@ __version__ = "0.1.0"
 _HOME = {
     "check": "checking",
     "classify": "classification",
+    "explain": "explaining",
     "load": "classification",
     "Classifier": "classification",
     "Prediction": "classification",
     "Predictions": "classification",
     "EfficientFormerConfig": "configuration",
+    "Explanation": "explaining",
     "Trace": "tables",
 }
 
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from .classification import classify as classify
     from .classification import load as load
     from .configuration import EfficientFormerConfig as EfficientFormerConfig
+    from .explaining import Explanation as Explanation
+    from .explaining import explain as explain
     from .tables import Trace as Trace
 
 

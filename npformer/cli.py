@@ -17,6 +17,7 @@ from .errors import NpformerError
 
 COMMANDS = {
     "classify": "name what is on photographs",
+    "explain": "show on one page what the network sees in a photograph, and why it answers so",
     "info": "show a model's layers, shapes, parameters and multiply-adds",
     "convert": "write a checkpoint in the spelling of Hugging Face, timm or the original",
     "download": "fetch published models, to have them without a connection",

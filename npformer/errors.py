@@ -34,3 +34,7 @@ class MissingWeights(WeightsError, FileNotFoundError):  # noqa: N818 - reads as 
 
 class OfflineError(NpformerError, OSError):
     """Weights would have to be downloaded, and that was impossible or forbidden."""
+
+
+class MissingPackage(NpformerError, ModuleNotFoundError):  # noqa: N818 - reads as what it says
+    """A package that this one function needs is not installed."""

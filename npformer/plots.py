@@ -128,7 +128,7 @@ def feature_maps(
     sheet = np.full((rows * (H + gap) - gap, columns * (W + gap) - gap), np.nan)
     for i in range(count):
         top, left = i // columns * (H + gap), i % columns * (W + gap)
-        sheet[top : top + H, left : left + W] = _stretched(maps[:, :, i])
+        sheet[top : top + H, left : left + W] = stretched(maps[:, :, i])
     ax = _axes(ax, (8, 8 * sheet.shape[0] / sheet.shape[1] + 0.3))
     ax.imshow(sheet, cmap="viridis", interpolation="nearest")
     for i in range(count):
@@ -166,7 +166,7 @@ def heat(
     grey = colours(pixel_values).mean(-1)
     H, W = pixel_values.shape[1:]
     ax.imshow(grey, cmap="gray", vmin=0, vmax=1)
-    strength = _enlarged(_stretched(amounts), H, W)
+    strength = enlarged(stretched(amounts), H, W)
     ax.imshow(strength, cmap="inferno", alpha=0.25 + 0.5 * strength, vmin=0, vmax=1)
     ax.set_title(title, fontsize=10)
     return _bare(ax)
@@ -453,7 +453,7 @@ def _number(amount: float) -> str:
     return f"{amount:,.0f}" if abs(amount) >= 1000 else f"{amount:.3g}"
 
 
-def _enlarged(grid: Array, H: int, W: int) -> Array:
+def enlarged(grid: Array, H: int, W: int) -> Array:
     """Interpolate smoothly between the cells of a grid: (rows, columns) -> (H, W)."""
     for axis, length in enumerate((H, W)):
         cells = grid.shape[axis]
@@ -466,7 +466,7 @@ def _enlarged(grid: Array, H: int, W: int) -> Array:
     return grid
 
 
-def _stretched(x: Array) -> Array:
+def stretched(x: Array) -> Array:
     """Spread numbers over the whole range from 0 to 1; a constant becomes 0."""
     low, high = float(x.min()), float(x.max())
     return (x - low) / (high - low) if high > low else np.zeros(x.shape)

@@ -89,7 +89,7 @@ def picture(path: str, array: Array) -> str:
     plane = np.nan_to_num(plane[::step, ::step].astype(np.float64))
     low, spread = plane.min(), np.ptp(plane)
     grey = (plane - low) / (spread or 1)  # a constant is black
-    return image((255 * grey).astype(np.uint8))
+    return image(grey)
 
 
 def as_plane(path: str, array: Array) -> Array | None:
@@ -103,11 +103,23 @@ def as_plane(path: str, array: Array) -> Array | None:
 
 
 def image(pixels: Array, alt: str = "") -> str:
-    """Return an ``<img>`` that carries its PNG: (H, W) or (H, W, 3) of uint8."""
+    """Return an ``<img>`` that carries its PNG.
+
+    Parameters
+    ----------
+    pixels : ndarray of float, shape (H, W), (H, W, 3) or (H, W, 4)
+        From 0 to 1: grey, colour, or colour and opacity.
+    alt : str
+        What stands for the picture where it cannot be seen.
+
+    Returns
+    -------
+    str
+    """
     from PIL import Image  # imported here: a table without pictures does not need it
 
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "png", optimize=True)
+    Image.fromarray((255 * pixels).astype(np.uint8)).save(file, "png", optimize=True)
     return f"<img alt='{escape(alt)}' src='data:image/png;base64,{encoded(file.getvalue())}'>"
 
 

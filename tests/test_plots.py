@@ -129,9 +129,9 @@ def test_bars_have_the_lengths_that_they_say():
 
 
 def test_heat_keeps_the_mean_of_a_flat_map_and_finds_the_peak():
-    flat = plots._enlarged(np.full((3, 1), 0.25), 10, 7)
+    flat = plots.enlarged(np.full((3, 1), 0.25), 10, 7)
     np.testing.assert_allclose(flat, np.full((10, 7), 0.25))
-    peak = plots._enlarged(np.eye(4)[[2]].T @ np.eye(4)[[1]], 40, 40)
+    peak = plots.enlarged(np.eye(4)[[2]].T @ np.eye(4)[[1]], 40, 40)
     assert np.unravel_index(peak.argmax(), peak.shape) in {(24, 14), (25, 14), (24, 15), (25, 15)}
 
 
