@@ -183,7 +183,7 @@ class _Archive:
                 f"tensor {name!r} of shape {shape} and strides {strides} overlaps itself"
             )
         steps = [stride * numbers.itemsize for stride in strides]
-        return as_strided(numbers[tensor.offset :], shape, steps, writeable=False)
+        return as_strided(numbers[tensor.offset :], shape, steps)
 
     def _storage(self, storage: StorageRef) -> NDArray[Any]:
         """Return all numbers of a storage."""
