@@ -117,6 +117,20 @@ def attention(
     return linear(mixed, *proj)
 
 
+def mlp(x: Array, fc1: tuple[Array, Array], fc2: tuple[Array, Array], name: str) -> Array:
+    return linear(activation(linear(x, *fc1), name), *fc2)
+
+
+def conv_mlp(x: Array, p: tuple[tuple[Array, ...], ...], name: str, eps: float) -> Array:
+    fc1, norm1, fc2, norm2 = p
+    wide = batch_norm(conv2d(x, *fc1, 1, 0), *norm1, eps)
+    return batch_norm(conv2d(activation(wide, name), *fc2, 1, 0), *norm2, eps)
+
+
+def activation(x: Array, name: str) -> Array:
+    return np.vectorize(ACTIVATIONS[name], otypes=[float])(x.astype(np.float64))
+
+
 def _sigmoid(x: float) -> float:
     return 1 / (1 + exp(-x)) if x >= 0 else exp(x) / (1 + exp(x))
 

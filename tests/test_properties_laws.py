@@ -246,6 +246,8 @@ def test_dropout_at_the_ends(drop: Any) -> None:
     for rate in (-0.1, 1.1, np.nan):
         with pytest.raises(ValueError, match="a dropout rate is a probability"):
             drop(x, rate, rng)
+    with pytest.raises(ValueError, match=r"pass a numpy\.random\.Generator"):
+        drop(x, 0.5, None)
 
 
 def dense(seed: int, C_in: int, C_out: int) -> Linear:

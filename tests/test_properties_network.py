@@ -86,6 +86,12 @@ def test_other_images_are_refused_before_anything_is_computed(shape: tuple[int, 
     assert not trace
 
 
+def test_an_image_that_shrinks_to_nothing_is_refused() -> None:
+    params, config, _ = setting("window")
+    with pytest.raises(ConfigError, match="images of 4×40 pixels are too small"):
+        forward(np.zeros((1, 4, 40, 1), np.float32), params, config)
+
+
 def test_a_trace_returns_what_passed() -> None:
     trace, x = Trace(), np.arange(3.0)
     inner = trace.within("stages.0").within("mlp")
