@@ -412,8 +412,9 @@ def architecture(config: EfficientFormerConfig, ax: Axes | None = None) -> Axes:
         middle = (start + x - 0.15) / 2
         ax.text(middle, bottom * 1.1, f"{name}\n{grid}\n{width}", ha="center", **text)
         x += 0.7
-    ax.text(-0.4, bottom * 1.1, "\ngrid\nchannels", ha="right", **text)
-    ax.set_xlim(-2.4, x - 0.7)
+    end = x - 0.7
+    ax.text(0.4 - 0.037 * end, bottom * 1.1, "\ngrid\nchannels", ha="right", **text)
+    ax.set_xlim(0.4 - 0.12 * end, end)
     ax.set_ylim(bottom * 1.75, -bottom * 1.05)
     kinds = {
         "convolution": conv,
