@@ -72,7 +72,7 @@ def usable_cores(system: Path = Path("/")) -> int:
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    return max(1, min(cores, int(_group_limit(system))))
+    return max(1, int(min(cores, _group_limit(system))))
 
 
 def _group_limit(system: Path) -> float:
