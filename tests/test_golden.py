@@ -9,6 +9,7 @@ import pytest
 from golden import cases, check
 
 from npformer.checkpoints import assemble, state_dict
+from npformer.layers import average_pool
 from npformer.model import forward
 from npformer.tree import leaves, transform
 
@@ -23,6 +24,16 @@ def test_every_array_in_float64(name: str) -> None:
 def test_every_layer_in_float32(name: str) -> None:
     golden = check.golden(name)
     check.check_float32(golden.case, golden.heard)
+
+
+@pytest.mark.parametrize("name", cases.SMALL)
+def test_the_average_inside_a_pooling(name: str) -> None:
+    case, (inputs, outputs), _ = check.golden(name)
+    size = case.get("pool_size", 3)
+    for path, expected in outputs.items():
+        if path.endswith(check.POOL):
+            found = average_pool(inputs[path], size)
+            np.testing.assert_allclose(found, expected, rtol=0, atol=check.FLOAT64, err_msg=path)
 
 
 @pytest.mark.parametrize("name", cases.SMALL)

@@ -27,6 +27,9 @@ FLOAT32 = 5e-6
 LOGITS = 2e-5
 """largest absolute difference of logits in float32"""
 
+POOL = ".token_mixer.pool"
+"""the one module of PyTorch's whose result npformer does not show"""
+
 
 class Overheard(NamedTuple):
     """What each layer, by timm's path, was given and returned, in the order of computation."""
@@ -158,11 +161,11 @@ def run(case: dict[str, Any], examiner: Examiner, seed: int, dtype: str) -> Arra
 def counterparts(heard: Overheard) -> dict[str, Array]:
     """What npformer shows, made of what PyTorch's modules were given and returned.
 
-    The average inside a pooling is no step of its own in npformer (a test of layers compares it),
+    The average inside a pooling is no step of its own in npformer (it is compared by itself),
     and a layer scale is no module in transformers: it is what was added to the residual.
     """
     inputs, outputs = heard
-    expected = {path: x for path, x in outputs.items() if not path.endswith(".token_mixer.pool")}
+    expected = {path: x for path, x in outputs.items() if not path.endswith(POOL)}
     for block in [path.removesuffix(".mlp") for path in outputs if path.endswith(".mlp")]:
         if f"{block}.ls1" not in expected:
             between = inputs.get(f"{block}.norm2", inputs[f"{block}.mlp"])
