@@ -371,7 +371,8 @@ class Plan:
         window |= {"height": height, "width": width, "channels": x.channels}
         rows, step = down * across, padded(layer.K)
         if rows < FEW_ROWS:
-            patches = Buffer(rows, layer.K, step)
+            # With room for what `patches` writes too much: the next row may be another thread's.
+            patches = Buffer(rows, layer.K, step + LANES)
             self._step(kinds.PATCHES, patches, x, rows, 6, **window)
             return self._linear(patches, layer, activation), (down, across)
         y = Buffer(rows, layer.N, padded(layer.N))

@@ -107,9 +107,9 @@ def _quota(folder: Path) -> float:
         else:
             quota = (folder / "cpu.cfs_quota_us").read_text().strip()
             period = (folder / "cpu.cfs_period_us").read_text().strip()
+        return float("inf") if quota in ("max", "-1") else int(quota) / int(period)
     except (OSError, ValueError):
         return float("inf")
-    return float("inf") if quota in ("max", "-1") else int(quota) / int(period)
 
 
 class Job:

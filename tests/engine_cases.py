@@ -1,0 +1,112 @@
+"""Networks whose every part matters: layer scales near 1, random statistics, random biases."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+
+from npformer.blueprint import initialize
+from npformer.configuration import EfficientFormerConfig
+from npformer.model import EfficientFormer
+from npformer.tree import build
+
+SMALL = {
+    "depths": (1, 1, 2, 3),
+    "hidden_sizes": (12, 16, 20, 36),
+    "dim": 36,
+    "num_meta3d_blocks": 2,
+    "num_attention_heads": 2,
+    "key_dim": 5,
+    "attention_ratio": 1.5,
+    "resolution": 2,
+    "image_size": 64,
+    "id2label": {i: str(i) for i in range(7)},
+}
+"""Nothing in it is a multiple of 16."""
+
+
+def config(**changes: object) -> EfficientFormerConfig:
+    made = EfficientFormerConfig(**(SMALL | changes))
+    made.validate()
+    return made
+
+
+def published(name: str) -> EfficientFormerConfig:
+    depths, sizes, attention = {
+        "l1": ((3, 2, 6, 4), (48, 96, 224, 448), 1),
+        "l3": ((4, 4, 12, 6), (64, 128, 320, 512), 4),
+        "l7": ((6, 6, 18, 8), (96, 192, 384, 768), 8),
+    }[name]
+    return EfficientFormerConfig(
+        depths=depths,
+        hidden_sizes=sizes,
+        dim=sizes[-1],
+        num_meta3d_blocks=attention,
+        id2label={i: str(i) for i in range(1000)},
+    )
+
+
+def network(
+    config: EfficientFormerConfig,
+    seed: int = 0,
+    dtype: str = "float32",
+    distilled: bool = True,
+    gamma: tuple[float, float] = (0.5, 1.0),
+) -> EfficientFormer:
+    rng = np.random.default_rng(seed)
+
+    def fill(path: str, leaf: np.ndarray) -> np.ndarray:
+        kind = path.rsplit(".", 1)[-1]
+        if kind == "gamma":
+            array = rng.uniform(*gamma, leaf.shape)
+        elif kind == "running_var" or (kind == "weight" and leaf.ndim == 1):
+            array = rng.uniform(0.5, 1.5, leaf.shape)
+        elif leaf.ndim == 1 or kind == "attention_biases":
+            array = rng.standard_normal(leaf.shape) * 0.3
+        else:
+            array = rng.standard_normal(leaf.shape) / np.sqrt(np.prod(leaf.shape[:-1]))
+        return array.astype(dtype)
+
+    return build(fill, initialize(config, distilled=distilled))
+
+
+def images(count: int, height: int = 64, width: int = 64, seed: int = 1) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((count, height, width, 3)).astype(np.float32)
+
+
+PRELUDE = """
+import os, sys, threading, warnings
+import numpy as np
+from engine_cases import *
+from npformer import engine
+from npformer.layers import Trace
+from npformer.model import forward
+p, c, x = network(config()), config(), images(3)
+want = forward(x, p, c).logits
+def check(logits):
+    assert np.abs(logits - want).max() < 2e-5 * np.abs(want).max(), np.abs(logits - want).max()
+"""
+
+
+def in_a_process(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a script after `PRELUDE` in a process of its own; it has to end well."""
+    import os
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PRELUDE + script],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def logits_of(x: np.ndarray) -> np.ndarray:
+    from npformer import engine
+
+    return engine.make_forward(network(config()), config(), "numba")(x).logits

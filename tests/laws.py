@@ -1,0 +1,331 @@
+"""The law of each kernel: the plain expression that it must equal, over drawn shapes.
+
+A law draws its arrays into a memory full of NaN. A kernel that reads where it should not spreads
+NaN, one that writes where it should not leaves a number there: both are seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from npformer.kernels.layout import GELU, LANES, NONE, RELU, pack, packed_size, padded
+from npformer.layers import (
+    Conv2d,
+    LayerNorm,
+    LayerScale,
+    Linear,
+    Mlp,
+    bias_table,
+    conv2d,
+    gelu,
+    layer_norm,
+    layer_scale,
+    linear,
+    mlp,
+    patches,
+    pooling,
+    relu,
+    softmax,
+)
+
+Array = np.ndarray
+Run = Callable[..., Any]
+LAWS: dict[str, Callable[[Any, Run], None]] = {}
+PLAIN = {NONE: lambda x: x, RELU: relu, GELU: gelu}
+
+
+def law(function: Callable[[Any, Run], None]) -> Callable[[Any, Run], None]:
+    """Register the law of the kernel of that name: ``law(draw, run)``."""
+    LAWS[function.__name__] = function
+    return function
+
+
+class Memory:
+    """A flat array of NaN with matrices in it, at odd places."""
+
+    def __init__(self, draw: Any, room: int = 20000) -> None:
+        self.data = np.full(room, np.nan, np.float32)
+        self.rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+        self.used = draw(st.integers(1, 20))
+        self.may_change = np.zeros(room, bool)
+
+    def place(self, rows: int, columns: int, gap: int = 0, margin: int = 0) -> tuple[int, int]:
+        """Room for a matrix whose rows hold whole vectors: its beginning and its step."""
+        step = padded(columns) + gap
+        at = self.used
+        self.used += rows * step + margin + 17
+        assert self.used <= len(self.data)
+        return at, step
+
+    def fill(self, rows: int, columns: int, gap: int = 0, scale: float = 1) -> tuple[int, int]:
+        """Room for a matrix of random numbers; what is no part of it stays NaN."""
+        at, step = self.place(rows, columns, gap)
+        values = self.rng.standard_normal((rows, columns)) * scale
+        self.rows(at, step, rows, columns)[:] = values
+        return at, step
+
+    def rows(self, at: int, step: int, rows: int, columns: int) -> Array:
+        """The matrix, as a view."""
+        whole = self.data[at : at + rows * step].reshape(rows, step)
+        return whole[:, :columns]
+
+    def writes(self, at: int, step: int, rows: int, columns: int) -> None:
+        """Allow a kernel to write to a matrix, up to whole vectors."""
+        self.may_change[at : at + rows * step].reshape(rows, step)[:, : padded(columns)] = True
+
+    def scribbles(self, at: int, count: int) -> None:
+        """Allow a kernel to write anything there."""
+        self.may_change[at : at + count] = True
+
+    def check(self, before: Array) -> None:
+        """Nothing has changed but what was allowed to."""
+        changed = self.data.view(np.int32) != before.view(np.int32)
+        assert not (changed & ~self.may_change).any(), np.flatnonzero(changed & ~self.may_change)
+
+
+def packed(memory: Memory, p: Linear) -> int:
+    """Put a packed layer into memory."""
+    size = packed_size(*p.weight.shape)
+    at, _ = memory.place(1, size)
+    pack(p, memory.data[at : at + size])
+    return at
+
+
+def layer(memory: Memory, K: int, N: int) -> Linear:
+    rng = memory.rng
+    weight = rng.standard_normal((K, N)) / np.sqrt(K)
+    return Linear(weight.astype(np.float32), rng.standard_normal(N).astype(np.float32))
+
+
+def close(found: Array, expected: Array) -> None:
+    scale = max(1.0, float(np.abs(expected).max(initial=0)))
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max(initial=0) <= 3e-6 * scale
+
+
+@law
+def linear_law(draw: Any, run: Run) -> None:
+    rows, K, N = draw(st.integers(1, 20)), draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    activation, adds = draw(st.sampled_from([NONE, RELU, GELU])), draw(st.booleans())
+    adds = adds and activation != GELU
+    m, w = Memory(draw), Memory(draw)
+    x, x_step = m.fill(rows, K, draw(st.integers(0, 3)))
+    y, y_step = m.place(rows, N, draw(st.integers(0, 3)))
+    residual, residual_step = m.fill(rows, padded(N)) if adds else (-1, 0)
+    p = layer(w, K, N)
+    at = packed(w, p)
+    first = draw(st.integers(0, padded(N) // LANES))
+    last = draw(st.integers(first, padded(N) // LANES))
+    before = m.data.copy()
+    run(m.data, y, y_step, x, x_step, w.data, at, K, padded(N) // LANES, rows, first, last,
+        activation, residual, residual_step)  # fmt: skip
+    low, high = first * LANES, min(last * LANES, N)
+    if last > first:
+        m.writes(y + low, y_step, rows, last * LANES - low)
+    m.check(before)
+    want = PLAIN[activation](linear(m.rows(x, x_step, rows, K)[None], p))[0]
+    if adds:
+        want = want + m.rows(residual, residual_step, rows, N)
+    close(m.rows(y, y_step, rows, N)[:, low:high], want[:, low:high])
+
+
+@law
+def patches_law(draw: Any, run: Run) -> None:
+    size, stride = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    padding = draw(st.integers(0, 2))
+    low = max(1, size - 2 * padding)
+    H, W = draw(st.integers(low, low + 5)), draw(st.integers(low, low + 5))
+    C = draw(st.sampled_from([1, 3, 5, 16, 20, 32]))
+    m = Memory(draw, 60000)
+    image = m.rng.standard_normal((1, H, W, C)).astype(np.float32)
+    x_step = draw(st.sampled_from([C, padded(C)]))
+    x, _ = m.place(H * W, x_step, margin=16)
+    m.data[x : x + H * W * x_step].reshape(-1, x_step)[:, :C] = image.reshape(-1, C)
+    want = patches(image, size, size, stride, padding)
+    K = size * size * C
+    want = want.reshape(-1, K)
+    first = draw(st.integers(0, len(want)))
+    last = draw(st.integers(first, len(want)))
+    y, y_step = m.place(last - first, K, margin=16)
+    before = m.data.copy()
+    run(m.data, y, y_step, x, x_step, H, W, C, size, stride, padding, first, last)
+    m.scribbles(y, (last - first) * y_step + 15)
+    m.check(before)
+    np.testing.assert_array_equal(m.rows(y, y_step, last - first, K), want[first:last])
+
+
+def image_of(memory: Memory, draw: Any, C: int) -> tuple[int, int, int, int, Array]:
+    """A small image in memory; its rows are filled up with zeros, as every kernel leaves them."""
+    H, W = draw(st.integers(1, 7)), draw(st.integers(1, 7))
+    image = memory.rng.standard_normal((1, H, W, C)).astype(np.float32)
+    x, step = memory.place(H * W, C)
+    memory.data[x : x + H * W * step] = 0
+    memory.rows(x, step, H * W, C)[:] = image.reshape(-1, C)
+    return x, step, H, W, image
+
+
+@law
+def pooling_law(draw: Any, run: Run) -> None:
+    C, size = draw(st.integers(1, 40)), draw(st.sampled_from([1, 3, 5]))
+    m, w = Memory(draw), Memory(draw)
+    x, step, H, W, image = image_of(m, draw, C)
+    gamma, _ = w.fill(1, padded(C))
+    first = draw(st.integers(0, H * W - 1))
+    last = draw(st.integers(first + 1, H * W))
+    y, y_step = m.place(last - first, C)
+    scratch, _ = m.place(1, W * step)
+    before = m.data.copy()
+    run(m.data, y, y_step, x, step, H, W, C, size, w.data, gamma, first, last, scratch)
+    m.writes(y, y_step, last - first, C)
+    m.scribbles(scratch, W * step)
+    m.check(before)
+    p = LayerScale(w.data[gamma : gamma + C])
+    want = (image + layer_scale(pooling(image, size), p)).reshape(-1, C)
+    close(m.rows(y, y_step, last - first, C), want[first:last])
+
+
+@law
+def pooling_block_law(draw: Any, run: Run) -> None:
+    C, wide, size = draw(st.integers(1, 20)), draw(st.integers(1, 40)), 3
+    activation = draw(st.sampled_from([NONE, RELU, GELU]))
+    m, w = Memory(draw), Memory(draw)
+    x, step, H, W, image = image_of(m, draw, C)
+    gamma, _ = w.fill(1, padded(C))
+    fc1, fc2 = layer(w, C, wide), layer(w, wide, C)
+    at1, at2 = packed(w, fc1), packed(w, fc2)
+    y, _ = m.place(H * W, C)
+    first = draw(st.integers(0, H * W - 1))
+    last = draw(st.integers(first + 1, H * W))
+    rows = last - first
+    room = rows * step + max(rows * padded(wide), W * step)
+    scratch, _ = m.place(1, room)
+    before = m.data.copy()
+    run(m.data, y, x, step, H, W, C, size, w.data, gamma, at1, wide, at2, activation,
+        first, last, scratch)  # fmt: skip
+    m.writes(y + first * step, step, rows, C)
+    m.scribbles(scratch, room)
+    m.check(before)
+    mixed = image + layer_scale(pooling(image, size), LayerScale(w.data[gamma : gamma + C]))
+    want = mixed + mlp(mixed, Mlp(fc1, fc2), PLAIN[activation])
+    close(m.rows(y, step, H * W, C)[first:last], want.reshape(-1, C)[first:last])
+
+
+@law
+def layer_norm_law(draw: Any, run: Run) -> None:
+    rows, C = draw(st.integers(1, 5)), draw(st.integers(2, 40))
+    eps, affine = draw(st.sampled_from([1e-12, 1e-5, 1.0])), draw(st.booleans())
+    m, w = Memory(draw), Memory(draw)
+    x, x_step = m.fill(rows, C, draw(st.integers(0, 3)), scale=3)
+    y, y_step = (x, x_step) if draw(st.booleans()) else m.place(rows, C)
+    at, step = w.fill(2, padded(C), 1)
+    before = m.data.copy()
+    tokens = m.rows(x, x_step, rows, C).copy()
+    run(m.data, y, y_step, x, x_step, rows, C, eps, w.data, at if affine else -1, step)
+    m.writes(y, y_step, rows, C)
+    m.check(before)
+    ones = np.ones(C, np.float32)
+    p = LayerNorm(*w.rows(at, step, 2, C)) if affine else LayerNorm(ones, 0 * ones)
+    close(m.rows(y, y_step, rows, C), layer_norm(tokens, p, eps))
+
+
+@law
+def softmax_law(draw: Any, run: Run) -> None:
+    rows, N, scale = draw(st.integers(1, 5)), draw(st.integers(1, 40)), draw(st.floats(0, 60))
+    m = Memory(draw)
+    x, step = m.fill(rows, N, draw(st.integers(0, 3)), scale)
+    scores = m.rows(x, step, rows, N).copy()
+    m.rows(x, step, rows, padded(N))[:, N:] = -np.inf
+    before = m.data.copy()
+    run(m.data, x, step, rows, padded(N))
+    m.writes(x, step, rows, N)
+    m.check(before)
+    found = m.rows(x, step, rows, padded(N))
+    want = softmax(scores)
+    np.testing.assert_allclose(found[:, :N], want, rtol=2e-6, atol=1e-30)
+    assert not found[:, N:].any()
+
+
+@law
+def pack_panels_law(draw: Any, run: Run) -> None:
+    K, N, transposed = draw(st.integers(1, 20)), draw(st.integers(1, 40)), draw(st.booleans())
+    m = Memory(draw)
+    x, step = m.fill(*(N, K) if transposed else (K, N))
+    matrix = m.rows(x, step, N, K).T if transposed else m.rows(x, step, K, N)
+    size = packed_size(K, N)
+    at, _ = m.place(1, size)
+    before = m.data.copy()
+    run(m.data, at, x, 1 if transposed else step, step if transposed else 1, K, N)
+    m.scribbles(at, size)
+    m.check(before)
+    want = np.empty(size, np.float32)
+    pack(Linear(matrix, np.zeros(N)), want)
+    np.testing.assert_array_equal(m.data[at : at + size], want)
+
+
+@law
+def attention_law(draw: Any, run: Run) -> None:
+    rows, columns = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    K, V = draw(st.integers(1, 20)), draw(st.integers(1, 20))
+    N = rows * columns
+    m, w = Memory(draw), Memory(draw)
+    qkv, qkv_step = m.fill(N, 2 * K + V, draw(st.integers(0, 40)))
+    y, y_step = m.place(N, V, draw(st.integers(0, 3)))
+    attn, attn_step = m.place(N, N)
+    room = max(packed_size(K, N), packed_size(N, V))
+    scratch, _ = m.place(1, room)
+    table = bias_table(w.rng.standard_normal((1, rows, columns)).astype(np.float32))[0]
+    bias, _ = w.place(N, N)
+    padded_table = w.data[bias : bias + N * padded(N)].reshape(N, -1)
+    padded_table[:] = -np.inf
+    padded_table[:, :N] = table
+    before = m.data.copy()
+    run(m.data, y, y_step, qkv, qkv_step, attn, attn_step, N, K, V, w.data, bias, scratch)
+    m.writes(y, y_step, N, V)
+    m.writes(attn, attn_step, N, N)
+    m.scribbles(scratch, room)
+    m.check(before)
+    q, k, v = np.split(m.rows(qkv, qkv_step, N, 2 * K + V), [K, 2 * K], axis=1)
+    want = softmax(q @ k.T + table)
+    close(m.rows(attn, attn_step, N, N), want)
+    close(m.rows(y, y_step, N, V), want @ v)
+
+
+@law
+def mean_law(draw: Any, run: Run) -> None:
+    N, C = draw(st.integers(1, 9)), draw(st.integers(1, 40))
+    m = Memory(draw)
+    x, step = m.fill(N, C)
+    y, y_step = m.place(1, C)
+    before = m.data.copy()
+    run(m.data, y, x, step, N, C)
+    m.writes(y, y_step, 1, C)
+    m.check(before)
+    close(m.rows(y, y_step, 1, C)[0], m.rows(x, step, N, C).mean(0))
+
+
+def conv2d_is_patches_times_weights(draw: Any, run_patches: Run, run_linear: Run) -> None:
+    """How the plan makes a convolution of two kernels."""
+    C, N = draw(st.integers(1, 20)), draw(st.integers(1, 20))
+    m, w = Memory(draw, 60000), Memory(draw)
+    H, W = draw(st.integers(3, 7)), draw(st.integers(3, 7))
+    image = m.rng.standard_normal((1, H, W, C)).astype(np.float32)
+    x, x_step = m.place(H * W, C, margin=16)
+    m.data[x : x + H * W * x_step].reshape(-1, x_step)[:, :C] = image.reshape(-1, C)
+    p = layer(w, 9 * C, N)
+    at = packed(w, p)
+    want = conv2d(image, Conv2d(p.weight.reshape(3, 3, C, N), p.bias), 2, 1).reshape(-1, N)
+    rows = len(want)
+    windows, step = m.place(rows, 9 * C, margin=16)
+    y, y_step = m.place(rows, N)
+    panels = padded(N) // LANES
+    run_patches(m.data, windows, step, x, x_step, H, W, C, 3, 2, 1, 0, rows)
+    run_linear(m.data, y, y_step, windows, step, w.data, at, 9 * C, panels, rows, 0, panels,
+               NONE, -1, 0)  # fmt: skip
+    close(m.rows(y, y_step, rows, N), want)
+
+
+LAWS = {name.removesuffix("_law"): law for name, law in LAWS.items()}

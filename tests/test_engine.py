@@ -1,0 +1,449 @@
+"""The engine's promises: the plain numbers, the same bits however the work is cut, any network."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from engine_cases import config, images, network, published
+
+from npformer import engine
+from npformer.engine import machine_code, steps, threads
+from npformer.engine.plan import Packed, Plan
+from npformer.errors import ConfigError
+from npformer.kernels.layout import LANES
+from npformer.layers import Trace
+from npformer.model import forward
+from npformer.tree import transform
+
+
+@pytest.fixture(autouse=True)
+def _default_threads():
+    yield
+    engine.set_num_threads(None)
+
+
+CASES = {
+    "all there is": {},
+    "tiles that fit": {
+        "hidden_sizes": (16, 32, 48, 64),
+        "dim": 64,
+        "key_dim": 16,
+        "attention_ratio": 2,
+    },
+    "no layer scale": {"use_layer_scale": False},
+    "no attention": {"num_meta3d_blocks": 0},
+    "attention only": {"depths": (1, 0, 1, 2)},
+    "three stages": {
+        "depths": (1, 1, 2),
+        "hidden_sizes": (8, 8, 12),
+        "dim": 12,
+        "downsamples": (False, True, True),
+        "resolution": 8,
+        "num_meta3d_blocks": 1,
+    },
+    "one stage": {
+        "depths": (2,),
+        "hidden_sizes": (12,),
+        "dim": 12,
+        "resolution": 16,
+        "num_meta3d_blocks": 1,
+    },
+    "wide pool": {"pool_size": 5},
+    "relu": {"hidden_act": "relu"},
+    "other windows": {
+        "downsample_patch_size": 2,
+        "downsample_pad": 0,
+        "downsample_stride": 2,
+    },
+    "no labels": {"id2label": {}},
+    "one colour": {"num_channels": 1},
+}
+
+
+def same(found, expected, tolerance):
+    for a, b in zip(found, expected, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert a.shape == b.shape
+            assert a.dtype == np.float32
+            assert np.abs(a - b).max() <= tolerance * max(1, np.abs(b).max())
+
+
+def traces_agree(fast, plain, tolerance=5e-6):
+    for key, value in fast.items():
+        want = plain[key]
+        assert value.shape == want.shape, key
+        assert np.abs(value - want).max() <= tolerance * np.abs(want).max(), key
+
+
+@pytest.mark.parametrize("distilled", [True, False])
+@pytest.mark.parametrize("name", CASES)
+def test_any_network_agrees_with_the_plain_floor(name, distilled):
+    c = config(**CASES[name])
+    p = network(c, distilled=distilled)
+    x = images(2)[..., : c.num_channels]
+    fast, plain = Trace(), Trace()
+    found = engine.make_forward(p, c, "numba")(x, fast)
+    same(found, forward(x, p, c, plain), 5e-6)
+    traces_agree(fast, plain)
+    blocks = {f"stages.{i}.blocks.{j}" for i, depth in enumerate(c.depths) for j in range(depth)}
+    assert blocks <= set(fast)
+    assert {"stem", "norm", "pooled"} <= set(fast)
+    assert sum(key.endswith("token_mixer.attn") for key in fast) == c.num_meta3d_blocks
+    assert [key for key in plain if key in fast] == list(fast)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (33, 64), (50, 61)])
+def test_any_size_of_image(height, width):
+    c = config(num_meta3d_blocks=0)
+    p, x = network(c), images(1, height, width)
+    same(engine.make_forward(p, c, "numba")(x), forward(x, p, c), 5e-6)
+
+
+def test_published_sizes():
+    c = published("l1")
+    p, x = network(c), images(1, 224, 224)
+    fast, plain = Trace(), Trace()
+    found = engine.make_forward(p, c, "numba")(x, fast)
+    want = forward(x, p, c, plain)
+    assert np.abs(found.logits - want.logits).max() <= 2e-5
+    traces_agree(fast, plain)
+
+
+def test_the_same_bits_for_any_number_of_threads_and_any_batch():
+    c = config()
+    run = engine.make_forward(network(c), c, "numba")
+    x = images(9)
+    engine.set_num_threads(1)
+    alone = np.concatenate([run(x[i : i + 1]).logits for i in range(9)])
+    for n in (1, 2, 3, 4):
+        engine.set_num_threads(n)
+        for B in range(1, 10):
+            np.testing.assert_array_equal(run(x[:B]).logits, alone[:B])
+        for cut in (2, 5):
+            parts = [run(x[:cut]).logits, run(x[cut:]).logits]
+            np.testing.assert_array_equal(np.concatenate(parts), alone)
+        order = np.random.default_rng(n).permutation(9)
+        np.testing.assert_array_equal(run(x[order]).logits, alone[order])
+
+
+def test_what_is_kept_changes_no_bit():
+    c = config()
+    run = engine.make_forward(network(c), c, "numba")
+    x = images(2)
+    some, everything = Trace("stages.1", "*.attn"), Trace()
+    want = run(x).logits
+    np.testing.assert_array_equal(run(x, some).logits, want)
+    np.testing.assert_array_equal(run(x, everything).logits, want)
+    assert set(some) == {
+        "stages.1",
+        "stages.3.blocks.2.token_mixer.attn",
+        "stages.3.blocks.3.token_mixer.attn",
+    }
+    for key in some:
+        np.testing.assert_array_equal(some[key], everything[key])
+
+
+def test_a_batch_of_none():
+    c = config()
+    run = engine.make_forward(network(c), c, "numba")
+    assert run(images(0)).logits.shape == (0, 7)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_a_number_comes_out_as_from_the_plain_floor(bad):
+    c = config()
+    p, x = network(c), images(2)
+    x[0, 20, 30, 1] = bad
+    fast, plain = Trace(), Trace()
+    found = engine.make_forward(p, c, "numba")(x, fast)
+    with np.errstate(all="ignore"):
+        want = forward(x, p, c, plain)
+    assert np.isfinite(found.logits[1]).all()
+    assert not np.isfinite(found.logits[0]).any()
+    np.testing.assert_array_equal(np.isnan(found.logits), np.isnan(want.logits))
+    for key in ("stem", "stages.0", "stages.1", "stages.2"):
+        np.testing.assert_array_equal(np.isfinite(fast[key]), np.isfinite(plain[key]), key)
+
+
+def test_layouts_and_dtypes_of_images():
+    c = config()
+    run = engine.make_forward(network(c), c, "numba")
+    x = images(2)
+    want = run(x).logits
+    backwards = np.ascontiguousarray(x[::-1, :, ::-1])[::-1, :, ::-1]
+    fortran = np.asfortranarray(x)
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    for same_images in (backwards, fortran, read_only, x.astype(np.float64), x.astype(">f4")):
+        np.testing.assert_array_equal(run(same_images).logits, want)
+
+
+def test_results_belong_to_the_caller():
+    c = config()
+    run = engine.make_forward(network(c), c, "numba")
+    first, x = run(images(1)), images(1, seed=5)
+    kept = first.logits.copy()
+    run(x)
+    np.testing.assert_array_equal(first.logits, kept)
+
+
+def test_the_wrong_size_is_refused_before_anything_runs():
+    c = config()
+    run = engine.make_forward(network(c), c, "numba")
+    with pytest.raises(ConfigError, match="grid of 3×3"):
+        run(images(1, 96, 96))
+    with pytest.raises(ConfigError, match="channels last"):
+        run(images(1)[0])
+
+
+def test_memory_is_that_of_one_image_and_not_of_the_batch():
+    c = config()
+    run = engine.make_forward(network(c), c, "numba")
+    run(images(1))
+    run(images(9))
+    (plan,) = run._plans.values()
+    assert plan.capacity == 1
+
+
+def test_a_network_remembers_a_few_plans_only():
+    c = config(num_meta3d_blocks=0)
+    run = engine.make_forward(network(c), c, "numba")
+    for i in range(engine.PLANS + 3):
+        run(images(1, 40 + i, 40))
+    assert len(run._plans) == engine.PLANS
+
+
+def test_buffers_in_use_do_not_overlap():
+    c = config()
+    for wanted in ((), ("stem", "stages.0", "stages.2.blocks.1")):
+        plan = Plan(Packed(network(c), c), 64, 64, 2, wanted)
+        buffers = {id(b): b for d in plan._drafts for b in d.buffers.values()}.values()
+        for a in buffers:
+            assert 0 <= a.at <= plan.size - plan._size(a)
+            for b in buffers:
+                alive = a is not b and a.needed >= b.born and b.needed >= a.born
+                assert not alive or a.at + plan._size(a) <= b.at or b.at + plan._size(b) <= a.at
+
+
+def test_windows_of_two_threads_do_not_touch():
+    c = config(**CASES["other windows"])
+    table = Plan(Packed(network(c), c), 64, 64).table
+    windows = table[table["kind"] == steps.PATCHES]
+    assert len(windows)
+    numbers = windows["size"] ** 2 * windows["channels"]
+    assert (windows["y_step"] >= numbers + LANES - 1).all()
+
+
+# Which engine -------------------------------------------------------------------------------------
+
+
+def test_an_engine_that_there_is_not():
+    c = config()
+    with pytest.raises(ConfigError, match="'fast'; expected one of auto, numba, numpy"):
+        engine.make_forward(network(c), c, "fast")
+
+
+def test_numpy_is_the_plain_floor():
+    c = config()
+    p, x = network(c), images(1)
+    trace = Trace()
+    found = engine.make_forward(p, c, "numpy")(x, trace)
+    np.testing.assert_array_equal(found.logits, forward(x, p, c).logits)
+    assert "stages.0.blocks.0.mlp.fc1" in trace
+
+
+@pytest.mark.parametrize("reason", ["float64", "mish"])
+def test_what_kernels_cannot_run_is_said_once(reason):
+    c = config(hidden_act="mish" if reason == "mish" else "gelu")
+    p = network(c, dtype="float64" if reason == "float64" else "float32")
+    with pytest.raises(ConfigError, match=reason):
+        engine.make_forward(p, c, "numba")
+    engine._say_once.cache_clear()
+    with pytest.warns(RuntimeWarning, match=reason) as caught:
+        run = engine.make_forward(p, c)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        engine.make_forward(p, c)
+    x = images(1).astype(p.norm.weight.dtype)
+    np.testing.assert_array_equal(run(x).logits, forward(x, p, c).logits)
+
+
+@pytest.mark.parametrize(
+    ("machine", "features", "expected"),
+    [
+        ("x86_64", {"fma": True}, True),
+        ("AMD64", {"fma": True}, True),
+        ("x86_64", {"fma": False, "avx": True}, False),
+        ("x86_64", {}, False),
+        ("aarch64", {}, True),
+        ("arm64", {}, True),
+        ("riscv64", {}, False),
+    ],
+)
+def test_who_has_fused_multiply_add(machine, features, expected):
+    assert machine_code.has_fma(machine, features) is expected
+
+
+def test_without_fused_multiply_add_the_plain_floor_runs(monkeypatch):
+    c = config()
+    p = network(c)
+    monkeypatch.setattr(machine_code, "_features", lambda: {"fma": False})
+    monkeypatch.setattr(machine_code.platform, "machine", lambda: "x86_64")
+    engine._obstacle.cache_clear()
+    engine._say_once.cache_clear()
+    try:
+        with pytest.warns(RuntimeWarning, match="no fused multiply-add"):
+            run = engine.make_forward(p, c)
+        with pytest.raises(ConfigError, match="no fused multiply-add"):
+            engine.make_forward(p, c, "numba")
+        np.testing.assert_array_equal(run(images(1)).logits, forward(images(1), p, c).logits)
+    finally:
+        engine._obstacle.cache_clear()
+
+
+def test_the_parameters_are_not_kept():
+    c = config()
+    p = transform(np.copy, network(c))
+    run = engine.make_forward(p, c, "numba")
+    want = run(images(1)).logits
+    p.stem.conv1.weight[:] = np.nan
+    np.testing.assert_array_equal(run(images(1)).logits, want)
+
+
+# Machine code -------------------------------------------------------------------------------------
+
+
+def test_a_damaged_file_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("NPFORMER_CACHE_DIR", str(tmp_path))
+    assert machine_code.read() is None
+    machine_code.write(b"code")
+    assert machine_code.read() == b"code"
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-1])
+    assert machine_code.read() is None
+    file.write_bytes(b"")
+    assert machine_code.read() is None
+
+
+def test_a_directory_that_cannot_be_written_to_is_told_once(tmp_path, monkeypatch):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a directory")
+    monkeypatch.setenv("NPFORMER_CACHE_DIR", str(blocked / "cache"))
+    monkeypatch.setattr(machine_code, "compile_walk", lambda: b"code")
+    monkeypatch.setattr(machine_code, "_link", lambda code: code)
+    machine_code._entry.cache_clear()
+    try:
+        with pytest.warns(RuntimeWarning, match="NPFORMER_CACHE_DIR") as caught:
+            assert machine_code.entry() == b"code"
+        assert machine_code.entry() == b"code"
+        assert len(caught) == 1
+    finally:
+        machine_code._entry.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "expected"),
+    [
+        ("linux", {"XDG_CACHE_HOME": "/x"}, "/x/npformer"),
+        ("linux", {"HOME": "/h"}, "/h/.cache/npformer"),
+        ("darwin", {"HOME": "/h"}, "/h/Library/Caches/npformer"),
+        ("win32", {"LOCALAPPDATA": "/l"}, "/l/npformer"),
+        ("linux", {"NPFORMER_CACHE_DIR": "/c"}, "/c"),
+    ],
+)
+def test_where_machine_code_is_kept(monkeypatch, platform, environment, expected):
+    for name in ("XDG_CACHE_HOME", "NPFORMER_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(machine_code.sys, "platform", platform)
+    assert machine_code.cache_directory().as_posix() == expected
+
+
+# Threads ------------------------------------------------------------------------------------------
+
+
+def test_number_of_threads(monkeypatch):
+    monkeypatch.setenv("NPFORMER_NUM_THREADS", "3")
+    assert engine.get_num_threads() == 3
+    engine.set_num_threads(2)
+    assert engine.get_num_threads() == 2
+    engine.set_num_threads(None)
+    monkeypatch.delenv("NPFORMER_NUM_THREADS")
+    assert engine.get_num_threads() == threads.usable_cores()
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, True, "two"])
+def test_a_number_of_threads_that_there_is_not(bad, monkeypatch):
+    with pytest.raises(ConfigError, match="whole number from 1"):
+        engine.set_num_threads(bad)
+    monkeypatch.setenv("NPFORMER_NUM_THREADS", "none")
+    with pytest.raises(ConfigError, match="NPFORMER_NUM_THREADS is 'none'"):
+        engine.get_num_threads()
+
+
+GROUPS = {
+    "version 2": ("0::/a/b\n", {"sys/fs/cgroup/a/b/cpu.max": "150000 100000"}, 1.5),
+    "version 2, parent": (
+        "0::/a/b\n",
+        {"sys/fs/cgroup/a/cpu.max": "200000 100000", "sys/fs/cgroup/a/b/cpu.max": "max 100000"},
+        2,
+    ),
+    "version 2, in a container": ("0::/\n", {"sys/fs/cgroup/cpu.max": "300000 100000"}, 3),
+    "version 1": (
+        "3:memory:/a\n4:cpu,cpuacct:/a\n",
+        {
+            "sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_quota_us": "250000\n",
+            "sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_period_us": "100000\n",
+        },
+        2.5,
+    ),
+    "no limit": ("0::/a\n", {"sys/fs/cgroup/a/cpu.max": "max 100000"}, float("inf")),
+    "version 1, no limit": (
+        "4:cpu:/\n",
+        {
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+        float("inf"),
+    ),
+    "damaged": ("0::/a\n", {"sys/fs/cgroup/a/cpu.max": "a lot"}, float("inf")),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_limits_of_a_control_group(name, tmp_path):
+    groups, files, expected = GROUPS[name]
+    for file, text in ({"proc/self/cgroup": groups} | files).items():
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert threads._group_limit(tmp_path) == expected
+    cores = threads.usable_cores(tmp_path)
+    assert 1 <= cores <= max(1, expected)
+
+
+def test_no_control_groups(tmp_path):
+    assert threads._group_limit(tmp_path) == float("inf")
+
+
+def test_a_job_that_is_closed_takes_nobody():
+    seen = []
+    job = threads.Job(seen.append)
+    job.join()
+    job.close()
+    job.join()
+    assert seen == [1]
+
+
+def test_an_error_in_the_work_reaches_the_caller():
+    def work(thread):
+        raise ZeroDivisionError
+
+    for n in (1, 2):
+        with pytest.raises(ZeroDivisionError):
+            threads.run(work, n)

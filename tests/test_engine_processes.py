@@ -1,0 +1,200 @@
+"""The engine's promises that concern whole processes; each test runs in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+from engine_cases import in_a_process
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+
+FORK = """
+def child():
+    check(run(x).logits)
+def forked():
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            child()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
+engine.set_num_threads(2)
+warnings.simplefilter("ignore", DeprecationWarning)  # of fork in a process with threads
+"""
+
+
+@needs_fork
+def test_a_forked_child_runs_after_its_parent_and_before():
+    in_a_process(
+        FORK
+        + """
+run = engine.make_forward(p, c, "numba")
+forked()            # before the parent has run
+check(run(x).logits)
+forked()            # and after
+check(run(x).logits)
+"""
+    )
+
+
+@needs_fork
+def test_a_child_forked_while_threads_run():
+    in_a_process(
+        FORK
+        + """
+run = engine.make_forward(p, c, "numba")
+stop = []
+def keep_running():
+    while not stop:
+        run(x)
+busy = [threading.Thread(target=keep_running) for _ in range(2)]
+for t in busy: t.start()
+for _ in range(5): forked()
+stop.append(1)
+for t in busy: t.join()
+"""
+    )
+
+
+def test_spawned_children():
+    in_a_process(
+        """
+import multiprocessing, engine_cases
+from functools import partial
+run = engine.make_forward(p, c, "numba")
+check(run(x).logits)
+with multiprocessing.get_context("spawn").Pool(2) as pool:
+    for logits in pool.map(engine_cases.logits_of, [x, x]):
+        np.testing.assert_array_equal(logits, run(x).logits)
+"""
+    )
+
+
+def test_several_python_threads_share_a_network():
+    in_a_process(
+        """
+engine.set_num_threads(2)
+run = engine.make_forward(p, c, "numba")
+want_bits = [run(x[i:i + 1]).logits for i in range(3)]
+wrong = []
+def many(i):
+    for _ in range(30):
+        if not np.array_equal(run(x[i:i + 1]).logits, want_bits[i]):
+            wrong.append(i)
+callers = [threading.Thread(target=many, args=(i % 3,)) for i in range(6)]
+for t in callers: t.start()
+for t in callers: t.join()
+assert not wrong
+(plan,) = run._plans.values()
+assert 1 <= len(plan._idle) <= 6
+"""
+    )
+
+
+def test_without_numba_and_without_code_the_plain_floor_runs(tmp_path):
+    in_a_process(
+        """
+sys.modules["numba"] = None
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    run = engine.make_forward(p, c)
+    engine.make_forward(p, c)
+assert len(caught) == 1 and "Numba is missing" in str(caught[0].message), caught
+np.testing.assert_array_equal(run(x).logits, want)
+""",
+        NPFORMER_CACHE_DIR=str(tmp_path),
+    )
+
+
+def test_without_llvmlite_the_plain_floor_runs():
+    in_a_process(
+        """
+sys.modules["llvmlite"] = sys.modules["llvmlite.binding"] = None
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    run = engine.make_forward(p, c)
+assert len(caught) == 1 and "llvmlite is missing" in str(caught[0].message), caught
+np.testing.assert_array_equal(run(x).logits, want)
+"""
+    )
+
+
+def test_code_is_made_once_and_then_needs_no_numba(tmp_path):
+    first = in_a_process(
+        "check(engine.make_forward(p, c)(x).logits)", NPFORMER_CACHE_DIR=str(tmp_path / "cache")
+    )
+    assert first.stderr == (
+        "npformer: compiling its kernels for this processor, once (some seconds)\n"
+    )
+    second = in_a_process(
+        "check(engine.make_forward(p, c)(x).logits); assert 'numba' not in sys.modules",
+        NPFORMER_CACHE_DIR=str(tmp_path / "cache"),
+    )
+    assert second.stderr == ""
+
+
+def test_importing_the_engine_imports_no_compiler():
+    in_a_process("assert 'numba' not in sys.modules and 'llvmlite' not in sys.modules")
+
+
+def test_a_read_only_installation(tmp_path):
+    """The code is kept in the user's directory, wherever the package lies."""
+    in_a_process(
+        """
+import npformer, pathlib
+package = pathlib.Path(npformer.__file__).parent
+before = sorted(package.rglob("*.o")) + sorted(package.rglob("*.nbi"))
+check(engine.make_forward(p, c)(x).logits)
+assert before == sorted(package.rglob("*.o")) + sorted(package.rglob("*.nbi")) == []
+"""
+    )
+
+
+def test_kernels_stay_inside_their_memory(tmp_path):
+    """Once with every load and store checked; and a memory that is too small is seen."""
+    in_a_process(
+        """
+check(engine.make_forward(p, c, "numba")(x).logits)
+run = engine.make_forward(p, c, "numba")
+run(x)
+(plan,) = run._plans.values()
+engine.set_num_threads(1)
+arena = plan.borrow(1)
+arena.memory = arena.memory[:-5]
+plan.give_back(arena)
+plan.scratch += 0
+arena.memory = arena.memory[: plan.size // 2]
+plan.write = lambda images, arena: None
+try:
+    run(x[:1])
+except IndexError as error:
+    assert "outside of its memory" in str(error)
+else:
+    raise AssertionError("not seen")
+""",
+        NPFORMER_BOUNDSCHECK="1",
+        NPFORMER_CACHE_DIR=str(tmp_path),
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_does_not_grow_with_the_batch():
+    in_a_process(
+        """
+def peak():
+    for line in open("/proc/self/status"):
+        if line.startswith("VmHWM"): return int(line.split()[1])
+c = published("l1"); p = network(c)
+run = engine.make_forward(p, c, "numba"); del p
+big = np.zeros((16, 224, 224, 3), np.float32)
+run(big[:1])
+before = peak()
+run(big)
+assert peak() - before < 6000, peak() - before
+"""
+    )
