@@ -30,7 +30,8 @@ from npformer.layers import (
 )
 from npformer.learn.losses import classification
 from npformer.learn.optimizers import AdamW, cosine, learned
-from npformer.model import backward, forward, initialize, update_statistics
+from npformer.blueprint import initialize
+from npformer.model import backward, forward, update_statistics
 
 NAMES = ("coffee", "cat", "astronaut", "rocket")
 files = ("coffee.png", "cat.png", "astronaut.png", "rocket.jpg")

@@ -12,7 +12,6 @@ of transformers 4.40.2; ``efficientformer.py`` of timm, whose names the paramete
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,27 +23,21 @@ from .layers import (
     EVALUATION,
     FORGET,
     Array,
-    Attention,
     AttentionBlock,
     BatchNorm,
-    Conv2d,
-    ConvMlp,
+    Downsample,
     Flat,
     Keep,
     LayerNorm,
-    LayerScale,
     Linear,
-    Mlp,
     Mode,
     PoolingBlock,
+    Stem,
     Trace,
-    activation_backward,
     attention_block,
     attention_block_backward,
-    batch_norm,
-    batch_norm_backward,
-    conv2d,
-    conv2d_backward,
+    downsample,
+    downsample_backward,
     flat,
     layer_norm,
     layer_norm_backward,
@@ -53,25 +46,9 @@ from .layers import (
     move_running,
     pooling_block,
     pooling_block_backward,
-    relu,
+    stem,
+    stem_backward,
 )
-from .tree import build
-
-
-class Stem(NamedTuple):
-    """Parameters of the stem: 3 -> C₁/2 -> C₁ channels."""
-
-    conv1: Conv2d
-    norm1: BatchNorm
-    conv2: Conv2d
-    norm2: BatchNorm
-
-
-class Downsample(NamedTuple):
-    """Parameters of the step to half the resolution."""
-
-    conv: Conv2d
-    norm: BatchNorm
 
 
 class Stage(NamedTuple):
@@ -102,102 +79,6 @@ class Logits(NamedTuple):
     """(B, n_labels), the distillation head, if there is one"""
 
 
-def stem(
-    x: Array, p: Stem, eps: float = 1e-5, keep: Keep = FORGET, mode: Mode = EVALUATION
-) -> Array:
-    """Embed patches: two convolutions of stride 2, each with batch norm and ReLU.
-
-    Parameters
-    ----------
-    x : ndarray, shape (B, H, W, 3)
-    p : Stem
-    eps : float
-        ε of the batch norms.
-    keep : Keep
-        Sees ``conv1``, ``norm1``, ``act1``, ``conv2``, ``norm2`` and ``act2``.
-    mode : Mode
-
-    Returns
-    -------
-    ndarray, shape (B, ⌈H/4⌉, ⌈W/4⌉, C₁)
-
-    Notes
-    -----
-    The activation is ReLU whatever the configuration says, and there is one after the second batch
-    norm too. Source: equation 3; ``EfficientFormerConvStem`` of transformers.
-    """
-    x = keep("conv1", conv2d(x, p.conv1, stride=2, padding=1))  # -> (B, H/2, W/2, C₁/2)
-    x = keep("norm1", batch_norm(x, p.norm1, eps, mode, keep.within("norm1")))
-    x = keep("act1", relu(x))
-    x = keep("conv2", conv2d(x, p.conv2, stride=2, padding=1))  # -> (B, H/4, W/4, C₁)
-    x = keep("norm2", batch_norm(x, p.norm2, eps, mode, keep.within("norm2")))
-    return keep("act2", relu(x))
-
-
-def stem_backward(dy: Array, x: Array, p: Stem, eps: float, tape: Trace) -> tuple[Array, Stem]:
-    """Gradient of `stem`: its steps in reverse, each with the input that it had.
-
-    Parameters
-    ----------
-    dy : ndarray, shape (B, ⌈H/4⌉, ⌈W/4⌉, C₁)
-    x : ndarray, shape (B, H, W, 3)
-    p : Stem
-    eps : float
-    tape : Trace
-        What forward kept.
-
-    Returns
-    -------
-    dx : ndarray of the shape of `x`
-    dp : Stem
-    """
-    dy = activation_backward(dy, tape["norm2"], relu)
-    dy, dnorm2 = batch_norm_backward(dy, tape["conv2"], p.norm2, eps, tape.within("norm2"))
-    dy, dconv2 = conv2d_backward(dy, tape["act1"], p.conv2, stride=2, padding=1)
-    dy = activation_backward(dy, tape["norm1"], relu)
-    dy, dnorm1 = batch_norm_backward(dy, tape["conv1"], p.norm1, eps, tape.within("norm1"))
-    dx, dconv1 = conv2d_backward(dy, x, p.conv1, stride=2, padding=1)
-    return dx, Stem(dconv1, dnorm1, dconv2, dnorm2)
-
-
-def downsample(
-    x: Array,
-    p: Downsample,
-    config: EfficientFormerConfig,
-    keep: Keep = FORGET,
-    mode: Mode = EVALUATION,
-) -> Array:
-    """Convolve to half the resolution and the next width, then batch norm; no activation.
-
-    Parameters
-    ----------
-    x : ndarray, shape (B, H, W, C)
-    p : Downsample
-    config : EfficientFormerConfig
-    keep : Keep
-        Sees ``conv`` and ``norm``.
-    mode : Mode
-
-    Returns
-    -------
-    ndarray, shape (B, ⌈H/2⌉, ⌈W/2⌉, C')
-    """
-    stride, padding = config.downsample_stride, config.downsample_pad
-    x = keep("conv", conv2d(x, p.conv, stride, padding))
-    return keep("norm", batch_norm(x, p.norm, config.batch_norm_eps, mode, keep.within("norm")))
-
-
-def downsample_backward(
-    dy: Array, x: Array, p: Downsample, config: EfficientFormerConfig, tape: Trace
-) -> tuple[Array, Downsample]:
-    """Gradient of `downsample`, in the shapes of `x` and `p`."""
-    stride, padding = config.downsample_stride, config.downsample_pad
-    eps = config.batch_norm_eps
-    dy, dnorm = batch_norm_backward(dy, tape["conv"], p.norm, eps, tape.within("norm"))
-    dx, dconv = conv2d_backward(dy, x, p.conv, stride, padding)
-    return dx, Downsample(dconv, dnorm)
-
-
 def stage(
     x: Array,
     p: Stage,
@@ -225,8 +106,10 @@ def stage(
     """
     activation = ACTIVATIONS[config.hidden_act]
     if p.downsample is not None:
+        stride, padding = config.downsample_stride, config.downsample_pad
         inside = keep.within("downsample")
-        x = keep("downsample", downsample(x, p.downsample, config, inside, mode))
+        x = downsample(x, p.downsample, stride, padding, config.batch_norm_eps, inside, mode)
+        x = keep("downsample", x)
     number = first
     for i, block in enumerate(p.blocks):
         name = f"blocks.{i}"
@@ -287,7 +170,11 @@ def stage_backward(
             dblocks.append(dattention)
     ddown = None
     if p.downsample is not None:
-        dy, ddown = downsample_backward(dy, x, p.downsample, config, tape.within("downsample"))
+        stride, padding = config.downsample_stride, config.downsample_pad
+        inside = tape.within("downsample")
+        dy, ddown = downsample_backward(
+            dy, x, p.downsample, stride, padding, config.batch_norm_eps, inside
+        )
     return dy, Stage(ddown, tuple(reversed(dblocks)))
 
 
@@ -525,126 +412,3 @@ def check_input(shape: tuple[int, ...], p: EfficientFormer, config: EfficientFor
                     f"{'×'.join(map(str, config.image_shape))} pixels, or load the weights with "
                     f"image_size=({height}, {width}), which resizes the biases"
                 )
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """A parameter that has yet to be made: its shape and what a fresh network holds there."""
-
-    shape: tuple[int, ...]
-    fill: float | None = None
-    """the value at the start; None: normal with standard deviation ``initializer_range``"""
-
-
-def blueprint(config: EfficientFormerConfig, distilled: bool = True) -> EfficientFormer:
-    """Tree of `Leaf`: which parameters a configuration has, and their shapes.
-
-    Parameters
-    ----------
-    config : EfficientFormerConfig
-    distilled : bool
-        Whether there is a second, distillation head.
-
-    Returns
-    -------
-    EfficientFormer
-        With a `Leaf` in the place of each array.
-    """
-    config.validate()
-    sizes, heads = config.hidden_sizes, config.num_attention_heads
-    leaf: Any = Leaf  # stands where an array will be
-
-    def conv(C_in: int, C_out: int, k: int) -> Conv2d:
-        return Conv2d(leaf((k, k, C_in, C_out)), leaf((C_out,), 0.0))
-
-    def dense(C_in: int, C_out: int) -> Linear:
-        return Linear(leaf((C_in, C_out)), leaf((C_out,), 0.0))
-
-    def bn(C: int) -> BatchNorm:
-        return BatchNorm(*(leaf((C,), fill) for fill in (1.0, 0.0, 0.0, 1.0)))
-
-    def ln(C: int) -> LayerNorm:
-        return LayerNorm(leaf((C,), 1.0), leaf((C,), 0.0))
-
-    def ls(C: int) -> LayerScale | None:
-        gamma = leaf((C,), config.layer_scale_init_value)
-        return LayerScale(gamma) if config.use_layer_scale else None
-
-    def pooling_block(C: int) -> PoolingBlock:
-        wide = int(C * config.mlp_expansion_ratio)
-        return PoolingBlock(
-            ls(C), ConvMlp(conv(C, wide, 1), bn(wide), conv(wide, C, 1), bn(C)), ls(C)
-        )
-
-    def attention_block(C: int) -> AttentionBlock:
-        K, V = config.key_dim, int(config.attention_ratio * config.key_dim)
-        wide = int(C * config.mlp_expansion_ratio)
-        mixer = Attention(
-            qkv=dense(C, heads * (2 * K + V)),
-            proj=dense(heads * V, C),
-            attention_biases=leaf((heads, *config.token_grid), 0.0),
-        )
-        return AttentionBlock(
-            ln(C), mixer, ls(C), ln(C), Mlp(dense(C, wide), dense(wide, C)), ls(C)
-        )
-
-    stages = []
-    last = len(sizes) - 1
-    for i, (depth, C) in enumerate(zip(config.depths, sizes, strict=True)):
-        pools = depth - config.num_meta3d_blocks if i == last else depth
-        blocks: list[PoolingBlock | AttentionBlock | Flat] = [pooling_block(C)] * pools
-        if i == last:
-            blocks += [Flat(), *[attention_block(C)] * config.num_meta3d_blocks]
-        down = None
-        if i > 0 and config.has_downsample(i):
-            down = Downsample(conv(sizes[i - 1], C, config.downsample_patch_size), bn(C))
-        stages.append(Stage(down, tuple(blocks)))
-
-    half = sizes[0] // 2
-    return EfficientFormer(
-        stem=Stem(
-            conv(config.num_channels, half, 3), bn(half), conv(half, sizes[0], 3), bn(sizes[0])
-        ),
-        stages=tuple(stages),
-        norm=ln(sizes[-1]),
-        head=dense(sizes[-1], config.num_labels) if config.num_labels else None,
-        head_dist=dense(sizes[-1], config.num_labels) if distilled and config.num_labels else None,
-    )
-
-
-def initialize(
-    config: EfficientFormerConfig,
-    seed: int = 0,
-    distilled: bool = True,
-    dtype: str | np.dtype[np.floating] = "float32",
-) -> EfficientFormer:
-    """Fresh parameters, as transformers initialises them.
-
-    Matrices and kernels are normal with standard deviation ``initializer_range``, biases 0, norms 1
-    and 0, attention biases 0, layer scales ``layer_scale_init_value``.
-
-    Parameters
-    ----------
-    config : EfficientFormerConfig
-    seed : int
-    distilled : bool
-        Whether there is a second, distillation head.
-    dtype : str or dtype
-
-    Returns
-    -------
-    EfficientFormer
-        Of read-only arrays.
-    """
-    rng = np.random.default_rng(seed)
-
-    def fill(_: str, leaf: Leaf) -> Array:
-        if leaf.fill is None:
-            array = rng.standard_normal(leaf.shape) * config.initializer_range
-        else:
-            array = np.full(leaf.shape, leaf.fill)
-        array = array.astype(dtype)
-        array.flags.writeable = False
-        return array
-
-    return build(fill, blueprint(config, distilled))

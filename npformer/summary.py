@@ -11,9 +11,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any, NamedTuple
 
+from .blueprint import blueprint
 from .configuration import EfficientFormerConfig
 from .layers import Attention, AttentionBlock, Conv2d, Flat, Linear, head_sizes
-from .model import blueprint, stage_sizes
+from .model import stage_sizes
 from .tables import table
 from .tree import leaves
 

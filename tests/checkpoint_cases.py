@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from npformer import checkpoints
+from npformer.blueprint import Leaf, blueprint
 from npformer.checkpoints.dtypes import BFLOAT16, Tensors
 from npformer.configuration import EfficientFormerConfig
 from npformer.layers import Array
-from npformer.model import EfficientFormer, Leaf, blueprint
+from npformer.model import EfficientFormer
 from npformer.tree import build
 
 EVERYTHING = {

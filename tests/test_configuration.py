@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from npformer.blueprint import blueprint
 from npformer.configuration import VARIANTS, EfficientFormerConfig
 from npformer.errors import ConfigError, MissingWeights
 from npformer.layers import ACTIVATIONS
-from npformer.model import blueprint
 from npformer.strict_json import parse_object
 
 TINY = Path(__file__).parents[1] / "weights" / "tiny" / "config.json"

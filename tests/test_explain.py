@@ -15,10 +15,11 @@ pytest.importorskip("matplotlib")
 
 import npformer
 from npformer import cli, explaining
+from npformer.blueprint import initialize
 from npformer.errors import MissingPackage, NpformerError
 from npformer.image_processing import EfficientFormerImageProcessor
 from npformer.layers import Trace
-from npformer.model import forward, initialize
+from npformer.model import forward
 
 COFFEE = ROOT / "notebooks/images/coffee.png"
 

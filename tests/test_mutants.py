@@ -38,13 +38,13 @@ MIXER = f"{TOKENS}.token_mixer"
 
 MUTANTS = (
     # The stem and the downsampling.
-    Mutant("no ReLU after the stem's second norm", model.stem,
+    Mutant("no ReLU after the stem's second norm", layers.stem,
            'keep("act2", relu(x))', 'keep("act2", x)', "stem.act2"),
-    Mutant("no ReLU after the stem's first norm", model.stem,
+    Mutant("no ReLU after the stem's first norm", layers.stem,
            'keep("act1", relu(x))', 'keep("act1", x)', "stem.act1"),
-    Mutant("the configured activation in the stem", model.stem,
-           'keep("act1", relu(x))', 'keep("act1", ACTIVATIONS["gelu"](x))', "stem.act1"),
-    Mutant("the stem without padding", model.stem,
+    Mutant("another activation in the stem", layers.stem,
+           'keep("act1", relu(x))', 'keep("act1", abs(x))', "stem.act1"),
+    Mutant("the stem without padding", layers.stem,
            "p.conv1, stride=2, padding=1", "p.conv1, stride=2, padding=0", "stem.conv1"),
     Mutant("windows one pixel late", layers.patches,
            "windows[:, ::stride, ::stride]", "windows[:, stride - 1::stride, ::stride]",
@@ -59,10 +59,10 @@ MUTANTS = (
     Mutant("kernel flipped, a true convolution", layers.conv2d,
            "p.weight.reshape", "p.weight[::-1, ::-1].reshape", "stem.conv1"),
     Mutant("no bias", layers.linear, "rows @ p.weight + p.bias", "rows @ p.weight", "stem.conv1"),
-    Mutant("an activation after the downsampling", model.downsample,
-           "return keep(\"norm\", batch_norm(x", "return keep(\"norm\", batch_norm(relu(x)",
+    Mutant("an activation after the downsampling", layers.downsample,
+           "return keep(\"norm\", batch_norm(x", "return keep(\"norm\", batch_norm(abs(x)",
            "stages.1.downsample.norm"),
-    Mutant("the stem's stride and padding for every downsampling", model.downsample,
+    Mutant("the stem's stride and padding for every downsampling", layers.downsample,
            "conv2d(x, p.conv, stride, padding)", "conv2d(x, p.conv, 2, 1)",
            "stages.1.downsample.conv", "window"),
     # Norms.

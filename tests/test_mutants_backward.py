@@ -115,11 +115,11 @@ MUTANTS: dict[Callable[..., Any], list[tuple[str, str]]] = {
         ('branch = masked(dy, tape.within("drop_path1"))', "branch = dy"),
         ('branch = masked(dy, tape.within("drop_path2"))', "branch = dy"),
     ],
-    model.stem_backward: [
+    layers.stem_backward: [
         ('dy = activation_backward(dy, tape["norm2"], relu)', "pass"),
         ('dy = activation_backward(dy, tape["norm1"], relu)', "pass"),
     ],
-    model.downsample_backward: [('tape.within("norm")', "{}")],
+    layers.downsample_backward: [('tape.within("norm")', "{}")],
     model.stage_backward: [
         ("dy, inputs[i], block, activation", "dy, inputs[2], block, activation"),
     ],

@@ -3,12 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from npformer.blueprint import initialize
 from npformer.configuration import EfficientFormerConfig
 from npformer.errors import ConfigError
-from npformer.layers import attention, bias_table, bias_table_backward
+from npformer.layers import AttentionBlock, attention, bias_table, bias_table_backward
 from npformer.layers.attention import Attention
 from npformer.layers.linear import Linear
-from npformer.model import AttentionBlock, forward, initialize
+from npformer.model import forward
 from npformer.resizing import bicubic_weights, linear_weights, resize, resize_biases
 from npformer.tree import leaves
 

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..blueprint import Leaf, blueprint
 from ..configuration import EfficientFormerConfig
 from ..errors import WeightsError
 from ..layers import Array
-from ..model import EfficientFormer, Leaf, blueprint
+from ..model import EfficientFormer
 from ..tree import build, leaves
 from .dtypes import Tensors, is_floating, name_of, target, widen
 from .infer import resembles

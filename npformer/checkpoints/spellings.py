@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias, get_args
 
+from ..blueprint import blueprint
 from ..configuration import EfficientFormerConfig
 from ..errors import WeightsError
 from ..layers import Flat
-from ..model import blueprint
 from ..tree import leaves
 from .dtypes import Tensors
 

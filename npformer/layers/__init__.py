@@ -36,6 +36,7 @@ from .batch_norm import (
 )
 from .conv2d import Conv2d, conv2d, conv2d_backward, patches, patches_backward
 from .conv_mlp import ConvMlp, conv_mlp, conv_mlp_backward
+from .downsample import Downsample, downsample, downsample_backward
 from .dropout import drop_path, dropout, masked
 from .erf import erf
 from .layer_norm import LayerNorm, layer_norm, layer_norm_backward
@@ -54,6 +55,7 @@ from .mode import EVALUATION, Mode, training
 from .pooling import average_pool, pooling, pooling_backward
 from .pooling_block import PoolingBlock, pooling_block, pooling_block_backward
 from .softmax import softmax, softmax_backward
+from .stem import Stem, stem, stem_backward
 from .trace import EMPTY, FORGET, Forget, Keep, Trace
 
 __all__ = [
@@ -69,6 +71,7 @@ __all__ = [
     "BatchNorm",
     "Conv2d",
     "ConvMlp",
+    "Downsample",
     "Flat",
     "Forget",
     "Keep",
@@ -79,6 +82,7 @@ __all__ = [
     "Mode",
     "PoolingBlock",
     "Rng",
+    "Stem",
     "Trace",
     "activation_backward",
     "attention",
@@ -99,6 +103,8 @@ __all__ = [
     "conv_mlp_backward",
     "cross_entropy",
     "cross_entropy_backward",
+    "downsample",
+    "downsample_backward",
     "drop_path",
     "dropout",
     "erf",
@@ -130,6 +136,8 @@ __all__ = [
     "silu",
     "softmax",
     "softmax_backward",
+    "stem",
+    "stem_backward",
     "training",
     "update_running",
 ]

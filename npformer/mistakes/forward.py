@@ -19,6 +19,7 @@ from ..layers import (
     Mlp,
     Mode,
     PoolingBlock,
+    Stem,
     attention,
     attention_block,
     average_pool,
@@ -44,12 +45,12 @@ from ..layers import (
     pooling_block,
     relu,
     softmax,
+    stem,
     update_running,
 )
 from ..layers.activations import quick_gelu
 from ..layers.attention import distances, merge_heads, split_heads
 from ..layers.pooling import window_sum
-from ..model import Stem, stem
 from .exercise import Draw, Table, without_bias
 
 FORWARD = Table()

@@ -20,9 +20,10 @@ from zlib import crc32
 
 import numpy as np
 
+from npformer.blueprint import blueprint
 from npformer.configuration import EfficientFormerConfig
 from npformer.layers import Array
-from npformer.model import EfficientFormer, blueprint
+from npformer.model import EfficientFormer
 from npformer.tree import build
 
 BASE: dict[str, Any] = {
