@@ -255,21 +255,41 @@ def test_numpy_is_the_plain_floor():
     assert "stages.0.blocks.0.mlp.fc1" in trace
 
 
-@pytest.mark.parametrize("reason", ["float64", "mish"])
-def test_what_kernels_cannot_run_is_said_once(reason):
-    c = config(hidden_act="mish" if reason == "mish" else "gelu")
-    p = network(c, dtype="float64" if reason == "float64" else "float32")
-    with pytest.raises(ConfigError, match=reason):
+def test_what_kernels_cannot_run_is_said_once():
+    c = config(hidden_act="mish")
+    p, x = network(c), images(1)
+    with pytest.raises(ConfigError, match="mish"):
         engine.make_forward(p, c, "numba")
     engine._say_once.cache_clear()
-    with pytest.warns(RuntimeWarning, match=reason) as caught:
+    with pytest.warns(RuntimeWarning, match="mish") as caught:
         run = engine.make_forward(p, c)
     assert len(caught) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         engine.make_forward(p, c)
-    x = images(1).astype(p.norm.weight.dtype)
     np.testing.assert_array_equal(run(x).logits, forward(x, p, c).logits)
+
+
+def test_float64_is_for_proofs():
+    c = config()
+    p, x = network(c, dtype="float64"), images(1)
+    with pytest.raises(ConfigError, match="float64"):
+        engine.make_forward(p, c, "numba")
+    np.testing.assert_array_equal(engine.make_forward(p, c)(x).logits, forward(x, p, c).logits)
+
+
+def test_auto_shows_everything_to_a_recorder_that_wants_it():
+    c = config()
+    p, x = network(c), images(1)
+    run = engine.make_forward(p, c)
+    everything, plain, outside = Trace(), Trace(), Trace("stages.?", "*.attn")
+    run(x, everything)
+    forward(x, p, c, plain)
+    assert list(everything) == list(plain)
+    survivors = Trace()
+    fast = engine.make_forward(p, c, "numba")(x, survivors)
+    assert set(plain) - set(survivors) == set(engine._inner_names(c)) & set(plain)
+    np.testing.assert_array_equal(run(x, outside).logits, fast.logits)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, Protocol
 
@@ -55,7 +56,8 @@ def make_forward(
     config : EfficientFormerConfig
     engine : {"auto", "numba", "numpy"}
         ``"numba"`` runs the compiled kernels, ``"numpy"`` the plain layers. ``"auto"`` takes the
-        kernels where they work, and says once why if they do not.
+        kernels where they work, and says once why if they do not. They work in float32; other
+        parameters are for proofs, and run on the plain layers.
 
     Returns
     -------
@@ -63,7 +65,8 @@ def make_forward(
         ``forward(x, keep=FORGET) -> Logits``, as `npformer.model.forward`. May be called by several
         threads at once. The kernels leave less to record: ``stem``, ``stages.i.downsample``,
         ``stages.i.blocks.j`` and its ``token_mixer.attn``, ``stages.i``, ``norm``, ``pooled``,
-        ``head`` and ``head_dist``.
+        ``head`` and ``head_dist``. With ``"auto"``, a call whose recorder wants more runs the plain
+        layers.
 
     Raises
     ------
@@ -72,26 +75,53 @@ def make_forward(
     """
     if engine not in ENGINES:
         raise ConfigError(f"engine is {engine!r}; expected one of {', '.join(ENGINES)}")
-    if engine != "numpy":
-        reason = _unsupported(params, config) or _obstacle()
-        if reason is None:
-            return Fast(params, config)
-        if engine == "numba":
-            raise ConfigError(f"engine='numba' cannot run: {reason}; use engine='numpy'")
-        _say_once(reason)
 
     def plain(x: Array, keep: Keep = FORGET) -> Logits:
         return model.forward(x, params, config, keep)
 
-    return plain
+    if engine == "numpy" or (engine == "auto" and _dtypes(params) != {"float32"}):
+        return plain
+    reason = _unsupported(params, config) or _obstacle()
+    if reason is not None:
+        if engine == "numba":
+            raise ConfigError(f"engine='numba' cannot run: {reason}; use engine='numpy'")
+        _say_once(reason)
+        return plain
+    fast = Fast(params, config)
+    if engine == "numba":
+        return fast
+
+    def automatic(x: Array, keep: Keep = FORGET) -> Logits:
+        inside = any(keep.wants(name) for name in _inner_names(config))
+        return plain(x, keep) if inside else fast(x, keep)
+
+    return automatic
+
+
+def _inner_names(config: EfficientFormerConfig) -> Iterator[str]:
+    """What the plain layers show to a recorder, and the kernels do not."""
+    for name in ("conv1", "norm1", "act1", "conv2", "norm2", "act2"):
+        yield f"stem.{name}"
+    for i, depth in enumerate(config.depths):
+        yield f"stages.{i}.downsample.conv"
+        yield f"stages.{i}.downsample.norm"
+        for j in range(depth + 1):  # the step from images to tokens counts as a block
+            for name in (
+                *("norm1", "token_mixer", "token_mixer.qkv", "token_mixer.proj", "ls1", "norm2"),
+                *("mlp", "mlp.fc1", "mlp.norm1", "mlp.act", "mlp.fc2", "mlp.norm2", "ls2"),
+            ):
+                yield f"stages.{i}.blocks.{j}.{name}"
+
+
+def _dtypes(params: EfficientFormer) -> set[str]:
+    return {str(leaf.dtype) for _, leaf in leaves(params)}
 
 
 def _unsupported(params: EfficientFormer, config: EfficientFormerConfig) -> str | None:
     """Say why the kernels cannot run this network; None if they can."""
     if config.hidden_act not in ACTIVATIONS:
         return f"there is no kernel for hidden_act={config.hidden_act!r}"
-    dtypes = {str(leaf.dtype) for _, leaf in leaves(params)}
-    if dtypes != {"float32"}:
+    if (dtypes := _dtypes(params)) != {"float32"}:
         return f"the parameters are {', '.join(sorted(dtypes))} and the kernels float32"
     return None
 
