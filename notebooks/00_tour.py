@@ -18,7 +18,7 @@ import npformer
 from npformer import plots
 from npformer.layers import softmax
 
-classifier = npformer.load("tiny")
+classifier = npformer.load("tiny", engine="numpy")  # the plain layers keep every array
 classifier
 
 # %% [markdown]

@@ -21,7 +21,7 @@ import npformer
 from npformer import plots
 from npformer.layers import Conv2d, conv2d, patches
 
-classifier = npformer.load("tiny")
+classifier = npformer.load("tiny", engine="numpy")  # the plain layers keep every array
 pixel_values = classifier.preprocess("images/coffee.png")
 x = np.moveaxis(pixel_values, 0, -1)[None]  # (3, H, W) -> (1, H, W, 3): channels last from here on
 x.shape

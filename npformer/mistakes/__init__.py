@@ -10,9 +10,10 @@ with other parameters, or with one step left out.
 
 from .backward import BACKWARD
 from .exercise import Draw, Exercise, Mistake
+from .fold import FOLD
 from .forward import FORWARD
 
-EXERCISES: dict[str, Exercise] = {**FORWARD, **BACKWARD}
+EXERCISES: dict[str, Exercise] = {**FORWARD, **BACKWARD, **FOLD}
 """What `npformer.check` knows, by name."""
 
 __all__ = ["EXERCISES", "Draw", "Exercise", "Mistake"]

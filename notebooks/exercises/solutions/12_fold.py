@@ -1,0 +1,82 @@
+# %% [markdown]
+# # Folding: two layers become one
+#
+# Fill in each function, then run the cell after it: `npformer.check` compares yours with the
+# reference on drawn inputs and says what kind of mistake it finds. The last cell of each task is
+# the one that is graded.
+
+# %%
+import numpy as np
+
+import npformer
+from npformer.layers import Conv2d, Linear
+
+# %% [markdown]
+# ## Batch norm into its convolution
+#
+# In evaluation batch norm is linear, and so is the convolution before it. Find the one convolution that does what
+# both do:
+#
+# $$\operatorname{BN}(x W + b) = x\,(W s) + \big((b - \mu)\,s + \beta\big), \qquad s = \frac{w}{\sqrt{\sigma^2 + \varepsilon}}$$
+#
+# `conv.weight` is `(kh, kw, C_in, C_out)`; the norm has `weight` ($w$), `bias` ($\beta$), `running_mean` ($\mu$) and `running_var`
+# ($\sigma^2$), each `(C_out,)`. Return a `Conv2d`.
+
+
+# %%
+def fold_batch_norm(conv, norm, eps):
+    ### BEGIN SOLUTION
+    s = norm.weight / np.sqrt(norm.running_var + eps)
+    return Conv2d(conv.weight * s, (conv.bias - norm.running_mean) * s + norm.bias)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("fold_batch_norm", fold_batch_norm)
+
+# %%
+npformer.check("fold_batch_norm", fold_batch_norm, seed=1000, raises=True)
+
+# %% [markdown]
+# ## Layer scale into the linear layer before it
+#
+# $$\gamma\,(x W + b) = x\,(W\gamma) + b\,\gamma$$
+#
+# `scale` is a `LayerScale` with `gamma`, or `None`. Return a `Linear`.
+
+
+# %%
+def fold_layer_scale(p, scale):
+    ### BEGIN SOLUTION
+    if scale is None:
+        return p
+    return Linear(p.weight * scale.gamma, p.bias * scale.gamma)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("fold_layer_scale", fold_layer_scale)
+
+# %%
+npformer.check("fold_layer_scale", fold_layer_scale, seed=1000, raises=True)
+
+# %% [markdown]
+# ## Layer norm's weight and bias into the linear layer after it
+#
+# The statistics of layer norm depend on the token and stay. Its weight and bias do not:
+#
+# $$(\hat x\, w + \beta)\, W + b = \hat x\,(w W) + (\beta W + b)$$
+
+
+# %%
+def fold_layer_norm(norm, p):
+    ### BEGIN SOLUTION
+    return Linear(norm.weight[:, None] * p.weight, norm.bias @ p.weight + p.bias)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("fold_layer_norm", fold_layer_norm)
+
+# %%
+npformer.check("fold_layer_norm", fold_layer_norm, seed=1000, raises=True)
