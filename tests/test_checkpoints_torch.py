@@ -359,9 +359,14 @@ def test_damaged_pickles(path: Path, value: bytes) -> None:
     refused(archive(path, records(**{"data.pkl": weights(value)})), "its pickle is")
 
 
-def test_a_pickle_without_an_end(path: Path) -> None:
-    refused(archive(path, records(**{"data.pkl": weights(tensor())[:-1]})), "its pickle is damaged")
-    refused(archive(path, records(**{"data.pkl": b""})), "its pickle is damaged")
+GOOD = weights(tensor())[:-1]
+
+
+@pytest.mark.parametrize(
+    "data", [b"", GOOD, GOOD + b"N.", b"\x80\x02(" + GOOD[2:] + b".", b"\x80\x02N\x86.", b"."]
+)
+def test_pickles_that_do_not_leave_one_value(path: Path, data: bytes) -> None:
+    refused(archive(path, records(**{"data.pkl": data})), "its pickle is damaged")
 
 
 # Nothing runs
