@@ -20,6 +20,8 @@ COMMANDS = {
     "explain": "show on one page what the network sees in a photograph, and why it answers so",
     "info": "show a model's layers, shapes, parameters and multiply-adds",
     "convert": "write a checkpoint in the spelling of Hugging Face, timm or the original",
+    "bench": "measure the network's speed, beside every other runtime that is installed",
+    "profile": "show where the time of a forward pass goes, layer by layer",
     "download": "fetch published models, to have them without a connection",
 }
 """Name -> one line of help. The code is in ``npformer/commands/NAME.py``, imported when called."""

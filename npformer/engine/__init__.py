@@ -14,6 +14,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from functools import cache
+from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +27,7 @@ from ..model import EfficientFormer, Logits, check_input
 from ..tree import leaves, transform
 from . import machine_code
 from .plan import ACTIVATIONS, Arena, Packed, Plan
+from .steps import KERNELS
 from .threads import get_num_threads, run, set_num_threads
 
 __all__ = ["ENGINES", "Forward", "get_num_threads", "make_forward", "set_num_threads"]
@@ -190,10 +192,10 @@ class Fast:
                 self._plans.popitem(last=False)
         return plan
 
-    def _walk(self, plan: Plan, arena: Arena, images: int) -> None:
-        """Send all threads through the plan."""
+    def _walk(self, plan: Plan, arena: Arena, images: int, steps: slice = slice(None)) -> None:
+        """Send all threads through the plan, or some of its steps."""
         arena.counters[:] = 0
-        arrays = [plan.table, arena.counters, arena.memory, self._packed.weights]
+        arrays = [plan.table[steps], arena.counters, arena.memory, self._packed.weights]
         flat = [number for array in arrays for number in machine_code.arguments(array)]
 
         def work(thread: int) -> None:
@@ -204,6 +206,20 @@ class Fast:
                 raise IndexError("a kernel reached outside of its memory")
 
         run(work, arena.threads)
+
+    def times(self, x: Array, threads: int) -> list[tuple[str, str, float]]:
+        """Measure each step of one pass: module, kernel and seconds."""
+        plan = self._plan(x.shape[1], x.shape[2], len(x), FORGET)
+        arena = plan.borrow(threads)
+        plan.write(x, arena)
+        rows = []
+        for i, name in enumerate(plan.names):
+            start = perf_counter()
+            self._walk(plan, arena, len(x), slice(i, i + 1))
+            kernel = KERNELS[plan.table["kind"][i]]
+            rows.append((name, kernel, perf_counter() - start))
+        plan.give_back(arena)
+        return rows
 
     def _logits(self, outputs: dict[str, Array]) -> Logits:
         """As `npformer.model.heads`."""

@@ -239,6 +239,8 @@ class Plan:
     Attributes
     ----------
     table : ndarray of `npformer.engine.steps.STEP`
+    names : list of str
+        The module that each step belongs to.
     results : dict
         The shape for one image, and the buffer, of each named result, in the order of computation.
     size : int
@@ -261,6 +263,8 @@ class Plan:
         self.results: dict[str, tuple[tuple[int, ...], Buffer]] = {}
         self._packed = packed
         self._drafts: list[_Draft] = []
+        self._where = "stem"
+        self.names: list[str] = []
         self._draw(height, width)
         self.wanted = wanted
         self.outputs = tuple(dict.fromkeys((*wanted, *(packed.heads or ("pooled",)))))
@@ -309,6 +313,7 @@ class Plan:
         shape: tuple[int, ...]
         for i, stage in enumerate(packed.stages):
             if stage.downsample is not None:
+                self._where = f"stages.{i}.downsample"
                 window = config.downsample_patch_size, config.downsample_stride
                 x, grid = self._conv2d(
                     x, grid, stage.downsample, *window, config.downsample_pad, NONE
@@ -316,7 +321,7 @@ class Plan:
                 self._name(f"stages.{i}.downsample", x, (*grid, x.channels))
             shape = *grid, x.channels
             for j, block in enumerate(stage.blocks):
-                name = f"stages.{i}.blocks.{j}"
+                self._where = name = f"stages.{i}.blocks.{j}"
                 if isinstance(block, PackedPooling):
                     x = self._pooling_block(x, grid, block)
                 elif isinstance(block, PackedAttention):
@@ -325,12 +330,15 @@ class Plan:
                     shape = x.rows, x.channels
                 self._name(name, x, shape)
             self._name(f"stages.{i}", x, shape)
+        self._where = "norm"
         norm = self._layer_norm(x, packed.norm)
         self._name("norm", norm, (x.rows, x.channels))
+        self._where = "pooled"
         pooled = Buffer(1, x.channels, padded(x.channels))
         self._step(kinds.MEAN, pooled, norm, 1, 1, height=x.rows, width=1, channels=x.channels)
         self._name("pooled", pooled, (x.channels,))
         for name, layer in packed.heads.items():
+            self._where = name
             self._name(name, self._linear(pooled, layer), (layer.N,))
 
     def _name(self, name: str, buffer: Buffer, shape: tuple[int, ...]) -> None:
@@ -353,6 +361,7 @@ class Plan:
                 buffer.born = len(self._drafts)
             buffer.needed = len(self._drafts)
         self._drafts.append(_Draft(numbers, buffers))
+        self.names.append(self._where)
         return y
 
     def _conv2d(

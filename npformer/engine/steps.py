@@ -18,6 +18,18 @@ import numpy as np
 ) = range(8)
 """Which kernel a step runs."""
 
+KERNELS = (
+    "conv2d",
+    "patches",
+    "pooling_block",
+    "pooling",
+    "linear",
+    "layer_norm",
+    "attention",
+    "mean",
+)
+"""Their names"""
+
 FIELDS = {
     "kind": "one of the above",
     "units": "what the step is cut along: pixels, panels of columns, heads or tokens",

@@ -1,0 +1,250 @@
+"""How fast, beside whom, and how near to what the processor can do.
+
+Every contender runs in a process of its own, with the same weights, and is asked in turn for a few
+forward passes while the others sleep: threads of one never meet those of another, and a busy moment
+of the machine strikes all alike. What is reported is the median over all turns.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import quantiles
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..blueprint import initialize
+from ..checkpoints import read, write
+from ..configuration import VARIANTS, EfficientFormerConfig
+from ..errors import ConfigError
+from ..layers import Array
+from ..model import EfficientFormer, forward
+from ..summary import summarize
+from ..tree import build
+from .peak import fma_peak
+
+PEERS = {
+    "npformer": "npformer",
+    "numpy": "npformer",
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+    "timm": "timm",
+    "timm compiled": "timm",
+    "transformers": "transformers",
+}
+"""Each contender, and the package that has to be installed for it."""
+
+AGREEMENT = 1e-4
+"""How far logits may be from the plain floor's, relative to their largest"""
+
+
+class Timing(NamedTuple):
+    """One contender at one batch size and number of threads."""
+
+    name: str
+    batch: int
+    threads: int
+    seconds: float
+    """for one image: the median"""
+    low: float
+    high: float
+    """the middle half of all measurements lies between"""
+    gflops: float
+    """10⁹ floating point operations in a second; a multiply-add is two"""
+    share: float
+    """of what the same number of cores can do, multiply-adds only"""
+    ratio: float | None
+    """time of npformer ÷ time of this one"""
+    memory: int
+    """peak of the process, in MB"""
+
+
+class Result(NamedTuple):
+    """A table of timings."""
+
+    model: str
+    peak: dict[int, float]
+    """GFLOP/s of multiply-adds alone, by number of threads"""
+    timings: list[Timing]
+    failures: dict[str, str]
+    """contenders that could not run, and why"""
+
+    def __str__(self) -> str:
+        peaks = ", ".join(f"{value:.0f} with {n}" for n, value in self.peak.items())
+        lines = [
+            f"{self.model}; multiply-add peak in GFLOP/s by threads: {peaks}",
+            f"{'':15} batch threads  ms/image   middle half     GFLOP/s  of peak  "
+            "npformer÷this  peak MB",
+        ]
+        for t in self.timings:
+            spread = f"{t.low * 1e3:.2f} – {t.high * 1e3:.2f}"
+            ratio = "" if t.ratio is None else f"{t.ratio:.2f}"
+            lines.append(
+                f"{t.name:15} {t.batch:5} {t.threads:7} {t.seconds * 1e3:9.2f} {spread:>15} "
+                f"{t.gflops:10.1f} {t.share:8.0%} {ratio:>14} {t.memory:8}"
+            )
+        lines += [f"{name}: not measured: {reason}" for name, reason in self.failures.items()]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return self._asdict() | {"timings": [t._asdict() for t in self.timings]}
+
+
+def bench(
+    model: str = "tiny",
+    batches: Sequence[int] = (1,),
+    threads: Sequence[int] = (1,),
+    peers: Iterable[str] = ("npformer",),
+    turns: int = 7,
+    seconds: float = 0.25,
+) -> Result:
+    """Measure.
+
+    Parameters
+    ----------
+    model : str
+        A named network, which gets random weights (speed does not depend on them), or the folder
+        of a model.
+    batches, threads : sequence of int
+    peers : iterable of str
+        Keys of `PEERS`.
+    turns : int
+        How often each contender is asked.
+    seconds : float
+        About how long it then runs.
+
+    Returns
+    -------
+    Result
+    """
+    unknown = set(peers) - set(PEERS)
+    if unknown:
+        raise ConfigError(f"unknown peer {', '.join(unknown)}; there are {', '.join(PEERS)}")
+    config, params = network(model)
+    x = np.random.default_rng(1).standard_normal((2, *config.image_shape, config.num_channels))
+    x = x.astype(np.float32)
+    macs = summarize(config, distilled=params.head_dist is not None).macs
+    peak = {n: fma_peak(n) for n in threads}
+    failures: dict[str, str] = {}
+    measured: dict[tuple[str, int, int], list[float]] = {}
+    memory: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        write(folder, config, params)
+        np.save(Path(folder) / "x.npy", x)
+        np.save(Path(folder) / "logits.npy", forward(x, params, config).logits)
+        workers = _start(peers, Path(folder), failures)
+        for batch in batches:
+            for n in threads:
+                _warm(workers, batch, n, failures)
+                for _ in range(turns):
+                    for name, worker in workers.items():
+                        task = {"batch": batch, "threads": n, "seconds": seconds}
+                        answer = worker.ask(task)
+                        measured.setdefault((name, batch, n), []).extend(answer["seconds"])
+                        memory[name] = answer["memory"]
+        for worker in workers.values():
+            worker.stop()
+    timings = []
+    for (name, batch, n), times in measured.items():
+        low, median, high = quantiles(times, n=4) if len(times) > 1 else times * 3
+        gflops = 2e-9 * macs / median
+        ours = measured.get(("npformer", batch, n))
+        ratio = None if ours is None or name == "npformer" else float(np.median(ours)) / median
+        timings.append(
+            Timing(name, batch, n, median, low, high, gflops, gflops / peak[n], ratio, memory[name])
+        )
+    return Result(model, peak, timings, failures)
+
+
+def network(model: str) -> tuple[EfficientFormerConfig, EfficientFormer]:
+    """A named network with random weights, or the model in a folder."""
+    if model in VARIANTS:
+        config = EfficientFormerConfig.variant(model)
+        return config, random_weights(config)
+    found = read(model)
+    return found.config, found.params
+
+
+def random_weights(config: EfficientFormerConfig, seed: int = 0) -> EfficientFormer:
+    """Weights with which every layer matters to the logits, so that comparing means something."""
+    rng = np.random.default_rng(seed)
+
+    def fill(path: str, leaf: Array) -> Array:
+        kind = path.rsplit(".", 1)[-1]
+        if kind in ("gamma", "running_var") or (kind == "weight" and leaf.ndim == 1):
+            array = rng.uniform(0.5, 1.5, leaf.shape)
+        elif leaf.ndim == 1 or kind == "attention_biases":
+            array = rng.standard_normal(leaf.shape) * 0.1
+        else:
+            array = rng.standard_normal(leaf.shape) / np.sqrt(np.prod(leaf.shape[:-1]))
+        return array.astype(np.float32)
+
+    return build(fill, initialize(config))
+
+
+class Worker:
+    """A contender in its own process, which answers a line of JSON with a line of JSON."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "npformer.bench.worker", name, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Send a task and wait for the answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(task) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended; what it had to say follows
+        line = self._process.stdout.readline()
+        if not line:
+            _, errors = self._process.communicate()
+            raise RuntimeError((errors.strip().splitlines() or ["ended without a word"])[-1])
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def stop(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+def _start(peers: Iterable[str], folder: Path, failures: dict[str, str]) -> dict[str, Worker]:
+    """Start all contenders, and keep those whose logits are right."""
+    workers = {}
+    for name in dict.fromkeys(peers):
+        worker = Worker(name, folder)
+        try:
+            error = worker.ask({"check": True})["error"]
+        except RuntimeError as reason:
+            failures[name] = str(reason)
+            worker.stop()
+            continue
+        if not error <= AGREEMENT:
+            failures[name] = f"its logits differ by {error:.1e} of their largest"
+            worker.stop()
+            continue
+        workers[name] = worker
+    return workers
+
+
+def _warm(workers: dict[str, Worker], batch: int, threads: int, failures: dict[str, str]) -> None:
+    for name, worker in list(workers.items()):
+        try:
+            worker.ask({"batch": batch, "threads": threads, "seconds": 0.0})
+        except RuntimeError as reason:
+            failures[name] = f"batch {batch}, {threads} threads: {reason}"
+            del workers[name]
+            worker.stop()

@@ -1,0 +1,148 @@
+"""The folded network as an ONNX graph, for runtimes that read one.
+
+Channels first, as they want it. Batch norm, layer scale and all the rest are folded already; what
+remains is convolutions, GELU, pooling, and matrix products.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checkpoints import read
+from ..configuration import EfficientFormerConfig
+from ..engine.fold import AttentionBlock, Folded, PoolingBlock, fold, key_and_value
+from ..layers import Array, Conv2d, Linear
+
+OPSET = 20
+"""The first with GELU as an operator"""
+
+
+def write_onnx(folder: Path) -> Path:
+    """Write ``model.onnx`` beside the weights of a folder, unless it is there."""
+    path = folder / "model.onnx"
+    if not path.exists():
+        import onnx
+
+        found = read(folder)
+        graph = Graph(fold(found.params, found.config, average_heads=True), found.config)
+        onnx.save(graph.model(), str(path))
+    return path
+
+
+class Graph:
+    """Nodes and weights of a network.
+
+    Parameters
+    ----------
+    p : Folded
+    config : EfficientFormerConfig
+    """
+
+    def __init__(self, p: Folded, config: EfficientFormerConfig) -> None:
+        self.config = config
+        self.nodes: list[Any] = []
+        self.weights: list[Any] = []
+        x = "pixel_values"
+        for conv in p.stem:
+            x = self.add("Relu", self.conv(x, conv, 2, 1))
+        for stage in p.stages:
+            if stage.downsample is not None:
+                stride, padding = config.downsample_stride, config.downsample_pad
+                x = self.conv(x, stage.downsample, stride, padding)
+            for block in stage.blocks:
+                if isinstance(block, PoolingBlock):
+                    x = self.pooling_block(x, block)
+                elif isinstance(block, AttentionBlock):
+                    x = self.attention_block(x, block)
+                else:
+                    flat = self.add("Reshape", x, self.weight(np.array([0, 0, -1])))
+                    x = self.add("Transpose", flat, perm=[0, 2, 1])  # (B, C, N) -> (B, N, C)
+        x = self.layer_norm(x, p.norm.weight, p.norm.bias)
+        x = self.add("ReduceMean", x, self.weight(np.array([1])), keepdims=0)
+        if p.head is not None:
+            x = self.linear(x, p.head)
+        self.add("Identity", x, name="logits")
+
+    def model(self) -> Any:
+        """The graph with its frame."""
+        from onnx import TensorProto, helper
+
+        shape: list[Any] = ["batch", self.config.num_channels, *self.config.image_shape]
+        graph = helper.make_graph(
+            self.nodes,
+            "efficientformer",
+            [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", None])],
+            self.weights,
+        )
+        opset = helper.make_opsetid("", OPSET)
+        return helper.make_model(graph, opset_imports=[opset], ir_version=9)
+
+    def add(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+        """Add a node and return the name of its result."""
+        from onnx import helper
+
+        name = name or f"x{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
+        return name
+
+    def weight(self, array: Array) -> str:
+        """Add a constant and return its name."""
+        from onnx import numpy_helper
+
+        name = f"w{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def conv(self, x: str, p: Conv2d, stride: int = 1, padding: int = 0) -> str:
+        """Convolution; its kernel from (kh, kw, in, out) to (out, in, kh, kw)."""
+        kernel, bias = self.weight(p.weight.transpose(3, 2, 0, 1)), self.weight(p.bias)
+        return self.add(
+            "Conv", x, kernel, bias, strides=[stride] * 2, pads=[padding] * 4
+        )  # fmt: skip
+
+    def linear(self, x: str, p: Linear) -> str:
+        """Linear layer."""
+        return self.add("Add", self.add("MatMul", x, self.weight(p.weight)), self.weight(p.bias))
+
+    def layer_norm(self, x: str, weight: Array, bias: Array) -> str:
+        """Layer norm over the last axis."""
+        eps = self.config.layer_norm_eps
+        return self.add(
+            "LayerNormalization", x, self.weight(weight), self.weight(bias), axis=-1, epsilon=eps
+        )
+
+    def pooling_block(self, x: str, p: PoolingBlock) -> str:
+        """Pooling block, with 1×1 convolutions for its linear layers."""
+        k = self.config.pool_size
+        pooled = self.add(
+            "AveragePool", x, kernel_shape=[k, k], pads=[k // 2] * 4, count_include_pad=0
+        )
+        mixed = self.add("Sub", pooled, x)
+        if p.ls1 is not None:
+            mixed = self.add("Mul", mixed, self.weight(p.ls1.gamma[:, None, None]))
+        x = self.add("Add", x, mixed)
+        fc1, fc2 = (Conv2d(layer.weight[None, None], layer.bias) for layer in p.mlp)
+        return self.add("Add", x, self.conv(self.add("Gelu", self.conv(x, fc1)), fc2))
+
+    def attention_block(self, x: str, p: AttentionBlock) -> str:
+        """Attention block."""
+        C, n, (K, V) = p.qkv.weight.shape[0], len(p.bias), key_and_value(p)
+        one, zero = np.ones(C, np.float32), np.zeros(C, np.float32)
+        qkv = self.linear(self.layer_norm(x, one, zero), p.qkv)
+        by_head = self.add("Reshape", qkv, self.weight(np.array([0, 0, n, 2 * K + V])))
+        by_head = self.add("Transpose", by_head, perm=[0, 2, 1, 3])  # (B, heads, N, 2K + V)
+        q, k, v = (
+            self.add("Slice", by_head, *(self.weight(np.array([i])) for i in (start, stop, 3)))
+            for start, stop in ((0, K), (K, 2 * K), (2 * K, 2 * K + V))
+        )
+        scores = self.add("MatMul", q, self.add("Transpose", k, perm=[0, 1, 3, 2]))
+        attn = self.add("Softmax", self.add("Add", scores, self.weight(p.bias)), axis=-1)
+        y = self.add("Transpose", self.add("MatMul", attn, v), perm=[0, 2, 1, 3])
+        y = self.add("Reshape", y, self.weight(np.array([0, 0, n * V])))
+        x = self.add("Add", x, self.linear(y, p.proj))
+        hidden = self.add("Gelu", self.linear(self.layer_norm(x, one, zero), p.mlp.fc1))
+        return self.add("Add", x, self.linear(hidden, p.mlp.fc2))

@@ -1,0 +1,53 @@
+"""What the processor can do at best: fused multiply-adds on numbers that never leave registers."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+
+from ..layers import Array
+
+TILE = 6 * 16  # numbers that each step multiplies and adds
+STEPS = 500_000
+
+
+def fma_peak(threads: int, repeats: int = 7) -> float:
+    """Measure the peak.
+
+    Parameters
+    ----------
+    threads : int
+        How many cores work at once.
+    repeats : int
+        The best of so many tries counts.
+
+    Returns
+    -------
+    float
+        GFLOP/s; a multiply-add is two operations.
+    """
+    from ..kernels.vector import compiled, load, rank_one, repeat, store_rows
+
+    def multiply_add(m: Array, steps: int) -> None:
+        row = load(m, 0)
+        tile = repeat(row, 6)
+        for _ in range(steps):
+            tile = rank_one(tile, m, 0, 0, row)
+        store_rows(m, 0, 16, tile)
+
+    run = compiled(multiply_add)
+    run(np.zeros(128, np.float32), 1)
+    best = float("inf")
+    for _ in range(repeats):
+        memories = [np.zeros(128, np.float32) for _ in range(threads)]
+        helpers = [threading.Thread(target=run, args=(m, STEPS)) for m in memories[1:]]
+        start = time.perf_counter()
+        for helper in helpers:
+            helper.start()
+        run(memories[0], STEPS)
+        for helper in helpers:
+            helper.join()
+        best = min(best, time.perf_counter() - start)
+    return 2e-9 * threads * TILE * STEPS / best

@@ -1,0 +1,135 @@
+"""The contenders: each is made from a folder with weights, for a number of threads.
+
+Every one gets what its users would give it: ONNX Runtime and OpenVINO a graph in which everything
+that can be folded is folded already; PyTorch the channels-last layout and inference mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from .. import engine
+from ..checkpoints import read
+from ..checkpoints.assemble import state_dict
+from ..layers import Array
+from .onnx_graph import write_onnx
+
+Run: TypeAlias = Callable[[Array], Array]
+"""Images, (B, H, W, 3), to logits, (B, labels)"""
+
+
+def npformer(folder: Path, threads: int) -> Run:
+    """Ours."""
+    found = read(folder)
+    run = engine.make_forward(found.params, found.config, "numba")
+    del found
+
+    def forward(x: Array) -> Array:
+        engine.set_num_threads(threads)
+        return run(x).logits
+
+    return forward
+
+
+def numpy(folder: Path, threads: int) -> Run:
+    """Our readable floor; how many threads it uses is for its BLAS to say."""
+    found = read(folder)
+    run = engine.make_forward(found.params, found.config, "numpy")
+    return lambda x: run(x).logits
+
+
+def onnxruntime(folder: Path, threads: int) -> Run:
+    """ONNX Runtime, all optimisations."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    path = write_onnx(folder)
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda x: session.run(["logits"], {"pixel_values": _channels_first(x)})[0]
+
+
+def openvino(folder: Path, threads: int) -> Run:
+    """OpenVINO, in float32 as all the others."""
+    import openvino as ov
+
+    core = ov.Core()
+    settings = {
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    model = core.compile_model(core.read_model(str(write_onnx(folder))), "CPU", settings)
+    return lambda x: model({"pixel_values": _channels_first(x)})["logits"]
+
+
+def timm(folder: Path, threads: int, compiled: bool = False) -> Run:
+    """PyTorch by timm, channels last."""
+    import torch
+    from timm.models.efficientformer import EfficientFormer
+
+    found = read(folder)
+    config = found.config
+    model: Any = EfficientFormer(
+        depths=tuple(config.depths),
+        embed_dims=tuple(config.hidden_sizes),
+        num_classes=config.num_labels,
+        downsamples=(False, *map(bool, config.downsamples[:-1])),
+        num_vit=config.num_meta3d_blocks,
+    )
+    tensors = state_dict(found.params, config, "timm")
+    model.load_state_dict({k: torch.tensor(v) for k, v in tensors.items()}, strict=False)
+    model = model.eval().to(memory_format=torch.channels_last)
+    if compiled:
+        model = torch.compile(model)
+
+    def run(x: Array) -> Array:
+        torch.set_num_threads(threads)
+        with torch.inference_mode():
+            pixels = torch.from_numpy(x).permute(0, 3, 1, 2)  # channels last in memory
+            logits: Array = model(pixels).numpy()
+        return logits
+
+    return run
+
+
+def timm_compiled(folder: Path, threads: int) -> Run:
+    """PyTorch by timm and torch.compile."""
+    return timm(folder, threads, compiled=True)
+
+
+def transformers(folder: Path, threads: int) -> Run:
+    """PyTorch by Hugging Face transformers."""
+    import torch
+    from transformers import EfficientFormerForImageClassificationWithTeacher as Model
+
+    model = Model.from_pretrained(folder).eval().to(memory_format=torch.channels_last)
+
+    def run(x: Array) -> Array:
+        torch.set_num_threads(threads)
+        with torch.inference_mode():
+            pixels = torch.from_numpy(x).permute(0, 3, 1, 2)
+            logits: Array = model(pixels).logits.numpy()
+        return logits
+
+    return run
+
+
+def _channels_first(x: Array) -> Array:
+    return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+
+
+MAKERS: dict[str, Callable[[Path, int], Run]] = {
+    "npformer": npformer,
+    "numpy": numpy,
+    "onnxruntime": onnxruntime,
+    "openvino": openvino,
+    "timm": timm,
+    "timm compiled": timm_compiled,
+    "transformers": transformers,
+}

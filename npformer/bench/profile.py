@@ -1,0 +1,55 @@
+"""Where the time goes: each step of the plan by itself, in the order of the network."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..classification import bar
+from ..engine import Fast
+from . import network
+
+
+class Profile(NamedTuple):
+    """A table of steps."""
+
+    model: str
+    threads: int
+    rows: list[tuple[str, str, float]]
+    """module, kernel, seconds"""
+
+    def __str__(self) -> str:
+        whole = sum(seconds for *_, seconds in self.rows)
+        longest = max(seconds for *_, seconds in self.rows)
+        lines = [f"{self.model}, one image, {self.threads} threads: {whole * 1e3:.2f} ms"]
+        for name, kernel, seconds in self.rows:
+            lines.append(
+                f"{name:20} {kernel:14} {seconds * 1e3:8.3f} ms {seconds / whole:6.1%} "
+                f"{bar(seconds / longest)}"
+            )
+        return "\n".join(lines)
+
+
+def profile(model: str, threads: int, passes: int = 20) -> Profile:
+    """Measure each step.
+
+    Parameters
+    ----------
+    model : str
+        A named network, which gets random weights, or the folder of a model.
+    threads : int
+    passes : int
+        The fastest of so many counts, for each step by itself.
+
+    Returns
+    -------
+    Profile
+    """
+    config, params = network(model)
+    run = Fast(params, config)
+    x = np.random.default_rng(1).standard_normal((1, *config.image_shape, config.num_channels))
+    times = [run.times(x, threads) for _ in range(passes)]
+    fastest = [min(seconds for *_, seconds in same) for same in zip(*times, strict=True)]
+    rows = [(name, kernel, t) for (name, kernel, _), t in zip(times[0], fastest, strict=True)]
+    return Profile(model, threads, rows)

@@ -1,0 +1,132 @@
+"""Measuring: not how fast, but that what is printed is what was measured, of the right network."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from engine_cases import config, images, network
+
+from npformer import bench, engine
+from npformer.bench import peak, peers, worker
+from npformer.bench.profile import profile
+from npformer.checkpoints import write
+from npformer.cli import main
+from npformer.configuration import EfficientFormerConfig
+from npformer.errors import ConfigError
+from npformer.model import forward
+
+
+@pytest.fixture(autouse=True)
+def _default_threads():
+    yield
+    engine.set_num_threads(None)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    c = config()
+    p, x = network(c), images(2)
+    write(tmp_path, c, p)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "logits.npy", forward(x, p, c).logits)
+    return tmp_path
+
+
+def test_a_table_of_timings(folder):
+    result = bench.bench(str(folder), [1, 2], [1, 2], ["npformer", "numpy"], turns=2, seconds=0.01)
+    assert not result.failures
+    assert [(t.name, t.batch, t.threads) for t in result.timings] == [
+        (name, batch, n) for batch in (1, 2) for n in (1, 2) for name in ("npformer", "numpy")
+    ]
+    for t in result.timings:
+        assert 0 < t.low <= t.seconds <= t.high
+        assert t.share == pytest.approx(t.gflops / result.peak[t.threads])
+        assert (t.ratio is None) == (t.name == "npformer")
+    text = str(result)
+    assert text.count("\n") == 9
+    assert "npformer÷this" in text
+    json.dumps(result.to_dict())
+
+
+def test_wrong_logits_are_not_measured(folder):
+    wrong = np.load(folder / "logits.npy") * 1.001
+    np.save(folder / "logits.npy", wrong)
+    failures = {}
+    assert bench._start(["npformer"], folder, failures) == {}
+    assert "differ by 1.0e-03" in failures["npformer"]
+
+
+def test_a_contender_that_cannot_start_is_told(folder):
+    (folder / "model.safetensors").write_bytes(b"")
+    failures = {}
+    assert bench._start(["npformer"], folder, failures) == {}
+    assert "model.safetensors" in failures["npformer"]
+
+
+def test_a_contender_that_there_is_not():
+    with pytest.raises(ConfigError, match="unknown peer abacus"):
+        bench.bench("tiny", peers=["abacus"])
+
+
+def test_a_worker_answers(folder, monkeypatch, capsys):
+    tasks = [{"check": True}, {"batch": 3, "threads": 1, "seconds": 0.0}]
+    monkeypatch.setattr("sys.stdin", [json.dumps(task) for task in tasks])
+    monkeypatch.setattr("sys.stdout", worker.sys.stdout)
+    worker.main("npformer", folder)
+    checked, measured = map(json.loads, capsys.readouterr().out.splitlines())
+    assert checked["error"] < 1e-5
+    assert len(measured["seconds"]) == 1
+
+
+def test_time_is_that_of_one_image():
+    times = worker.measure(lambda x: worker.time.sleep(0.02), np.zeros(4), 0.0)
+    assert 0.005 <= times[0] < 0.015
+
+
+def test_the_peak_is_a_rate():
+    one = peak.fma_peak(1, 2)
+    assert 1 < one < 1000
+
+
+def test_random_weights_make_every_layer_matter():
+    c = config()
+    p = bench.random_weights(c)
+    assert p.stages[0].blocks[0].ls2.gamma.min() >= 0.5
+    assert np.isfinite(forward(images(1), p, c).logits).all()
+
+
+def test_named_networks_get_random_weights():
+    c, p = bench.network("tiny")
+    assert c.hidden_sizes == EfficientFormerConfig.variant("tiny").hidden_sizes
+    assert p.stem.conv1.weight.std() > 0.1
+
+
+def test_profile(folder):
+    result = profile(str(folder), 2, 2)
+    names = [name for name, _, _ in result.rows]
+    assert names[0] == "stem"
+    assert names[-1] == "head_dist"
+    assert "stages.3.blocks.2" in names
+    assert all(seconds > 0 for *_, seconds in result.rows)
+    lines = str(result).splitlines()
+    assert len(lines) == 1 + len(result.rows)
+    assert "█" in str(result)
+
+
+def test_commands(folder, capsys):
+    assert main(["bench", "--model", str(folder), "--turns", "1", "--threads", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["timings"][0]["name"] == "npformer"
+    assert main(["bench", "--model", str(folder), "--turns", "1", "--threads", "1",
+                 "--peers", "numpy"]) == 0  # fmt: skip
+    assert "numpy" in capsys.readouterr().out
+    assert main(["profile", "--model", str(folder), "--passes", "1"]) == 0
+    assert "pooling_block" in capsys.readouterr().out
+    assert main(["profile", "--model", str(folder), "--passes", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"]
+    assert main(["bench", "--batch", "0"]) == 2
+
+
+def test_every_contender_has_a_maker():
+    assert set(peers.MAKERS) == set(bench.PEERS)
