@@ -198,8 +198,9 @@ def save(figure: Figure, path: Path) -> None:
         return
     file = io.BytesIO()
     figure.savefig(file, dpi=110, facecolor="white")
-    image = Image.open(file).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    image.save(path, optimize=True)
+    image = Image.open(file).convert("RGB")
+    palette = image.quantize(256)  # Pillow dithers only to a palette that it is given
+    image.quantize(palette=palette).save(path, optimize=True)
 
 
 if __name__ == "__main__":

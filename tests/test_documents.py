@@ -11,21 +11,37 @@ from readme import ROOT, blocks
 
 from npformer import cli
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+WRITTEN = [p for p in (ROOT / "docs").rglob("*.md") if "reference" not in p.parts]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(WRITTEN)]
 
 
-def snippets(language: str) -> list[object]:
-    """Return ``(page, text)`` of every block, as test parameters with telling names."""
-    return [
-        pytest.param(text, id=f"{page.relative_to(ROOT)}-{i}")
-        for page in PAGES
-        for i, text in enumerate(blocks(page, language))
-    ]
+MADE_BY_THE_BUILD = re.compile(r"^(\.\./)*(reference|notebooks)/")
+"""Links of the documentation that `test_docs_site` follows."""
+
+COMMANDS = [
+    pytest.param(page, text, id=f"{page.relative_to(ROOT)}-{i}")
+    for page in PAGES
+    for i, text in enumerate(blocks(page, "console"))
+]
 
 
-@pytest.mark.parametrize("text", snippets("console"))
-def test_commands_print_what_the_page_says(text, capsys, monkeypatch):
-    monkeypatch.chdir(ROOT)
+@pytest.fixture
+def here(monkeypatch, tmp_path):
+    """A folder like the repository to whoever reads a snippet, where one may write."""
+    for name in ("notebooks", "weights"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+
+
+def skip_without_what_it_needs(page: Path) -> None:
+    """Skip a page with ``<!-- needs: sklearn -->`` where that is not installed."""
+    for module in re.findall(r"^<!-- needs: (\S+) -->$", page.read_text("utf-8"), re.M):
+        pytest.importorskip(module)
+
+
+@pytest.mark.parametrize(("page", "text"), COMMANDS)
+def test_commands_print_what_the_page_says(page, text, capsys, here):
+    skip_without_what_it_needs(page)
     _, *rest = re.split(r"^\$ ", text, flags=re.M)
     assert rest, "a console block begins with a command"
     for command in rest:
@@ -39,12 +55,17 @@ def test_commands_print_what_the_page_says(text, capsys, monkeypatch):
 @pytest.mark.parametrize(
     "page", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in PAGES if blocks(p, "python")]
 )
-def test_python_runs(page: Path, monkeypatch, tmp_path):
-    monkeypatch.chdir(ROOT)
+def test_python_runs_and_prints_what_the_page_says(page: Path, here, tmp_path, capsys):
+    """A block ``text`` right below a block ``python`` is what it prints."""
+    skip_without_what_it_needs(page)
     names: dict[str, object] = {"__name__": "snippet", "tmp_path": tmp_path}
     exec("from typing import NamedTuple\nfrom npformer.layers import *", names)
-    for text in blocks(page, "python"):
-        exec(compile(text, str(page), "exec"), names)
+    with_output = r"^```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?"
+    for code, expected in re.findall(with_output, page.read_text("utf-8"), re.M | re.S):
+        capsys.readouterr()
+        exec(compile(code, str(page), "exec"), names)
+        if expected:
+            assert capsys.readouterr().out.strip() == expected.strip()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -52,5 +73,6 @@ def test_links_to_files_lead_somewhere(page: Path):
     text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S)
     targets = re.findall(r"\]\(([^)#\s]+)|src=\"([^\"]+)\"", text)
     for target in (a or b for a, b in targets):
-        if not target.startswith(("http://", "https://")):
+        built = page.parent != ROOT and MADE_BY_THE_BUILD.match(target)
+        if not built and not target.startswith(("http://", "https://")):
             assert (page.parent / target).exists(), f"{page}: {target}"

@@ -1,0 +1,113 @@
+"""What the site takes over from elsewhere when it is built: notebooks, and a page for each module.
+
+Both are written into folders that git ignores, ``docs/notebooks`` and ``docs/reference``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import pkgutil
+import re
+import shutil
+from importlib import import_module
+from pathlib import Path
+
+import npformer
+
+HERE = Path(__file__).parent
+NOTEBOOKS = HERE.parent / "notebooks"
+
+ROOMS = {
+    "Use": ("classification", "explaining", "plots", "tables", "checking", "labels"),
+    "The names of transformers": (
+        "configuration", "image_processing", "modeling", "backbone", "outputs",
+    ),
+    "The network": ("model", "tree", "summary", "resizing", "errors"),
+    "Photographs": ("images", "image_arrays", "image_recipe", "image_transforms"),
+    "Files and the hub": ("checkpoints",),
+    "Learning": ("learn",),
+    "The fast floor": ("engine", "kernels"),
+}  # fmt: skip
+"""Headings of the reference, and the modules and packages below each; others come at the end."""
+
+ELSEWHERE = ("layers", "commands", "cli", "mistakes", "strict_json", "data", "weights")
+"""Not in the reference: layers have pages of their own, commands say themselves what they do."""
+
+
+def notebooks() -> None:
+    """Copy the notebooks; links to files of the repository become links within the site."""
+    target = HERE / "notebooks"
+    shutil.rmtree(target, ignore_errors=True)
+    for folder in ("", "exercises"):
+        for source in sorted((NOTEBOOKS / folder).glob("*.ipynb")):
+            notebook = json.loads(source.read_text("utf-8"))
+            for cell in notebook["cells"]:
+                if cell["cell_type"] == "markdown":
+                    cell["source"] = with_links_in_site("".join(cell["source"]))
+            copy = target / folder / source.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(json.dumps(notebook), "utf-8")
+
+
+def with_links_in_site(text: str) -> str:
+    """Turn links to the file of a layer into links to its page."""
+    return re.sub(r"\]\((?:\.\./)+npformer/layers/(\w+)\.py\)", r"](../concepts/\1.md)", text)
+
+
+def reference() -> None:
+    """Write a page for each public module, and their index by room."""
+    target = HERE / "reference"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    index = [INTRODUCTION, *names(), ""]
+    for room, entries in {**ROOMS, "Further": rest()}.items():
+        pages = [name for entry in entries for name in modules(entry)]
+        if pages:
+            index += [f"## {room}", "", "```{toctree}", ":maxdepth: 1", *pages, "```", ""]
+        for name in pages:
+            (target / f"{name}.md").write_text(page(name), "utf-8")
+    (target / "index.md").write_text("\n".join(index), "utf-8")
+
+
+INTRODUCTION = """# Reference
+
+What most programs need can be imported from `npformer` itself:
+
+| name | what it is |
+|---|---|"""
+
+
+def names() -> list[str]:
+    """Return a row for each name of the package, with the first sentence of its documentation."""
+    rows = []
+    for name in npformer.__all__:
+        thing = getattr(npformer, name)
+        home = getattr(thing, "__module__", None)
+        if home is not None:
+            sentence = (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ")
+            rows.append(f"| [`{name}`](#{home}.{thing.__name__}) | {sentence} |")
+    return rows
+
+
+def modules(name: str) -> list[str]:
+    """Return the full name of a module, and of all public modules below it."""
+    module = import_module(f"npformer.{name}")
+    below = pkgutil.iter_modules(getattr(module, "__path__", []))
+    return [
+        module.__name__,
+        *(f"{module.__name__}.{info.name}" for info in below if not info.name.startswith("_")),
+    ]
+
+
+def page(name: str) -> str:
+    """Return the page of a module: all that it defines, or what a package says of itself."""
+    members = "" if hasattr(import_module(name), "__path__") else "   :members:\n"
+    return f"# `{name}`\n\n```{{eval-rst}}\n.. automodule:: {name}\n{members}```\n"
+
+
+def rest() -> tuple[str, ...]:
+    """Return the modules of the package that stand in no room."""
+    named = {entry for entries in ROOMS.values() for entry in entries} | set(ELSEWHERE)
+    found = [info.name for info in pkgutil.iter_modules(npformer.__path__)]
+    return tuple(name for name in found if not name.startswith("_") and name not in named)
