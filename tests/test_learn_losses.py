@@ -12,6 +12,7 @@ import pytest
 from gradient_check import check
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_mutants_backward import planted
 
 from npformer.layers import (
     Array,
@@ -113,3 +114,29 @@ def test_distillation_values() -> None:
 def test_distillation_needs_two_heads() -> None:
     with pytest.raises(ValueError, match="distillation head"):
         hard_distillation(Logits(np.zeros((1, 2)), None, None), np.array([0]), np.zeros((1, 2)))
+
+
+MUTANTS = [
+    (cross_entropy_backward, "said - targets", "said"),
+    (cross_entropy_backward, " / max(int(counts.sum()), 1)", ""),
+    (cross_entropy_backward, " * targets.sum(-1, keepdims=True)", ""),
+    (cross_entropy_backward, "label_smoothing)\n    said", "0)\n    said"),
+    (cross_entropy_backward, "np.where(counts[:, None], ", "np.where(True, "),
+    (bce_with_logits_backward, " - targets", ""),
+    (bce_with_logits_backward, " / logits.size", ""),
+    (mse_backward, "2 * ", ""),
+    (mse_backward, " / values.size", ""),
+]
+
+
+@pytest.mark.parametrize(("function", "old", "new"), MUTANTS)
+def test_mutant_is_caught(function: Any, old: str, new: str) -> None:
+    with planted(function, old, new), pytest.raises(AssertionError):
+        test_losses()
+
+
+def test_every_loss_has_mutants() -> None:
+    from npformer.layers import losses
+
+    own = {f for name, f in vars(losses).items() if name.endswith("_backward")}
+    assert own == {function for function, _, _ in MUTANTS}

@@ -218,5 +218,7 @@ def test_every_backward_has_mutants() -> None:
         for room in (layers, model)
         for name, value in vars(room).items()
         if name == "backward" or name.endswith("_backward")
-    }
+    } - {
+        f for f in vars(layers.losses).values() if callable(f)
+    }  # those have mutants in test_learn_losses
     assert backwards <= set(MUTANTS)

@@ -41,7 +41,8 @@ def reference(
     """
     import torch
 
-    from .reference import network, renamer
+    from .cases import renamer
+    from .reference import network
 
     model = network(case).train(mode == "training")
     for module in model.modules():
@@ -66,8 +67,8 @@ def reference(
     if mode == "training":
         buffers = model.named_buffers()
         found |= {rename(name): tensor for name, tensor in buffers if "running" in name}
-    R = case["resolution"]
-    return {path: layout(path, tensor.numpy(), R) for path, tensor in found.items()}
+    grid = cases.configuration(case).token_grid
+    return {path: layout(path, tensor.numpy(), grid) for path, tensor in found.items()}
 
 
 def straighten(module: Any, args: Any, result: Any) -> None:
@@ -79,10 +80,10 @@ def straighten(module: Any, args: Any, result: Any) -> None:
     result.register_hook(lambda gradient: gradient.contiguous())
 
 
-def layout(path: str, array: Array, resolution: int) -> Array:
+def layout(path: str, array: Array, grid: tuple[int, int]) -> Array:
     """From PyTorch's order of axes to npformer's."""
     if path.endswith("attention_biases"):
-        return array.reshape(-1, resolution, resolution)
+        return array.reshape(-1, *grid)
     if path == "pixels":
         return array.transpose(0, 2, 3, 1)
     return array.transpose({4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[array.ndim])

@@ -36,7 +36,8 @@ def reference(optimizer: str) -> dict[str, Array]:
     """The loss of each step, and the tensors afterwards by timm's path."""
     import torch
 
-    from .reference import network, renamer
+    from .cases import renamer
+    from .reference import network
 
     rename = renamer(CASE)
     model = network(CASE).train()
@@ -69,7 +70,7 @@ def reference(optimizer: str) -> dict[str, Array]:
         losses.append(loss.item())
     tensors = {rename(name): tensor for name, tensor in model.state_dict().items()}
     found = {
-        path: layout(path, tensor.numpy(), CASE["resolution"])
+        path: layout(path, tensor.numpy(), cases.configuration(CASE).token_grid)
         for path, tensor in tensors.items()
         if tensor.is_floating_point()
     }
