@@ -19,6 +19,7 @@ from PIL import Image
 
 import npformer
 from npformer import plots
+from npformer.blueprint import initialize
 from npformer.layers import (
     Linear,
     Trace,
@@ -30,7 +31,6 @@ from npformer.layers import (
 )
 from npformer.learn.losses import classification
 from npformer.learn.optimizers import AdamW, cosine, learned
-from npformer.blueprint import initialize
 from npformer.model import backward, forward, update_statistics
 
 NAMES = ("coffee", "cat", "astronaut", "rocket")

@@ -17,6 +17,7 @@ from PIL import Image
 
 import npformer
 from npformer import plots
+from npformer.blueprint import initialize
 from npformer.layers import (
     BatchNorm,
     Conv2d,
@@ -30,7 +31,6 @@ from npformer.layers import (
     softmax,
 )
 from npformer.layers.activations import relu6
-from npformer.blueprint import initialize
 from npformer.model import forward
 from npformer.summary import summarize
 
