@@ -18,11 +18,19 @@ _HOME = {
     "check": "checking",
     "classify": "classification",
     "explain": "explaining",
+    "get_num_threads": "engine",
     "load": "classification",
+    "open_image": "images",
+    "set_num_threads": "engine",
     "Classifier": "classification",
     "Prediction": "classification",
     "Predictions": "classification",
+    "EfficientFormerBackbone": "backbone",
     "EfficientFormerConfig": "configuration",
+    "EfficientFormerForImageClassification": "modeling",
+    "EfficientFormerForImageClassificationWithTeacher": "modeling",
+    "EfficientFormerImageProcessor": "image_processing",
+    "EfficientFormerModel": "modeling",
     "Explanation": "explaining",
     "Trace": "tables",
 }
@@ -30,6 +38,7 @@ _HOME = {
 __all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
+    from .backbone import EfficientFormerBackbone as EfficientFormerBackbone
     from .checking import check as check
     from .classification import Classifier as Classifier
     from .classification import Prediction as Prediction
@@ -37,8 +46,19 @@ if TYPE_CHECKING:
     from .classification import classify as classify
     from .classification import load as load
     from .configuration import EfficientFormerConfig as EfficientFormerConfig
+    from .engine import get_num_threads as get_num_threads
+    from .engine import set_num_threads as set_num_threads
     from .explaining import Explanation as Explanation
     from .explaining import explain as explain
+    from .image_processing import EfficientFormerImageProcessor as EfficientFormerImageProcessor
+    from .images import open_image as open_image
+    from .modeling import (
+        EfficientFormerForImageClassification as EfficientFormerForImageClassification,
+    )
+    from .modeling import (
+        EfficientFormerForImageClassificationWithTeacher as EfficientFormerForImageClassificationWithTeacher,  # noqa: E501
+    )
+    from .modeling import EfficientFormerModel as EfficientFormerModel
     from .tables import Trace as Trace
 
 
