@@ -143,53 +143,86 @@ def write(code: bytes) -> None:
 
 
 def compile_walk() -> bytes:
-    """Make the object file. This takes some seconds, and says so.
-
-    Notes
-    -----
-    Numba would optimise every function by itself, then again inside each of its callers. It is told
-    to leave that, and LLVM optimises the whole once, at the end: in half the time.
-    """
+    """Make the object file. This takes some seconds, and says so."""
     import llvmlite.binding as llvm
-    from numba import from_dtype, njit, types
-    from numba.core import config
-    from numba.core.compiler_lock import global_compiler_lock
-    from numba.core.registry import cpu_target
-
-    from ..kernels.vector import OPTIONS
-    from .steps import STEP
-    from .walk import walk
 
     print(
         "npformer: compiling its kernels for this processor, once (some seconds)",
         file=sys.stderr,
         flush=True,
     )
-    number, floats = types.int64, types.float32[::1]
-    signature = from_dtype(STEP)[::1], number[::1], floats, floats, number, number, number
-    bare = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    cpu_target.target_context.codegen()  # which reads OPT, so before that is changed
-    level = config.OPT
-    with global_compiler_lock:
-        try:
-            config.OPT = type(level)(0)
-            compiled = njit(**OPTIONS, **bare)(walk)
-            compiled.compile(signature)
-        finally:
-            config.OPT = level
-    (overload,) = compiled.overloads.values()
-    module = llvm.parse_assembly(overload.library.get_llvm_str())
+    text, name = _intermediate_code()
+    module = llvm.parse_assembly(text)
     for function in module.functions:
-        if function.name == overload.fndesc.llvm_func_name:
+        if function.name == name:
             function.name = NAME
         elif not function.is_declaration:
             function.linkage = "internal"
     machine = _target_machine()
-    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
+    # The kernels are vectors already, and their loops as long as they should be.
+    tuning = llvm.create_pipeline_tuning_options(speed_level=2)
+    tuning.loop_unrolling = tuning.loop_vectorization = tuning.slp_vectorization = False
     passes = llvm.create_pass_builder(machine, tuning)
     passes.getModulePassManager().run(module, passes)
     code: bytes = machine.emit_object(module)
     return code
+
+
+def _intermediate_code() -> tuple[str, str]:
+    """What Numba makes of the walk, not yet optimised, and the walk's name in it.
+
+    Notes
+    -----
+    Numba would optimise each function, translate it to machine code, and do the same again with its
+    copies inside of every caller. Here it is kept from both, which halves the time: LLVM does it
+    once, for the whole.
+    """
+    from numba import from_dtype, types
+    from numba.core import codegen, compiler
+    from numba.core.compiler_lock import global_compiler_lock
+    from numba.core.registry import cpu_target
+
+    from .steps import STEP
+    from .walk import walk
+
+    class Library(codegen.JITCodeLibrary):
+        def _optimize_functions(self, module: Any) -> None:
+            module.data_layout = self._codegen._data_layout
+
+        def _optimize_final_module(self) -> None:
+            pass
+
+        def _finalize_specific(self) -> None:
+            pass
+
+        def get_pointer_to_function(self, name: str) -> int:
+            return 0
+
+    class Codegen(codegen.JITCPUCodegen):
+        _library_class = Library
+
+        def set_env(self, env_name: str, env: Any) -> None:
+            pass
+
+    number, floats = types.int64, types.float32[::1]
+    signature = from_dtype(STEP)[::1], number[::1], floats, floats, number, number, number
+    flags = compiler.Flags()
+    flags.error_model = "numpy"
+    flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+    typing, target = cpu_target.typing_context, cpu_target.target_context
+    with global_compiler_lock:
+        typing.refresh()
+        target.refresh()
+        usual = target._internal_codegen
+        target._internal_codegen = Codegen("npformer")
+        try:
+            result = compiler.compile_extra(
+                typing, target, walk, signature, types.void, flags, locals={}
+            )
+            result.library.finalize()
+        finally:
+            target._internal_codegen = usual
+    return result.library.get_llvm_str(), result.fndesc.llvm_func_name
 
 
 def _target_machine() -> Any:

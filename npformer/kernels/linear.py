@@ -11,6 +11,9 @@ twelve instructions of work for eight of loading, and the multipliers never wait
 **Packing.** Weights are read from panels of 16 columns, see `npformer.kernels.layout`; activations
 where they are: with channels last, the numbers of a pixel already lie side by side.
 
+**Prefetching.** A large matrix comes from main memory, whose first answer takes as long as a
+thousand multiply-adds. While the first tile of a panel is computed, the next panel is asked for.
+
 **Epilogue.** What follows the sums is done while they are at hand. ReLU and the residual take one
 instruction a vector, in the registers of the tile. GELU takes thirty and needs registers of its
 own; it follows when a panel is complete, whose few kilobytes are still in the nearest cache.
@@ -36,6 +39,7 @@ from .vector import (
     kernel,
     load,
     load_rows,
+    prefetch,
     rank_one,
     repeat,
     splat,
@@ -45,9 +49,26 @@ from .vector import (
 
 
 @inlined
-def multiply(tile: Tile, m: Array, x: int, x_step: int, w: Array, panel: int, K: int) -> Tile:
-    """Micro-kernel: add the product of a few rows of x and a panel of weights to a tile."""
-    for k in range(K):
+def multiply(
+    tile: Tile, m: Array, x: int, x_step: int, w: Array, panel: int, K: int, ahead: bool
+) -> Tile:
+    """Micro-kernel: add the product of a few rows of x and a panel of weights to a tile.
+
+    Four steps a turn, so that counting and finding the rows costs next to nothing. With `ahead`,
+    the next panel is brought into the cache in the meantime.
+    """
+    for k in range(0, K - 3, 4):
+        at, row = x + k, panel + LANES * k
+        if ahead:
+            prefetch(w, row + K * LANES)
+            prefetch(w, row + K * LANES + LANES)
+            prefetch(w, row + K * LANES + 2 * LANES)
+            prefetch(w, row + K * LANES + 3 * LANES)
+        tile = rank_one(tile, m, at, x_step, load(w, row))
+        tile = rank_one(tile, m, at + 1, x_step, load(w, row + LANES))
+        tile = rank_one(tile, m, at + 2, x_step, load(w, row + 2 * LANES))
+        tile = rank_one(tile, m, at + 3, x_step, load(w, row + 3 * LANES))
+    for k in range(K // 4 * 4, K):
         tile = rank_one(tile, m, x + k, x_step, load(w, panel + LANES * k))
     return tile
 
@@ -134,16 +155,19 @@ def linear(
         panel = panels + j * K * LANES
         bias = load(w, panels + count * K * LANES + j * LANES)
         yi, xi, ri = y + j * LANES, x, residual + j * LANES
-        for _ in range(sixes):
-            tile = multiply(repeat(bias, 6), m, xi, x_step, w, panel, K)
+        for i in range(sixes):
+            if i == 0:
+                tile = multiply(repeat(bias, 6), m, xi, x_step, w, panel, K, True)
+            else:
+                tile = multiply(repeat(bias, 6), m, xi, x_step, w, panel, K, False)
             finish(tile, m, yi, y_step, activation, residual >= 0, ri, residual_step)
             yi, xi, ri = yi + 6 * y_step, xi + 6 * x_step, ri + 6 * residual_step
         for _ in range(fives):
-            tile5 = multiply(repeat(bias, 5), m, xi, x_step, w, panel, K)
+            tile5 = multiply(repeat(bias, 5), m, xi, x_step, w, panel, K, False)
             finish(tile5, m, yi, y_step, activation, residual >= 0, ri, residual_step)
             yi, xi, ri = yi + 5 * y_step, xi + 5 * x_step, ri + 5 * residual_step
         for _ in range(rows - 6 * sixes - 5 * fives):
-            tile1 = multiply(repeat(bias, 1), m, xi, x_step, w, panel, K)
+            tile1 = multiply(repeat(bias, 1), m, xi, x_step, w, panel, K, False)
             finish(tile1, m, yi, y_step, activation, residual >= 0, ri, residual_step)
             yi, xi, ri = yi + y_step, xi + x_step, ri + residual_step
         if activation == GELU:
