@@ -325,6 +325,16 @@ def test_without_fused_multiply_add_the_plain_floor_runs(monkeypatch):
         engine._obstacle.cache_clear()
 
 
+def test_a_compiler_that_fails_is_an_obstacle(monkeypatch):
+    def fail():
+        raise AttributeError("no such pass")
+
+    monkeypatch.setattr(machine_code, "entry", fail)
+    assert machine_code.obstacle() == (
+        "compiling the kernels failed (AttributeError: no such pass)"
+    )
+
+
 def test_the_parameters_are_not_kept():
     c = config()
     p = transform(np.copy, network(c))

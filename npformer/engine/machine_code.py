@@ -49,6 +49,8 @@ def obstacle() -> str | None:
         entry()
     except ImportError as error:
         return f"Numba is missing ({error})"
+    except Exception as error:  # a version of Numba or LLVM that works otherwise
+        return f"compiling the kernels failed ({type(error).__name__}: {error})"
     return None
 
 
