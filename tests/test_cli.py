@@ -193,3 +193,14 @@ def test_progress_goes_to_a_terminal_only(capsys, tmp_path):
     for i in range(3):
         Image.new("RGB", (8, 8), (i, i, i)).save(tmp_path / f"{i}.png")
     assert run(capsys, "classify", str(tmp_path))[2] == ""
+
+
+def test_on_a_terminal_there_is_a_bar(capsys, tmp_path, monkeypatch):
+    for i in range(3):
+        Image.new("RGB", (8, 8), (i, i, i)).save(tmp_path / f"{i}.png")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    code, out, err = run(capsys, "classify", str(tmp_path), "--json", "--batch-size", "2")
+    assert code == 0
+    assert len(out.splitlines()) == 3
+    assert "3/3" in err
+    assert "img" in err

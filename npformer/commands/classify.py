@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import nullcontext
 from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,8 +33,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Classify, print, and go on when a file is bad."""
-    from tqdm import tqdm
-
     from ..classification import load
 
     paths = [path for word in args.images for path in expand(word)]
@@ -41,17 +40,31 @@ def run(args: argparse.Namespace) -> int:
         args.parser.error(f"no photographs found in {', '.join(args.images)}")
     model = load(args.model, engine=args.engine)
     failed = 0
-    # None: no bar where standard error is no terminal.
-    with tqdm(total=len(paths), unit="img", disable=None if len(paths) > 1 else True) as progress:
-        for start in range(0, len(paths), args.batch_size):
-            batch = paths[start : start + args.batch_size]
-            answers = _answer(model, batch, args.top)
+    progress = progress_bar(len(paths))
+    for start in range(0, len(paths), args.batch_size):
+        batch = paths[start : start + args.batch_size]
+        answers = _answer(model, batch, args.top)
+        with progress.external_write_mode() if progress else nullcontext():
             for path, answer in zip(batch, answers, strict=True):
                 failed += isinstance(answer, Exception)
-                with progress.external_write_mode():
-                    _show(path, answer, args.json, many=len(paths) > 1)
+                _show(path, answer, args.json, many=len(paths) > 1)
+        if progress:
             progress.update(len(batch))
+    if progress:
+        progress.close()
     return 1 if failed else 0
+
+
+def progress_bar(total: int) -> Any:
+    """Return a bar on standard error, or None where there is nothing to wait for or nobody looks.
+
+    tqdm takes as long to import as a photograph takes to classify: only who sees it shall wait.
+    """
+    if total < 2 or not sys.stderr.isatty():
+        return None
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit="img")
 
 
 def expand(word: str) -> list[str]:
