@@ -14,7 +14,7 @@ from ..layers import Array
 from .layout import LANES, NONE
 from .linear import linear
 from .softmax import softmax
-from .vector import kernel, load, store
+from .vector import kernel, load, splat, store
 
 
 @kernel
@@ -26,11 +26,16 @@ def pack_panels(
     The result lies at `panels` and is that of `npformer.kernels.linear.pack`, with the bias 0.
     """
     count = (columns + LANES - 1) // LANES
-    for j in range(count * LANES):
+    for j in range(columns):
+        at, to = x + j * j_step, panels + j // LANES * K * LANES + j % LANES
+        for k in range(K):
+            m[to + k * LANES] = m[at + k * k_step]
+    for j in range(columns, count * LANES):
         to = panels + j // LANES * K * LANES + j % LANES
         for k in range(K):
-            m[to + k * LANES] = m[x + k * k_step + j * j_step] if j < columns else 0.0
-        m[panels + count * K * LANES + j] = 0.0
+            m[to + k * LANES] = 0.0
+    for j in range(count):
+        store(m, panels + count * K * LANES + j * LANES, splat(0.0))
 
 
 @kernel

@@ -167,7 +167,7 @@ def linear(
             finish(tile5, m, yi, y_step, activation, residual >= 0, ri, residual_step)
             yi, xi, ri = yi + 5 * y_step, xi + 5 * x_step, ri + 5 * residual_step
         for _ in range(rows - 6 * sixes - 5 * fives):
-            tile1 = multiply(repeat(bias, 1), m, xi, x_step, w, panel, K, False)
+            tile1 = multiply(repeat(bias, 1), m, xi, x_step, w, panel, K, True)
             finish(tile1, m, yi, y_step, activation, residual >= 0, ri, residual_step)
             yi, xi, ri = yi + y_step, xi + x_step, ri + residual_step
         if activation == GELU:

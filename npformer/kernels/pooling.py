@@ -74,9 +74,12 @@ def pooling(
         top, bottom = max(i - pad, 0), min(i + pad + 1, height)
         for at in range(max(start - pad, 0) * x_step, min(stop + pad, width) * x_step, LANES):
             store(m, scratch + at, _sum(m, x + top * line + at, line, bottom - top))
+        inside = splat(1.0 / ((bottom - top) * size))
         for j in range(start, stop):
             left, right = max(j - pad, 0), min(j + pad + 1, width)
-            share = splat(1.0 / ((bottom - top) * (right - left)))  # padding does not count
+            share = inside
+            if right - left < size:  # padding does not count
+                share = splat(1.0 / ((bottom - top) * (right - left)))
             old, new = x + i * line + j * x_step, y + (i * width + j - first) * y_step
             for c in range(0, channels, LANES):
                 total = _sum(m, scratch + left * x_step + c, x_step, right - left)
