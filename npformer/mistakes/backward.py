@@ -16,12 +16,14 @@ from ..layers import (
     BatchNorm,
     Conv2d,
     ConvMlp,
+    Downsample,
     LayerNorm,
     LayerScale,
     Linear,
     Mlp,
     Mode,
     PoolingBlock,
+    Stem,
     Trace,
     activation_backward,
     attention,
@@ -36,6 +38,8 @@ from ..layers import (
     conv_mlp,
     conv_mlp_backward,
     cross_entropy_backward,
+    downsample,
+    downsample_backward,
     gelu,
     gelu_new,
     head_sizes,
@@ -53,6 +57,8 @@ from ..layers import (
     relu,
     softmax,
     softmax_backward,
+    stem,
+    stem_backward,
 )
 from ..layers.attention import distances, merge_heads, split_heads
 from ..layers.pooling import window_area, window_sum
@@ -944,4 +950,91 @@ BACKWARD.add(
     attention_block_backward,
     _draw_attention_block,
     *((k, hint, partial(_attention_block_backward, **ways)) for k, hint, ways in _PATHS),
+)
+
+
+def _draw_stem(d: Draw) -> tuple[Any, ...]:
+    C0, C1, C2 = d.size(), d.size(), d.size()
+    x = d.images(C0, least=4)
+    p = Stem(d.conv2d(C0, C1, 3, 3), d.batch_norm(C1), d.conv2d(C1, C2, 3, 3), d.batch_norm(C2))
+    y, tape = _kept(stem, x, p)
+    return _like(d, y), x, p, 1e-5, tape
+
+
+def _stem_backward(
+    dy: Array, x: Array, p: Stem, eps: float, tape: Trace, bent: tuple[int, int] = (1, 1)
+) -> tuple[Array, Stem]:
+    """stem_backward with the activations on or off."""
+    if bent[1]:
+        dy = activation_backward(dy, tape["norm2"], relu)
+    dy, dnorm2 = batch_norm_backward(dy, tape["conv2"], p.norm2, eps)
+    dy, dconv2 = conv2d_backward(dy, tape["act1"], p.conv2, 2, 1)
+    if bent[0]:
+        dy = activation_backward(dy, tape["norm1"], relu)
+    dy, dnorm1 = batch_norm_backward(dy, tape["conv1"], p.norm1, eps)
+    dx, dconv1 = conv2d_backward(dy, x, p.conv1, 2, 1)
+    return dx, Stem(dconv1, dnorm1, dconv2, dnorm2)
+
+
+_RELU = "ReLU lets the gradient pass only where it was given something positive"
+
+BACKWARD.add(
+    "stem_backward",
+    stem_backward,
+    _draw_stem,
+    ("missing activation", f"{_RELU}; both are missing.", partial(_stem_backward, bent=(0, 0))),
+    ("missing activation", f"{_RELU}: the first.", partial(_stem_backward, bent=(0, 1))),
+    ("missing activation", f"{_RELU}: the second.", partial(_stem_backward, bent=(1, 0))),
+    (
+        "wrong input",
+        "conv2 saw what the first ReLU returned, not what it was given.",
+        _but(
+            stem_backward,
+            lambda dp, dy, x, p, eps, tape: dp._replace(
+                conv2=conv2d_backward(
+                    batch_norm_backward(
+                        activation_backward(dy, tape["norm2"], relu), tape["conv2"], p.norm2, eps
+                    )[0],
+                    tape["norm1"],
+                    p.conv2,
+                    2,
+                    1,
+                )[1]
+            ),
+        ),
+    ),
+)
+
+
+def _draw_downsample(d: Draw) -> tuple[Any, ...]:
+    C_in, C_out = d.size(), d.size()
+    x = d.images(C_in, least=3)
+    p = Downsample(d.conv2d(C_in, C_out, 3, 3), d.batch_norm(C_out))
+    y, tape = _kept(downsample, x, p)
+    return _like(d, y), x, p, 2, 1, 1e-5, tape
+
+
+BACKWARD.add(
+    "downsample_backward",
+    downsample_backward,
+    _draw_downsample,
+    (
+        "missing batch norm",
+        "The gradient passes the batch norm before it reaches the convolution.",
+        lambda dy, x, p, stride, padding, eps, tape: (
+            conv2d_backward(dy, x, p.conv, stride, padding)[0],
+            downsample_backward(dy, x, p, stride, padding, eps, tape)[1],
+        ),
+    ),
+    (
+        "missing batch norm",
+        "The gradient passes the batch norm before it reaches the convolution, its kernel too.",
+        lambda dy, x, p, stride, padding, eps, tape: (
+            conv2d_backward(dy, x, p.conv, stride, padding)[0],
+            Downsample(
+                conv2d_backward(dy, x, p.conv, stride, padding)[1],
+                batch_norm_backward(dy, tape["conv"], p.norm, eps)[1],
+            ),
+        ),
+    ),
 )

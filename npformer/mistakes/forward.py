@@ -14,6 +14,7 @@ from ..layers import (
     AttentionBlock,
     BatchNorm,
     Conv2d,
+    Downsample,
     LayerNorm,
     Linear,
     Mlp,
@@ -29,6 +30,7 @@ from ..layers import (
     conv2d,
     conv_mlp,
     cross_entropy,
+    downsample,
     drop_path,
     dropout,
     erf,
@@ -1308,5 +1310,42 @@ FORWARD.add(
         "padding ignored",
         "Both convolutions have padding 1.",
         lambda x, p: _stem(x, p, padding=0),
+    ),
+)
+
+
+def _draw_downsample(d: Draw) -> tuple[Any, ...]:
+    C_in, C_out = d.size(), d.size()
+    return d.images(C_in, least=3), Downsample(d.conv2d(C_in, C_out, 3, 3), d.batch_norm(C_out))
+
+
+FORWARD.add(
+    "downsample",
+    downsample,
+    _draw_downsample,
+    (
+        "missing batch norm",
+        "The convolution is followed by its batch norm.",
+        lambda x, p: conv2d(x, p.conv, 2, 1),
+    ),
+    (
+        "activation at the end",
+        "No activation stands between the stages.",
+        lambda x, p: relu(downsample(x, p)),
+    ),
+    (
+        "activation at the end",
+        "No activation stands between the stages.",
+        lambda x, p: gelu(downsample(x, p)),
+    ),
+    (
+        "stride ignored",
+        "The convolution has stride 2: it leaves half of the side.",
+        lambda x, p: downsample(x, p, stride=1),
+    ),
+    (
+        "padding ignored",
+        "The convolution has padding 1.",
+        lambda x, p: downsample(x, p, padding=0),
     ),
 )

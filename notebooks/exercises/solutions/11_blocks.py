@@ -11,11 +11,16 @@ import numpy as np
 import npformer
 from npformer.layers import (
     AttentionBlock,
+    Downsample,
     PoolingBlock,
+    Stem,
+    activation_backward,
     attention,
     attention_backward,
     batch_norm,
+    batch_norm_backward,
     conv2d,
+    conv2d_backward,
     conv_mlp,
     conv_mlp_backward,
     layer_norm,
@@ -49,6 +54,25 @@ npformer.check("stem", stem)
 
 # %%
 npformer.check("stem", stem, seed=1000, raises=True)
+
+# %% [markdown]
+# ## Downsampling
+#
+# The step between two stages: convolution with stride 2 and padding 1, then batch norm. No activation. `p` has `conv` and `norm`.
+
+
+# %%
+def downsample(x, p):
+    ### BEGIN SOLUTION
+    return batch_norm(conv2d(x, p.conv, 2, 1), p.norm)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("downsample", downsample)
+
+# %%
+npformer.check("downsample", downsample, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Pooling block (the paper's MB4D)
@@ -148,3 +172,45 @@ npformer.check("attention_block_backward", attention_block_backward)
 
 # %%
 npformer.check("attention_block_backward", attention_block_backward, seed=1000, raises=True)
+
+# %% [markdown]
+# ## Backward of the stem and of the downsampling
+#
+# The steps in reverse, each with the input that it had. The tape of the stem holds `"conv1"`, `"norm1"`, `"act1"`, `"conv2"`, `"norm2"`, `"act2"`, what each
+# of them returned; that of the downsampling `"conv"` and `"norm"`.
+
+
+# %%
+def stem_backward(dy, x, p, eps, tape):
+    ### BEGIN SOLUTION
+    dy = activation_backward(dy, tape["norm2"], relu)
+    dy, dnorm2 = batch_norm_backward(dy, tape["conv2"], p.norm2, eps)
+    dy, dconv2 = conv2d_backward(dy, tape["act1"], p.conv2, 2, 1)
+    dy = activation_backward(dy, tape["norm1"], relu)
+    dy, dnorm1 = batch_norm_backward(dy, tape["conv1"], p.norm1, eps)
+    dx, dconv1 = conv2d_backward(dy, x, p.conv1, 2, 1)
+    return dx, Stem(dconv1, dnorm1, dconv2, dnorm2)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("stem_backward", stem_backward)
+
+# %%
+npformer.check("stem_backward", stem_backward, seed=1000, raises=True)
+
+
+# %%
+def downsample_backward(dy, x, p, stride, padding, eps, tape):
+    ### BEGIN SOLUTION
+    dy, dnorm = batch_norm_backward(dy, tape["conv"], p.norm, eps)
+    dx, dconv = conv2d_backward(dy, x, p.conv, stride, padding)
+    return dx, Downsample(dconv, dnorm)
+    ### END SOLUTION
+
+
+# %%
+npformer.check("downsample_backward", downsample_backward)
+
+# %%
+npformer.check("downsample_backward", downsample_backward, seed=1000, raises=True)
