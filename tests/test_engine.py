@@ -11,6 +11,7 @@ from engine_cases import config, images, network, published
 from npformer import engine
 from npformer.engine import machine_code, steps, threads
 from npformer.engine.plan import Packed, Plan
+from npformer.engine.walk import walk
 from npformer.errors import ConfigError
 from npformer.kernels.layout import LANES
 from npformer.layers import Trace
@@ -100,6 +101,21 @@ def test_any_size_of_image(height, width):
     c = config(num_meta3d_blocks=0)
     p, x = network(c), images(1, height, width)
     same(engine.make_forward(p, c, "numba")(x), forward(x, p, c), 5e-6)
+
+
+def test_the_walk_in_plain_python():
+    """The text that Numba compiles, run as it stands."""
+    c = config(resolution=1)
+    p, x = network(c), images(1, 32, 32)
+    packed = Packed(p, c)
+    plan = Plan(packed, 32, 32)
+    arena = plan.borrow(1)
+    plan.write(x, arena)
+    table = plan.table.view(np.recarray)
+    walk(table, arena.counters, arena.memory, packed.weights, 1, 1, plan.size)
+    found = np.empty((1, 7), np.float32)
+    plan.read("head", arena, found)
+    same([found], [forward(x, p, c).cls_logits], 5e-6)
 
 
 def test_published_sizes():
