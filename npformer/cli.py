@@ -18,6 +18,8 @@ from .errors import NpformerError
 COMMANDS = {
     "classify": "name what is on photographs",
     "explain": "show on one page what the network sees in a photograph, and why it answers so",
+    "train": "teach a network the classes of a folder of photographs",
+    "evaluate": "count how often a network is right about a folder of photographs",
     "info": "show a model's layers, shapes, parameters and multiply-adds",
     "convert": "write a checkpoint in the spelling of Hugging Face, timm or the original",
     "bench": "measure the network's speed, beside every other runtime that is installed",

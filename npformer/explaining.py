@@ -20,8 +20,9 @@ import numpy as np
 from . import __version__, classification, plots
 from .classification import Classifier, Image, Predictions
 from .errors import MissingPackage
-from .layers import Array, Trace, layer_norm_backward
-from .model import Logits, forward, heads_backward, stage_sizes
+from .layers import Array, Trace
+from .learn import saliency
+from .model import forward, stage_sizes
 from .tables import encoded, image
 
 if TYPE_CHECKING:
@@ -337,7 +338,7 @@ def explain(
 def grad_cam(index: int, tape: Trace, model: Classifier) -> Array:
     """Return how much each token of the last stage speaks for a class: (N,), 0 or more.
 
-        cam = max(0, A g),    g = mean over tokens of ∂ logit / ∂ A,    A (N, C) the last stage
+    Grad-CAM: see `npformer.learn.saliency`.
 
     Parameters
     ----------
@@ -347,15 +348,7 @@ def grad_cam(index: int, tape: Trace, model: Classifier) -> Array:
         What forward kept.
     model : Classifier
     """
-    params, config = model.params, model.config
-    chosen = np.zeros((1, len(model.labels)), tape["pooled"].dtype)
-    chosen[0, index] = 1
-    dpooled, _, _ = heads_backward(Logits(chosen, None, None), tape["pooled"], params)
-    N = tape["norm"].shape[1]
-    dy = np.broadcast_to(dpooled[:, None] / N, tape["norm"].shape)  # (1, C) -> (1, N, C)
-    maps = tape[f"stages.{len(params.stages) - 1}"]
-    dmaps, _ = layer_norm_backward(dy, maps, params.norm, config.layer_norm_eps)
-    return np.maximum(maps[0] @ dmaps[0].mean(0), 0)
+    return saliency.grad_cam(index, tape, model.params, model.config)
 
 
 def check_ending(path: Path) -> None:

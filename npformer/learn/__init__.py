@@ -1,5 +1,27 @@
 """Learning: losses, optimisers, data, and the loop that brings them together.
 
 >>> from npformer import learn
->>> learn.fit("photos", "result")  # doctest: +SKIP
+>>> learn.fit("photos", "result", learn.Recipe(epochs=5))  # doctest: +SKIP
 """
+
+from .augment import NONE, Augmentation
+from .data import DataError, find_photographs
+from .evaluation import Evaluation, evaluate
+from .fitting import Fitted, LearningError, Progress, Recipe, fit
+from .saliency import grad_cam, input_gradient
+
+__all__ = [
+    "NONE",
+    "Augmentation",
+    "DataError",
+    "Evaluation",
+    "Fitted",
+    "LearningError",
+    "Progress",
+    "Recipe",
+    "evaluate",
+    "find_photographs",
+    "fit",
+    "grad_cam",
+    "input_gradient",
+]

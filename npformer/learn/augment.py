@@ -1,0 +1,124 @@
+"""Augmentation: the same photograph, never twice the same.
+
+    random resized crop    a part of the picture, brought to the network's size
+    flip                   left becomes right
+    colour jitter          brightness, contrast and saturation, each times a random factor
+    random erasing         a rectangle of noise                           Zhong et al. 2020
+    mixup                  λ · one image + (1 − λ) · another, so the labels  Zhang et al. 2018
+
+Each image is changed by draws of its own generator, so that neither the order of reading nor the
+number of threads matters. Reference: torchvision's transforms of these names.
+"""
+
+from __future__ import annotations
+
+from math import exp, log, sqrt
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ..layers import Array
+from ..layers.arrays import Rng
+
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
+"""How much each colour adds to brightness (ITU-R BT.601), as Pillow has it."""
+
+
+class Augmentation(NamedTuple):
+    """How strongly images are changed; `NONE` changes nothing."""
+
+    scale: tuple[float, float] = (0.35, 1.0)
+    """share of the picture that a crop keeps, from and to"""
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    """width ÷ height of a crop, from and to; (0, 0): the whole picture is squeezed to size"""
+    flip: float = 0.5
+    """probability of a flip"""
+    jitter: float = 0.2
+    """factors of the colours lie within 1 ± this"""
+    erase: float = 0.0
+    """probability that a rectangle is erased"""
+    mixup: float = 0.0
+    """α: λ ~ Beta(α, α) for each batch; 0: images are not mixed"""
+
+
+NONE = Augmentation((1.0, 1.0), (0.0, 0.0), 0.0, 0.0, 0.0, 0.0)
+
+
+def random_resized_crop(
+    image: Image.Image,
+    size: tuple[int, int],
+    augmentation: Augmentation,
+    rng: Rng,
+    resample: int = Image.Resampling.BICUBIC,
+) -> Image.Image:
+    """Cut out a random part and bring it to a height and width."""
+    box = random_box(image.width, image.height, augmentation, rng)
+    return image.resize(size[::-1], Image.Resampling(resample), box=box)
+
+
+def random_box(
+    width: int, height: int, augmentation: Augmentation, rng: Rng
+) -> tuple[int, int, int, int]:
+    """Draw left, top, right and bottom of a crop; the area is even, the ratio log-even.
+
+    After ten draws that do not fit, the largest central part of an allowed ratio is taken.
+    """
+    low, high = augmentation.ratio
+    if high <= 0:
+        return 0, 0, width, height
+    for _ in range(10):
+        area = width * height * rng.uniform(*augmentation.scale)
+        ratio = exp(rng.uniform(log(low), log(high)))
+        w, h = round(sqrt(area * ratio)), round(sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            left, top = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
+            return left, top, left + w, top + h
+    w, h = min(width, round(height * high)), min(height, round(width / low))
+    left, top = (width - w) // 2, (height - h) // 2
+    return left, top, left + max(w, 1), top + max(h, 1)
+
+
+def colour_jitter(x: Array, strength: float, rng: Rng) -> Array:
+    """Change brightness, contrast and saturation of an image, (H, W, 3) from 0 to 1."""
+    brightness, contrast, saturation = rng.uniform(max(0.0, 1 - strength), 1 + strength, 3).astype(
+        np.float32
+    )
+    x = np.clip(x * brightness, 0, 1)
+    mean = (x @ GREY).mean()
+    x = np.clip(mean + (x - mean) * contrast, 0, 1)
+    grey = (x @ GREY)[:, :, None]  # (H, W, 1)
+    return np.clip(grey + (x - grey) * saturation, 0, 1)
+
+
+def random_erasing(x: Array, rng: Rng) -> Array:
+    """Replace a rectangle, 2 to 33 % of a normalised image (H, W, C), by normal noise."""
+    H, W, C = x.shape
+    left, top, right, bottom = random_box(
+        W, H, Augmentation(scale=(0.02, 0.33), ratio=(0.3, 3.3)), rng
+    )
+    x = x.copy()
+    noise = rng.standard_normal((bottom - top, right - left, C))
+    x[top:bottom, left:right] = noise.astype(x.dtype)
+    return x
+
+
+def mixup(x: Array, targets: Array, alpha: float, rng: Rng) -> tuple[Array, Array]:
+    """Mix each image of a batch with another of it, and their targets likewise.
+
+    Parameters
+    ----------
+    x : ndarray, shape (B, H, W, C)
+    targets : ndarray, shape (B, K)
+        A probability for each class.
+    alpha : float
+        λ ~ Beta(α, α), one for the batch.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    x, targets : ndarray
+    """
+    share = x.dtype.type(rng.beta(alpha, alpha))
+    other = rng.permutation(len(x))
+    return share * x + (1 - share) * x[other], share * targets + (1 - share) * targets[other]
