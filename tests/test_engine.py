@@ -249,7 +249,7 @@ def test_windows_of_two_threads_do_not_touch():
     table = Plan(Packed(network(c), c), 64, 64).table
     windows = table[table["kind"] == steps.PATCHES]
     assert len(windows)
-    numbers = windows["size"] ** 2 * windows["channels"]
+    numbers = windows["window"] ** 2 * windows["channels"]
     assert (windows["y_step"] >= numbers + LANES - 1).all()
 
 

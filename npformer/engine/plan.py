@@ -381,7 +381,7 @@ class Plan:
     ) -> tuple[Buffer, tuple[int, int]]:
         height, width = grid
         down, across = ((length + 2 * padding - size) // stride + 1 for length in grid)
-        window = {"size": size, "stride": stride, "padding": padding}
+        window = {"window": size, "stride": stride, "padding": padding}
         window |= {"height": height, "width": width, "channels": x.channels}
         rows, step = down * across, padded(layer.K)
         if rows < FEW_ROWS:
@@ -417,7 +417,7 @@ class Plan:
         config = self._packed.config
         height, width = grid
         image = {"height": height, "width": width, "channels": x.channels}
-        image |= {"size": config.pool_size, "gamma": block.gamma}
+        image |= {"window": config.pool_size, "gamma": block.gamma}
         activation = ACTIVATIONS[config.hidden_act]
         y = Buffer(x.rows, x.channels, x.step)
         if x.rows < FEW_ROWS:

@@ -42,7 +42,7 @@ FIELDS = {
     "height": "rows of the input's pixels",
     "width": "columns of the input's pixels",
     "channels": "numbers of a pixel that count; in attention the width V of a value",
-    "size": "side of a window",
+    "window": "side of a window",
     "stride": "step of a window",
     "padding": "zeros around the image",
     "w": "where in the weights the packed layer begins, the bias table, or the affine part",

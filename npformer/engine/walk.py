@@ -63,7 +63,7 @@ def work(s: Step, m: Array, w: Array, images: int, job: int, parts: int, scratch
     y = s.y + image * s.rows * s.y_step
     if s.kind == POOLING_BLOCK:
         pooling_block(
-            m, y, x, s.y_step, s.height, s.width, s.channels, s.size,
+            m, y, x, s.y_step, s.height, s.width, s.channels, s.window,
             w, s.gamma, s.w, s.hidden, s.w2, s.activation, first, last, scratch,
         )  # fmt: skip
     elif s.kind == LINEAR:
@@ -75,7 +75,7 @@ def work(s: Step, m: Array, w: Array, images: int, job: int, parts: int, scratch
         step = (s.k + LANES - 1) // LANES * LANES
         patches(
             m, scratch, step, x, s.x_step, s.height, s.width, s.channels,
-            s.size, s.stride, s.padding, first, last,
+            s.window, s.stride, s.padding, first, last,
         )  # fmt: skip
         panels = s.y_step // LANES
         linear(
@@ -85,12 +85,12 @@ def work(s: Step, m: Array, w: Array, images: int, job: int, parts: int, scratch
     elif s.kind == PATCHES:
         patches(
             m, y + first * s.y_step, s.y_step, x, s.x_step, s.height, s.width, s.channels,
-            s.size, s.stride, s.padding, first, last,
+            s.window, s.stride, s.padding, first, last,
         )  # fmt: skip
     elif s.kind == POOLING:
         pooling(
             m, y + first * s.y_step, s.y_step, x, s.x_step, s.height, s.width, s.channels,
-            s.size, w, s.gamma, first, last, scratch,
+            s.window, w, s.gamma, first, last, scratch,
         )  # fmt: skip
     elif s.kind == LAYER_NORM:
         layer_norm(
