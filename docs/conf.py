@@ -58,6 +58,8 @@ EQUATION = "\n.. code-block:: none\n   :class: equation\n\n"
 
 def as_written(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Show an indented block of a docstring as it stands: its columns are meant to line up."""
+    if lines[:1] and lines[0].startswith("Alias for field number"):
+        lines.clear()  # a field of a NamedTuple about which there is nothing to say
     before, inside = "", False
     for i, line in enumerate(list(lines)):
         indented = line.startswith("    ")

@@ -9,7 +9,6 @@ import inspect
 import json
 import pkgutil
 import re
-import shutil
 from importlib import import_module
 from pathlib import Path
 
@@ -35,19 +34,28 @@ ELSEWHERE = ("layers", "commands", "cli", "mistakes", "strict_json", "data", "we
 """Not in the reference: layers have pages of their own, commands say themselves what they do."""
 
 
+def renew(folder: Path, files: dict[str, str]) -> None:
+    """Make a folder hold these files; what stays the same is not touched, nor built again."""
+    for name, text in files.items():
+        file = folder / name
+        if not file.exists() or file.read_text("utf-8") != text:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, "utf-8")
+    for file in folder.rglob("*"):
+        if file.is_file() and file.relative_to(folder).as_posix() not in files:
+            file.unlink()
+
+
 def notebooks() -> None:
     """Copy the notebooks; links to files of the repository become links within the site."""
-    target = HERE / "notebooks"
-    shutil.rmtree(target, ignore_errors=True)
-    for folder in ("", "exercises"):
-        for source in sorted((NOTEBOOKS / folder).glob("*.ipynb")):
-            notebook = json.loads(source.read_text("utf-8"))
-            for cell in notebook["cells"]:
-                if cell["cell_type"] == "markdown":
-                    cell["source"] = with_links_in_site("".join(cell["source"]))
-            copy = target / folder / source.name
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_text(json.dumps(notebook), "utf-8")
+    copies = {}
+    for source in [*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("exercises/*.ipynb")]:
+        notebook = json.loads(source.read_text("utf-8"))
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "markdown":
+                cell["source"] = with_links_in_site("".join(cell["source"]))
+        copies[source.relative_to(NOTEBOOKS).as_posix()] = json.dumps(notebook)
+    renew(HERE / "notebooks", copies)
 
 
 def with_links_in_site(text: str) -> str:
@@ -57,17 +65,14 @@ def with_links_in_site(text: str) -> str:
 
 def reference() -> None:
     """Write a page for each public module, and their index by room."""
-    target = HERE / "reference"
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir()
+    files = {}
     index = [INTRODUCTION, *names(), ""]
     for room, entries in {**ROOMS, "Further": rest()}.items():
         pages = [name for entry in entries for name in modules(entry)]
+        files |= {f"{name}.md": page(name) for name in pages}
         if pages:
             index += [f"## {room}", "", "```{toctree}", ":maxdepth: 1", *pages, "```", ""]
-        for name in pages:
-            (target / f"{name}.md").write_text(page(name), "utf-8")
-    (target / "index.md").write_text("\n".join(index), "utf-8")
+    renew(HERE / "reference", {"index.md": "\n".join(index), **files})
 
 
 INTRODUCTION = """# Reference
@@ -103,7 +108,8 @@ def modules(name: str) -> list[str]:
 def page(name: str) -> str:
     """Return the page of a module: all that it defines, or what a package says of itself."""
     members = "" if hasattr(import_module(name), "__path__") else "   :members:\n"
-    return f"# `{name}`\n\n```{{eval-rst}}\n.. automodule:: {name}\n{members}```\n"
+    title = name.removeprefix("npformer.")
+    return f"# `{title}`\n\n```{{eval-rst}}\n.. automodule:: {name}\n{members}```\n"
 
 
 def rest() -> tuple[str, ...]:

@@ -115,6 +115,23 @@ def explain() -> Figure:
     return npformer.explain(COFFEE).figure()
 
 
+def journey() -> Figure:
+    """From the photograph to the answer, in a row."""
+    page = npformer.explain(COFFEE)
+    figure, places = plt.subplots(1, 6, figsize=(11, 2.1), layout="constrained")
+    plots.photograph(page.pixel_values, ax=places[0])
+    places[0].set_title("photograph", fontsize=10)
+    for ax, name in zip(places[1:4], ("stem", "stages.1", "stages.3"), strict=True):
+        plots.feature_maps(page.maps[name], 9, 3, name, ax=ax)
+    assert page.attention is not None
+    plots.attention(page.pixel_values, page.attention, page.token, ax=places[4])
+    places[4].set_title("attention of a token", fontsize=10)
+    answer = page.predictions[0]
+    title = f"why {answer.label}, {answer.score:.0%}"
+    plots.heat(page.pixel_values, page.cams[0], title, ax=places[5])
+    return figure
+
+
 def stages() -> Figure:
     """The first channels of the stem and of each stage, larger than in the page."""
     page = npformer.explain(COFFEE)
@@ -186,6 +203,7 @@ PICTURES = {
     "mixing.svg": mixing,
     "biases.png": biases,
     "attention.png": attention,
+    "journey.png": journey,
     "stages.png": stages,
     "explain.png": explain,
 }
