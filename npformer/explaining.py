@@ -320,7 +320,8 @@ def explain(
         for name, size in zip(names, [sizes[0], *sizes], strict=True)
     }
     cams = tuple(
-        grad_cam(answer.index, tape, model).reshape(sizes[-1]) for answer in predictions[:top]
+        saliency.grad_cam(answer.index, tape, params, config).reshape(sizes[-1])
+        for answer in predictions[:top]
     )
     if token is None:
         row, column = np.unravel_index(int(cams[0].argmax()), cams[0].shape)
@@ -333,22 +334,6 @@ def explain(
     attentions = [array for name, array in tape.items() if name.endswith(".attn")]
     attention = attentions[-1][0] if attentions else None
     return Explanation(_name(image), model, pixel_values, predictions, maps, attention, token, cams)
-
-
-def grad_cam(index: int, tape: Trace, model: Classifier) -> Array:
-    """Return how much each token of the last stage speaks for a class: (N,), 0 or more.
-
-    Grad-CAM: see `npformer.learn.saliency`.
-
-    Parameters
-    ----------
-    index : int
-        The class.
-    tape : Trace
-        What forward kept.
-    model : Classifier
-    """
-    return saliency.grad_cam(index, tape, model.params, model.config)
 
 
 def check_ending(path: Path) -> None:

@@ -14,11 +14,12 @@ from readme import ROOT
 pytest.importorskip("matplotlib")
 
 import npformer
-from npformer import cli, explaining
+from npformer import cli
 from npformer.blueprint import initialize
 from npformer.errors import MissingPackage, NpformerError
 from npformer.image_processing import EfficientFormerImageProcessor
 from npformer.layers import Trace
+from npformer.learn import saliency
 from npformer.model import forward
 
 COFFEE = ROOT / "notebooks/images/coffee.png"
@@ -66,7 +67,7 @@ def test_grad_cam_is_the_gradient_times_the_map(model):
     maps, p = tape["stages.3"], model.params
 
     def logit(maps: np.ndarray) -> float:
-        tokens = explaining_tail(maps, model)
+        tokens = tail(maps, model)
         return float(((tokens @ p.head.weight + tokens @ p.head_dist.weight) / 2)[0, 8])
 
     gradient = np.zeros(maps.shape[-1])
@@ -75,12 +76,12 @@ def test_grad_cam_is_the_gradient_times_the_map(model):
         step[..., c] = 1e-6
         gradient[c] = (logit(maps + step) - logit(maps - step)) / 2e-6 / maps.shape[1]
     expected = np.maximum(maps[0] @ gradient, 0)
-    cam = explaining.grad_cam(8, tape, model)
+    cam = saliency.grad_cam(8, tape, model.params, model.config)
     assert cam.max() > 0
     assert np.allclose(cam, expected, rtol=1e-6, atol=1e-8)
 
 
-def explaining_tail(maps, model):
+def tail(maps, model):
     norm = model.params.norm
     centred = maps - maps.mean(-1, keepdims=True)
     spread = np.sqrt((centred**2).mean(-1, keepdims=True) + model.config.layer_norm_eps)
