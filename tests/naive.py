@@ -151,7 +151,7 @@ ACTIVATIONS: dict[str, Callable[[float], float]] = {
     "gelu": _gelu,
     "gelu_10": lambda x: min(max(_gelu(x), -10), 10),
     "gelu_accurate": _gelu_new,
-    "gelu_fast": _gelu_new,
+    "gelu_fast": lambda x: x / 2 * (1 + tanh(0.7978845608 * (x + 0.044715 * x**3))),
     "gelu_new": _gelu_new,
     "gelu_python": _gelu,
     "gelu_pytorch_tanh": _gelu_new,

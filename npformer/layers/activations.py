@@ -46,6 +46,11 @@ def gelu_new_derivative(x: Array) -> Array:
     return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * (sqrt(2 / pi) * (1 + 3 * 0.044715 * (x * x)))
 
 
+def gelu_fast(x: Array) -> Array:
+    """`gelu_new` with √(2/π) rounded to 0.7978845608, as transformers has it."""
+    return 0.5 * x * (1 + np.tanh(0.7978845608 * (x + 0.044715 * (x * x * x))))
+
+
 def gelu_10(x: Array) -> Array:
     """GELU clipped to [−10, 10], as used for quantisation."""
     return np.clip(gelu(x), -10, 10)
@@ -183,7 +188,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "gelu": gelu,
     "gelu_10": gelu_10,
     "gelu_accurate": gelu_new,
-    "gelu_fast": gelu_new,
+    "gelu_fast": gelu_fast,
     "gelu_new": gelu_new,
     "gelu_python": gelu,
     "gelu_pytorch_tanh": gelu_new,
@@ -205,6 +210,7 @@ ACTIVATIONS: dict[str, Activation] = {
 DERIVATIVES: dict[Activation, Activation] = {
     gelu: gelu_derivative,
     gelu_10: gelu_10_derivative,
+    gelu_fast: gelu_new_derivative,  # the same up to the rounding, 4e-12
     gelu_new: gelu_new_derivative,
     laplace: laplace_derivative,
     leaky_relu: leaky_relu_derivative,
