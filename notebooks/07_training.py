@@ -113,7 +113,7 @@ def train(params, batch, steps):
         yield step, loss, params
 
 
-steps = 140
+steps = 100
 losses, scores = [], {}
 start = time.perf_counter()
 for step, loss, params in train(
