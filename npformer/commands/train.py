@@ -69,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
             if bar.total is None:
                 bar.reset(total=progress.epochs * progress.steps * args.batch_size)
                 bar.initial = (done - 1) * args.batch_size
-            bar.set_postfix_str(f"epoch {progress.epoch}, loss {progress.loss:.3f}", refresh=False)
+            postfix = f"epoch {progress.epoch}, loss {number(progress.loss)}"
+            bar.set_postfix_str(postfix, refresh=False)
             bar.update(done * args.batch_size - bar.n)
             with bar.external_write_mode():
                 for message in progress.unreadable:
@@ -100,9 +101,13 @@ def run(args: argparse.Namespace) -> int:
 
 def line(row: dict[str, Any], epochs: int) -> str:
     """Return a line on an epoch."""
-    loss = "–" if row["loss"] is None else f"{row['loss']:.3f}"
-    text = f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  loss {loss}"
+    text = f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  loss {number(row['loss'])}"
     if "val_loss" in row:
         text += f"  val loss {row['val_loss']:.3f}  top-1 {row['val_top1']:.1%}"
         text += f"  top-5 {row['val_top5']:.1%}"
     return f"{text}  {row['seconds']:.0f} s"
+
+
+def number(loss: float | None) -> str:
+    """Return a loss for reading."""
+    return "–" if loss is None else f"{loss:.3f}"

@@ -129,8 +129,8 @@ class Progress(NamedTuple):
     """of this epoch, from 1"""
     steps: int
     """of each epoch"""
-    loss: float
-    """mean over this epoch so far"""
+    loss: float | None
+    """mean over this epoch so far; None if nothing could be read"""
     rate: float
     """learning rate of the step"""
     unreadable: tuple[str, ...]
@@ -228,6 +228,7 @@ def fit(
             for after_step in run.epoch(now):
                 now = after_step
             now = run.finish(now)
+            run.tell(now, run.steps, run.rate(now.step - 1), finished=now.history[-1])
     except KeyboardInterrupt:
         run.save(now)
         raise
@@ -354,7 +355,7 @@ class Training:
             before, clock = clock, perf_counter()
             now = now._replace(seconds=now.seconds + clock - before)
             yield now
-            self.tell(now, now.step - epoch * self.steps, rate, batch.unreadable)
+            self.tell(now, now.step - epoch * self.steps, rate, unreadable=batch.unreadable)
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""
@@ -424,14 +425,13 @@ class Training:
             "epoch": epoch,
             "step": now.step,
             "rate": self.rate(now.step - 1),
-            "loss": float(np.mean(now.losses)) if now.losses else None,
+            "loss": mean_loss(now.losses),
             "seconds": round(now.seconds, 3),
         }
         if self.val is not None:
             network = make_forward(self.result(now), self.start.config, self.engine)
             found = measure(network, self.val, self.processor, unreadable=self.unreadable)
             line |= {"val_loss": found.loss, "val_top1": found.top1, "val_top5": found.top5}
-        self.tell(now, self.steps, line["rate"], (), line)
         now = now._replace(losses=(), seconds=0.0, history=(*now.history, line))
         self.save(now)
         return now
@@ -461,18 +461,20 @@ class Training:
         now: State,
         step: int,
         rate: float,
-        unreadable: tuple[str, ...],
+        unreadable: tuple[str, ...] = (),
         finished: dict[str, Any] | None = None,
     ) -> None:
-        """Call the callback."""
-        if self.callback:
-            loss = float(np.mean(now.losses)) if now.losses else float("nan")
-            epoch = len(now.history) + 1
-            self.callback(
-                Progress(
-                    epoch, self.recipe.epochs, step, self.steps, loss, rate, unreadable, finished
-                )
-            )
+        """Call the callback, after a step or, with its line of the log, after an epoch."""
+        if self.callback is None:
+            return
+        epoch, epochs = len(now.history) + (finished is None), self.recipe.epochs
+        loss = mean_loss(now.losses) if finished is None else finished["loss"]
+        self.callback(Progress(epoch, epochs, step, self.steps, loss, rate, unreadable, finished))
+
+
+def mean_loss(losses: tuple[float, ...]) -> float | None:
+    """Return the mean loss of an epoch; None if nothing could be read."""
+    return float(np.mean(losses)) if losses else None
 
 
 def _facts(
