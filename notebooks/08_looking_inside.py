@@ -10,7 +10,7 @@ import numpy as np
 
 import npformer
 from npformer import plots
-from npformer.explaining import grad_cam
+from npformer.learn.saliency import grad_cam
 
 classifier = npformer.load("tiny", engine="numpy")  # the plain layers keep every array
 photo = "images/coffee.png"
@@ -131,7 +131,9 @@ print(f"{len(covered)} runs; the score {label.score:.1%} falls by at most {fall.
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained")
 plots.photograph(pixel_values, ax=axes[0])
 plots.heat(pixel_values, fall, f"covering: loss of score for {label.label!r}", ax=axes[1])
-cam = grad_cam(label.index, trace, classifier).reshape(4, 4)  # (N,) -> (rows, columns)
+cam = grad_cam(label.index, trace, classifier.params, classifier.config).reshape(
+    4, 4
+)  # (N,) -> (rows, columns)
 plots.heat(
     pixel_values,
     cam,
@@ -147,8 +149,9 @@ plots.heat(
 figure, axes = plt.subplots(1, 4, figsize=(11, 3.2), layout="constrained")
 for name, image, ax in zip(names, images, axes, strict=True):
     best = classifier.classify(f"images/{name}", top=1)[0]
-    cam = grad_cam(best.index, classifier.trace(f"images/{name}"), classifier).reshape(4, 4)
-    plots.heat(image, cam, f"{best.label}, {best.score:.0%}", ax=ax)
+    kept = classifier.trace(f"images/{name}")
+    cam = grad_cam(best.index, kept, classifier.params, classifier.config)
+    plots.heat(image, cam.reshape(4, 4), f"{best.label}, {best.score:.0%}", ax=ax)
 
 # %% [markdown]
 # `npformer.explain("images/coffee.png")` puts such pictures on one page, for any photograph; so does `npformer explain` on the command line.
