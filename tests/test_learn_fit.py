@@ -223,6 +223,12 @@ def test_killed_at_any_moment_it_goes_on_bit_for_bit(
     assert not list(fitted.folder.glob(f".{state.NAME}.*"))
 
 
+def test_a_state_has_no_strides_that_a_file_would_lose() -> None:
+    tree = state.contiguous((np.zeros((3, 4)).T, np.arange(6)[::2]))
+    assert [leaf.flags.c_contiguous for leaf in tree] == [True, True]
+    assert tree[1].tolist() == [0, 2, 4]
+
+
 def test_resuming_what_is_finished_changes_nothing(learn: Any) -> None:
     fitted = learn()
     before = weights(fitted.folder)
