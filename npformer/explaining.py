@@ -169,7 +169,8 @@ class Explanation:
             "What the stem and each stage make of it",
             "Each small picture is one channel: bright where it found what training made it look "
             "for. The first find edges and colours and are as sharp as a drawing; the last are "
-            "coarse, and tell what is there. Sixteen channels of each are shown.",
+            "coarse, and tell what is there. Sixteen channels of each are shown, under the names "
+            "that a trace gives them (stages count from 0).",
             2.4,
             draw,
         )
@@ -190,11 +191,11 @@ class Explanation:
         row, column = self.token
         return Part(
             f"Where the token in row {row}, column {column} looks",
-            f"In the last stage the picture is a grid of {grid[0]}×{grid[1]} tokens. In an "
-            "attention block each token, such as the framed one, takes over something from every "
-            "other: much where the colour is bright. Each head looks for something else. This is "
-            "the last such block. Point at a place in the first picture to see where its token "
-            "looks.",
+            f"In the last stage the picture is a grid of {grid[0]}×{grid[1]} places, called "
+            "tokens. In an attention block each token, such as the framed one, takes over "
+            "something from every other: much where the colour is bright. It does so in several "
+            "ways at once, its heads. This is the last such block. Point at a place in the first "
+            "picture to see where its token looks.",
             2.2 * lines,
             draw,
             self._picker(attn),
@@ -381,9 +382,10 @@ STYLE = """
 .npformer-page .fields { position: absolute; inset: 0; display: grid; }
 .npformer-page .fields i { cursor: crosshair; outline: none; }
 .npformer-page .fields i img { position: absolute; inset: 0; opacity: 0; pointer-events: none; }
-.npformer-page .fields i:is(:hover, :focus),
-.npformer-page .fields:not(:hover, :focus-within) .chosen {
-  outline: 2px solid #56b4e9; outline-offset: -2px; }
+.npformer-page .fields i::after { content: ""; display: block; position: relative; z-index: 1;
+  height: 100%; outline-offset: -2px; }
+.npformer-page .fields i:is(:hover, :focus)::after,
+.npformer-page .fields:not(:hover, :focus-within) .chosen::after { outline: 2px solid #56b4e9; }
 .npformer-page .fields i:is(:hover, :focus) img,
 .npformer-page .fields:not(:hover, :focus-within) .chosen img { opacity: 1; }
 .npformer-page footer { margin-top: 2rem; opacity: 0.7; font-size: 0.85rem; }
