@@ -39,6 +39,7 @@ from npformer.learn import (
     state,
 )
 from npformer.learn import curves as drawing
+from npformer.learn.data import Batch
 from npformer.model import EfficientFormer, forward
 from npformer.tree import leaves
 
@@ -277,6 +278,21 @@ def test_the_gradient_of_heads_is_that_of_the_whole_network(
     assert whole.head is not None
     np.testing.assert_allclose(dp.head.weight, whole.head.weight, rtol=1e-3, atol=1e-5)
     assert not dp.norm.weight.any()
+
+
+def test_frozen_gradients_do_not_count_in_clipping(
+    model: Path, photos: Path, tmp_path: Path
+) -> None:
+    recipe = replace(PLAIN, optimizer="sgd", weight_decay=0.0, clip=0.01, freeze=("stages.*",))
+    start = fitting.prepare(model, ("lime", "plum"))
+    listed = fitting.find_photographs(photos)
+    run = fitting.Training(tmp_path, recipe, start, listed, None, facts={}, engine="numpy")
+    x = np.random.default_rng(0).standard_normal((4, 16, 16, 3)).astype(np.float32)
+    now = run.first(resume=False)
+    after = run.step(now, Batch(x, np.array([0, 1, 1, 0]), ()), rate=2.0).params
+    old = dict(leaves(now.params))
+    moved = [(a - old[path]).ravel() for path, a in leaves(after) if "running" not in path]
+    assert np.linalg.norm(np.concatenate(moved)) == pytest.approx(2.0 * 0.01, rel=1e-3)
 
 
 def test_the_average_is_the_result(learn: Any, model: Path) -> None:
