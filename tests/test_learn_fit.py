@@ -295,6 +295,16 @@ def test_frozen_gradients_do_not_count_in_clipping(
     assert np.linalg.norm(np.concatenate(moved)) == pytest.approx(2.0 * 0.01, rel=1e-3)
 
 
+def test_an_epoch_reports_its_own_losses(model: Path, photos: Path, tmp_path: Path) -> None:
+    start = fitting.prepare(model, ("lime", "plum"))
+    listed = fitting.find_photographs(photos)
+    run = fitting.Training(tmp_path, PLAIN, start, listed, None, facts={}, engine="numpy")
+    now = run.first(resume=False)._replace(step=3, losses=(1.0, 2.0, 6.0), seconds=5.0)
+    after = run.finish(now)
+    assert after.history[0]["loss"] == 3.0
+    assert (after.losses, after.seconds) == ((), 0.0)
+
+
 def test_the_average_is_the_result(learn: Any, model: Path) -> None:
     recipe = replace(PLAIN, average=0.999, epochs=1)
     slow = weights(learn(recipe, "slow").folder)
