@@ -170,10 +170,8 @@ class EfficientFormerPreTrainedModel:
         **options
             As of `npformer.checkpoints.write`, such as ``processor``.
         """
-        config = copy.deepcopy(self.config)
-        config.torch_dtype = str(self.dtype)
         refuse_biases_by_pair(self.params)
-        checkpoints.write(folder, config, self.params, spelling=spelling, **options)
+        checkpoints.write(folder, self.config, self.params, spelling=spelling, **options)
 
     def state_dict(self, spelling: Spelling = "hf") -> dict[str, Array]:
         """Return the tensors as PyTorch has them, under the names of a spelling.
@@ -245,7 +243,7 @@ class EfficientFormerPreTrainedModel:
                 f"pixel_values have shape {x.shape}; expected (batch, {C} channels, height, width)"
                 + (". Move the channels: np.moveaxis(pixel_values, -1, 1)" if last else "")
             )
-        return np.ascontiguousarray(np.moveaxis(x, 1, -1), self.dtype)
+        return np.ascontiguousarray(np.moveaxis(x, 1, -1))
 
     def _look(
         self,

@@ -66,7 +66,7 @@ def classification_loss(
             f"kind of loss is chosen by problem_type in the configuration"
         )
     if single:
-        return cross_entropy(logits, labels.astype(np.int64))
+        return cross_entropy(logits, labels)
     if problem_type == "regression":
         return mse(logits, labels.astype(logits.dtype))
     return bce_with_logits(logits, labels.astype(logits.dtype))

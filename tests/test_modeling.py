@@ -248,6 +248,12 @@ def test_labels_of_any_whole_type(dtype: str) -> None:
     assert logits.loss == run(network(USUAL, CLASSIFIER), USUAL, labels=[1, 2]).loss
 
 
+def test_classes_in_a_column() -> None:
+    model = network(USUAL, CLASSIFIER)
+    loss = run(model, USUAL, labels=[[1], [2]]).loss
+    assert loss == run(model, USUAL, labels=[1, 2]).loss
+
+
 def test_a_loss_over_nothing_is_not_a_number() -> None:
     assert np.isnan(run(network(USUAL, CLASSIFIER), USUAL, labels=[-100, -100]).loss)
 
