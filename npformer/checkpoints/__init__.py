@@ -1,10 +1,16 @@
 """Bytes on disk and on the hub ⇄ the tree of parameters."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from .assemble import assemble, state_dict
-from .convert import Conversion, convert
 from .folder import Checkpoint, read, write
 from .infer import infer_config
 from .spellings import SPELLINGS, Spelling, detect, names
+
+if TYPE_CHECKING:
+    from .conversion import Conversion, convert
 
 __all__ = [
     "SPELLINGS",
@@ -20,3 +26,12 @@ __all__ = [
     "state_dict",
     "write",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Who classifies a photograph does not wait for what only converting needs.
+    if name not in ("Conversion", "convert"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import conversion
+
+    return getattr(conversion, name)

@@ -17,7 +17,7 @@ from ..configuration import CONFIG_NAME, EfficientFormerConfig
 from ..errors import ConfigError, MissingWeights, WeightsError
 from ..model import EfficientFormer
 from ..strict_json import read_object
-from . import safetensors_file, timm_config, torch_file
+from . import safetensors_file, timm_config
 from .assemble import assemble, state_dict
 from .atomic import write_json
 from .dtypes import Tensors, is_floating, name_of
@@ -189,6 +189,8 @@ def read_tensors(file: Path, entry: str | None = None) -> Tensors:
     except FileNotFoundError:
         raise MissingWeights(f"{file}: no such file") from None
     if start.startswith(b"PK") or (file.suffix in TORCH_SUFFIXES and start[8:] != b"{"):
+        from . import torch_file  # a reader of its own, which few need
+
         return torch_file.read(file, entry)
     if entry is not None:
         raise WeightsError(f"{file}: a safetensors file has no entries such as {entry!r}")
