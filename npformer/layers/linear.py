@@ -68,4 +68,5 @@ def linear_backward(dy: Array, x: Array, p: Linear) -> tuple[Array, Linear]:
     C_in, C_out = p.weight.shape
     columns = x.reshape(-1, C_in).T  # (C_in, B·positions)
     rows = dy.reshape(-1, C_out)  # (B·positions, C_out)
-    return dy @ p.weight.T, Linear(columns @ rows, rows.sum(0))
+    dx = (rows @ p.weight.T).reshape(x.shape)  # (B·positions, C_out) -> (B, ..., C_in)
+    return dx, Linear(columns @ rows, rows.sum(0))
