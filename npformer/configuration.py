@@ -453,7 +453,8 @@ class EfficientFormerConfig:
         ----------
         source : str or path
             A folder that holds a ``config.json``, such a file, the name of a variant, or that of
-            its repository, such as ``"snap-research/efficientformer-l1-300"``.
+            its repository, such as ``"snap-research/efficientformer-l1-300"``. ``"tiny"`` means
+            the network that comes with npformer, class names and all.
         **changes
             Other values for some keys.
 
@@ -468,7 +469,7 @@ class EfficientFormerConfig:
         ConfigError
             If the file is not usable.
         """
-        path = Path(source)
+        path = _shipped() if source == "tiny" else Path(source)
         file = path / CONFIG_NAME if path.is_dir() else path
         if file.is_file():
             return cls.from_json_file(file, **changes)
@@ -603,6 +604,13 @@ def _warn_of_typing_errors(unknown: set[str]) -> None:
             warnings.warn(
                 f"unknown key {name!r} is kept, and means nothing; is it {meant!r}?", stacklevel=3
             )
+
+
+def _shipped() -> Path:
+    """Return the folder of the network that comes with npformer, installed or in its repository."""
+    package = Path(__file__).parent
+    installed = package / "weights" / "tiny"
+    return installed if installed.is_dir() else package.parent / "weights" / "tiny"
 
 
 def _listed(name: str, values: Any) -> list[Any]:

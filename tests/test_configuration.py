@@ -399,6 +399,8 @@ def test_from_pretrained_of_a_folder_a_file_and_a_name(tmp_path):
     assert EfficientFormerConfig.from_pretrained(folder) == config
     assert EfficientFormerConfig.from_pretrained(str(folder / "config.json")) == config
     assert EfficientFormerConfig.from_pretrained(folder, pool_size=5).pool_size == 5
+    tiny = EfficientFormerConfig.from_pretrained("tiny")
+    assert tiny == EfficientFormerConfig.from_json_file(TINY)
     l3 = EfficientFormerConfig.from_pretrained("snap-research/efficientformer-l3-300")
     assert l3 == EfficientFormerConfig.from_pretrained("l3")
     with pytest.raises(MissingWeights, match=r"nowhere: no such folder .* names are tiny, l1"):

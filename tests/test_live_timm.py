@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,14 @@ pytest.importorskip("transformers")
 
 import model_cases as ours
 from golden import cases, reference
-from golden.check import FLOAT64
+from golden.check import FLOAT64, LOGITS
 from golden.modeling import MODEL, TEACHER, images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npformer import EfficientFormerBackbone
+
+ENGINES = ("numpy", "numba") if find_spec("numba") else ("numpy",)
 
 
 @st.composite
@@ -56,24 +59,30 @@ def run(case: dict[str, Any], seed: int, dtype: str) -> tuple[Any, list[Any], An
         return tokens.numpy(), [m.numpy() for m in maps], model(x).numpy()
 
 
-def compare(case: dict[str, Any], seed: int) -> None:
-    tokens, maps, logits = run(case, seed, "float64")
-    found = ours.run(ours.network(case, TEACHER, seed, "float64", "numpy"), case, seed)
-    np.testing.assert_allclose(found.logits, logits, rtol=0, atol=FLOAT64)
-    found = ours.run(ours.network(case, MODEL, seed, "float64", "numpy"), case, seed)
-    np.testing.assert_allclose(found.last_hidden_state, tokens, rtol=0, atol=FLOAT64)
-    config, params = cases.configuration(case), cases.parameters(case, seed, "float64")
-    backbone = EfficientFormerBackbone(config, params, engine="numpy")
+def compare(case: dict[str, Any], seed: int, dtype: str, engine: str, tolerance: float) -> None:
+    tokens, maps, logits = run(case, seed, dtype)
+    found = ours.run(ours.network(case, TEACHER, seed, dtype, engine), case, seed)
+    np.testing.assert_allclose(found.logits, logits, rtol=0, atol=tolerance)
+    found = ours.run(ours.network(case, MODEL, seed, dtype, engine), case, seed)
+    np.testing.assert_allclose(found.last_hidden_state, tokens, rtol=0, atol=tolerance)
+    config, params = cases.configuration(case), cases.parameters(case, seed, dtype)
+    backbone = EfficientFormerBackbone(config, params, engine=engine)
     found = ours.run(backbone, case, seed).feature_maps
     assert len(found) == len(maps)
     for one, other in zip(found, maps, strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=FLOAT64)
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance)
 
 
 @settings(max_examples=40, deadline=None)
 @given(networks(), st.integers(0, 99))
 def test_logits_tokens_and_maps_in_float64(case: dict[str, Any], seed: int) -> None:
-    compare(case, seed)
+    compare(case, seed, "float64", "numpy", FLOAT64)
+
+
+@settings(max_examples=25, deadline=None)
+@given(networks(), st.integers(0, 99), st.sampled_from(ENGINES))
+def test_logits_tokens_and_maps_in_float32(case: dict[str, Any], seed: int, engine: str) -> None:
+    compare(case, seed, "float32", engine, LOGITS)
 
 
 @settings(max_examples=10, deadline=None)
