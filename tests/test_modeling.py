@@ -348,6 +348,16 @@ def test_weights_of_another_network_are_refused(changes, message) -> None:
         npformer.EfficientFormerForImageClassification(config, cases.parameters(USUAL))
 
 
+def test_a_class_keeps_no_heads_but_its_own() -> None:
+    kept = {}
+    for kind in CLASSES:
+        model = getattr(npformer, kind)(cases.configuration(USUAL), cases.parameters(USUAL))
+        kept[kind] = {key for key in model.state_dict() if "classifier" in key}
+    one = {"classifier.weight", "classifier.bias"}
+    both = one | {"distillation_classifier.weight", "distillation_classifier.bias"}
+    assert kept == {MODEL: set(), CLASSIFIER: one, TEACHER: both}
+
+
 def test_two_heads_cannot_be_made_of_one() -> None:
     params = cases.parameters(USUAL | {"distilled": False})
     with pytest.raises(WeightsError, match="head_dist"):
