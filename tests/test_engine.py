@@ -215,13 +215,12 @@ def test_the_wrong_size_is_refused_before_anything_runs():
         run(images(1)[0])
 
 
-def test_memory_is_that_of_one_image_and_not_of_the_batch():
+def test_memory_is_that_of_a_few_images_and_not_of_the_batch():
     c = config()
     run = engine.make_forward(network(c), c, "numba")
     run(images(1))
     run(images(9))
-    (plan,) = run._plans.values()
-    assert plan.capacity == 1
+    assert [plan.capacity for plan in run._plans.values()] == [1, engine.TOGETHER]
 
 
 def test_a_network_remembers_a_few_plans_only():

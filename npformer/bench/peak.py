@@ -9,7 +9,6 @@ import numpy as np
 
 from ..layers import Array
 
-TILE = 6 * 16  # numbers that each step multiplies and adds
 STEPS = 500_000
 
 
@@ -28,20 +27,20 @@ def fma_peak(threads: int, repeats: int = 7) -> float:
     float
         GFLOP/s; a multiply-add is two operations.
     """
-    from ..kernels.vector import compiled, load, rank_one, repeat, store_rows
+    from ..kernels.vector import TALL, compiled, load, rank_one, repeat, store_rows
 
     def multiply_add(m: Array, steps: int) -> None:
         row = load(m, 0)
-        tile = repeat(row, 6)
+        tile = repeat(row, TALL)
         for _ in range(steps):
             tile = rank_one(tile, m, 0, 0, row)
         store_rows(m, 0, 16, tile)
 
     run = compiled(multiply_add)
-    run(np.zeros(128, np.float32), 1)
+    run(np.zeros(TALL * 16, np.float32), 1)
     best = float("inf")
     for _ in range(repeats):
-        memories = [np.zeros(128, np.float32) for _ in range(threads)]
+        memories = [np.zeros(TALL * 16, np.float32) for _ in range(threads)]
         helpers = [threading.Thread(target=run, args=(m, STEPS)) for m in memories[1:]]
         start = time.perf_counter()
         for helper in helpers:
@@ -50,4 +49,4 @@ def fma_peak(threads: int, repeats: int = 7) -> float:
         for helper in helpers:
             helper.join()
         best = min(best, time.perf_counter() - start)
-    return 2e-9 * threads * TILE * STEPS / best
+    return 2e-9 * threads * TALL * 16 * STEPS / best

@@ -39,8 +39,9 @@ from .threads import get_num_threads, run, set_num_threads
 __all__ = ["ENGINES", "Forward", "get_num_threads", "make_forward", "set_num_threads"]
 
 ENGINES = ("auto", "numba", "numpy")
-TOGETHER = 1
-"""How many images go through the network at once: memory does not grow with the batch."""
+TOGETHER = 4
+"""At most so many images go through the network at once. Each large matrix is then fetched once for
+all of them, and memory does not grow with the batch."""
 PLANS = 8
 """How many plans a network remembers: one for each size of image and set of wanted results."""
 

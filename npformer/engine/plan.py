@@ -31,6 +31,8 @@ ACTIVATIONS = {"gelu": GELU, "gelu_python": GELU, "relu": RELU, "linear": NONE}
 
 FEW_ROWS = 128
 """With fewer rows than this, a layer is cut along its weights, which are larger, not its rows."""
+ROWS, PANELS = 7, 2
+"""What makes whole tiles of the micro-kernel, see `npformer.kernels.linear`."""
 SCRATCH = 65536
 """How many numbers a part may need besides input and result: 256 kB, half a second-level cache."""
 
@@ -293,10 +295,12 @@ class Plan:
     def write(self, images: Array, arena: Arena) -> None:
         """Copy images, (images, H, W, C), into the arena.
 
-        One colour at a time: that is fast for channels-first images, seen as channels-last, too.
+        Channels-first images, seen as channels-last, are copied one colour at a time: much faster.
         """
         at = self.input.at
         place = arena.memory[at : at + images.size].reshape(images.shape)
+        if images.flags.c_contiguous:
+            return np.copyto(place, images, "same_kind")
         for c in range(images.shape[-1]):
             np.copyto(place[..., c], images[..., c], "same_kind")
 
@@ -353,8 +357,8 @@ class Plan:
         self, kind: int, y: Buffer, x: Buffer, units: int, chunk: int, **fields: int | Buffer
     ) -> Buffer:
         """Write down a step; `fields` are those of `npformer.engine.steps`."""
-        numbers = {"kind": kind, "units": units, "chunk": chunk, "rows": y.rows, "residual": -1}
-        numbers |= {"y_step": y.step, "x_step": x.step}
+        numbers = {"kind": kind, "units": units, "grain": 1, "chunk": chunk, "rows": y.rows}
+        numbers |= {"residual": -1} | {"y_step": y.step, "x_step": x.step}
         buffers = {"y": y, "x": x}
         for name, value in fields.items():
             if isinstance(value, Buffer):
@@ -391,12 +395,12 @@ class Plan:
             return self._linear(patches, layer, activation), (down, across)
         y = Buffer(rows, layer.N, padded(layer.N))
         chunk = self._chunk(step)
-        window |= {"w": layer.at, "k": layer.K, "activation": activation}
+        window |= {"w": layer.at, "k": layer.K, "activation": activation, "grain": ROWS}
         return self._step(kinds.CONV2D, y, x, rows, chunk, **window), (down, across)
 
     def _chunk(self, step: int) -> int:
         """How many rows a part has, if each takes `step` numbers of scratch."""
-        chunk = max(SCRATCH // step // 6 * 6, 6)
+        chunk = max(SCRATCH // step // (2 * ROWS), 1) * 2 * ROWS
         self.scratch = max(self.scratch, chunk * step + LANES)
         return chunk
 
@@ -410,8 +414,9 @@ class Plan:
         y = Buffer(x.rows, layer.N, padded(layer.N))
         panels = y.step // LANES
         more = {} if residual is None else {"residual": residual}
-        fields = {"w": layer.at, "k": layer.K, "activation": activation}
-        return self._step(kinds.LINEAR, y, x, panels, max(panels // 8, 1), **fields, **more)
+        fields = {"w": layer.at, "k": layer.K, "activation": activation, "grain": PANELS}
+        chunk = max(panels // 16, PANELS)
+        return self._step(kinds.LINEAR, y, x, panels, chunk, **fields, **more)
 
     def _pooling_block(self, x: Buffer, grid: tuple[int, int], block: PackedPooling) -> Buffer:
         config = self._packed.config
@@ -425,7 +430,8 @@ class Plan:
             pooled = self._step(kinds.POOLING, y, x, x.rows, 6, **image)
             return self._mlp(pooled, pooled, block.fc1, block.fc2)
         wide = padded(block.fc1.N)
-        chunk = max(self._chunk(x.step + wide), -(-width * x.step // wide))
+        line = -(-width * x.step // (wide * ROWS)) * ROWS  # rows of the hidden map hold the sums
+        chunk = max(self._chunk(x.step + wide), line)
         self.scratch = max(self.scratch, chunk * (x.step + wide))
         return self._step(
             kinds.POOLING_BLOCK,
@@ -433,6 +439,7 @@ class Plan:
             x,
             x.rows,
             chunk,
+            grain=ROWS,
             w=block.fc1.at,
             w2=block.fc2.at,
             hidden=block.fc1.N,

@@ -33,6 +33,7 @@ KERNELS = (
 FIELDS = {
     "kind": "one of the above",
     "units": "what the step is cut along: pixels, panels of columns, heads or tokens",
+    "grain": "how many of them should stay together, for whole tiles",
     "chunk": "how many of them a part has at most",
     "y": "where in the arena the result begins",
     "y_step": "numbers from one row to the next",

@@ -58,7 +58,9 @@ def work(s: Step, m: Array, w: Array, images: int, job: int, parts: int, scratch
         Where in the arena this thread may scribble.
     """
     image, part = job // parts, job % parts
-    first, last = part * s.units // parts, (part + 1) * s.units // parts
+    grains = (s.units + s.grain - 1) // s.grain
+    first = part * grains // parts * s.grain
+    last = min((part + 1) * grains // parts * s.grain, s.units)
     x = s.x + image * s.height * s.width * s.x_step
     y = s.y + image * s.rows * s.y_step
     if s.kind == POOLING_BLOCK:
@@ -138,7 +140,7 @@ def walk(
     for i in range(len(steps)):
         s = steps[i]
         parts = (s.units + s.chunk - 1) // s.chunk
-        parts = min((parts + threads - 1) // threads * threads, s.units)
+        parts = min((parts + threads - 1) // threads * threads, (s.units + s.grain - 1) // s.grain)
         jobs = parts if s.kind == LINEAR else parts * images
         while True:
             job = fetch_add(counters, 2 * i, 1)

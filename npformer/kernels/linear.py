@@ -2,17 +2,20 @@
 
     y[i, j] = act(bias[j] + Σₖ x[i, k] w[k, j])  (+ residual[i, j])
 
-**The micro-kernel.** A core starts two fused multiply-adds of 8 numbers in each cycle, but can load
-only two vectors from memory in that time. So a number that has been loaded must be used several
-times: a tile of 6 rows × 16 columns of y lives in twelve registers, and for each k the 16 weights
-``w[k, j:j+16]`` and the 6 numbers ``x[i:i+6, k]`` are loaded and give 96 multiply-adds. That is
-twelve instructions of work for eight of loading, and the multipliers never wait.
+**The micro-kernel.** A core starts two fused multiply-adds in each cycle, but can load only two
+vectors from memory in that time. So a number that has been loaded must be used several times: a
+tile of y lives in registers, and for each k a row of weights and a column of x are loaded, and
+meet. AVX2 has sixteen registers of 8 numbers; a tile of 6 rows × 16 columns takes twelve of them,
+and each k brings 8 loads and 12 multiply-adds. AVX-512 has thirty-two registers of 16; a tile of 14
+rows × 32 columns, of two panels, takes twenty-eight, and each k brings 16 loads and 28
+multiply-adds. The multipliers never wait.
 
 **Packing.** Weights are read from panels of 16 columns, see `npformer.kernels.layout`; activations
 where they are: with channels last, the numbers of a pixel already lie side by side.
 
 **Prefetching.** A large matrix comes from main memory, whose first answer takes as long as a
 thousand multiply-adds. While the first tile of a panel is computed, the next panel is asked for.
+Beside the 28 multiply-adds of a wide tile asking costs nothing, and every tile does.
 
 **Epilogue.** What follows the sums is done while they are at hand. ReLU and the residual take one
 instruction a vector, in the registers of the tile. GELU takes thirty and needs registers of its
@@ -32,8 +35,12 @@ from ..layers import Array
 from .activations import gelu, relu
 from .layout import GELU, LANES, RELU
 from .vector import (
+    SHORT,
+    TALL,
+    WIDE,
     Tile,
     add_rows,
+    alike,
     each,
     inlined,
     kernel,
@@ -41,6 +48,7 @@ from .vector import (
     load_rows,
     prefetch,
     rank_one,
+    rank_one_wide,
     repeat,
     splat,
     store,
@@ -74,6 +82,20 @@ def multiply(
 
 
 @inlined
+def multiply_two(
+    a: Tile, b: Tile, m: Array, x: int, x_step: int, w: Array, panel: int, K: int
+) -> tuple[Tile, Tile]:
+    """Do as `multiply` does, with a panel and the next: a number of x is loaded once for both."""
+    size = K * LANES
+    for k in range(K):
+        at, row = x + k, panel + LANES * k
+        prefetch(w, row + 2 * size)
+        prefetch(w, row + 3 * size)
+        a, b = rank_one_wide(a, b, m, at, x_step, load(w, row), load(w, row + size))
+    return a, b
+
+
+@inlined
 def finish(
     tile: Tile,
     m: Array,
@@ -94,13 +116,37 @@ def finish(
 
 @inlined
 def bend(m: Array, y: int, y_step: int, rows: int) -> None:
-    """Apply GELU to a panel of y; two rows at a time, as one alone does not fill a processor."""
-    for i in range(0, rows - 1, 2):
-        two = load_rows(repeat(splat(0.0), 2), m, y + i * y_step, y_step)
-        store_rows(m, y + i * y_step, y_step, each(gelu, two))
-    if rows % 2:
-        last = y + (rows - 1) * y_step
-        store(m, last, gelu(load(m, last)))
+    """Apply GELU to a panel of y; several rows at a time, as one does not fill a processor."""
+    some = repeat(splat(0.0), 4 if WIDE else 2)
+    size = len(some)
+    for i in range(0, rows - size + 1, size):
+        at = y + i * y_step
+        store_rows(m, at, y_step, each(gelu, load_rows(some, m, at, y_step)))
+    for i in range(rows // size * size, rows):
+        store(m, y + i * y_step, gelu(load(m, y + i * y_step)))
+
+
+@inlined
+def band(
+    like: Tile, i: int, rows: int, two: bool, m: Array, y: int, y_step: int, x: int, x_step: int,
+    w: Array, panel: int, bias: int, K: int, activation: int, residual: int, residual_step: int,
+) -> int:  # fmt: skip
+    """Rows from i on, as many as fill tiles of the height of `like`; return where that ends."""
+    adds, size = residual >= 0, len(like)
+    while i + size <= rows:
+        at, to, add = x + i * x_step, y + i * y_step, residual + i * residual_step
+        tile = alike(like, load(w, bias))
+        if two:
+            other = alike(like, load(w, bias + LANES))
+            tile, other = multiply_two(tile, other, m, at, x_step, w, panel, K)
+            finish(other, m, to + LANES, y_step, activation, adds, add + LANES, residual_step)
+        elif i == 0:
+            tile = multiply(tile, m, at, x_step, w, panel, K, True)
+        else:
+            tile = multiply(tile, m, at, x_step, w, panel, K, False)
+        finish(tile, m, to, y_step, activation, adds, add, residual_step)
+        i += size
+    return i
 
 
 @kernel
@@ -145,30 +191,24 @@ def linear(
 
     Notes
     -----
-    A panel meets all rows before the next one is fetched, so it stays in the nearest cache. Six
-    rows make the best tile, and five are as good; so the rows are dealt out in sixes and as many
-    fives as it takes (49 = 4·6 + 5·5), and one by one only where that does not work out.
+    A panel, or two, meet all rows before the next are fetched, so they stay in the nearest cache.
+    Rows that do not fill tall tiles make short ones: of 7 beside 14, as nearly always the number of
+    pixels is a multiple of 7; of 5 beside 6, in as many fives as it takes (49 = 4·6 + 5·5). Tiles
+    of 4 and of 1 take what is left.
     """
-    fives = min((6 - rows % 6) % 6, rows // 5)
-    sixes = (rows - 5 * fives) // 6
-    for j in range(first, last):
-        panel = panels + j * K * LANES
-        bias = load(w, panels + count * K * LANES + j * LANES)
-        yi, xi, ri = y + j * LANES, x, residual + j * LANES
-        for i in range(sixes):
-            if i == 0:
-                tile = multiply(repeat(bias, 6), m, xi, x_step, w, panel, K, True)
-            else:
-                tile = multiply(repeat(bias, 6), m, xi, x_step, w, panel, K, False)
-            finish(tile, m, yi, y_step, activation, residual >= 0, ri, residual_step)
-            yi, xi, ri = yi + 6 * y_step, xi + 6 * x_step, ri + 6 * residual_step
-        for _ in range(fives):
-            tile5 = multiply(repeat(bias, 5), m, xi, x_step, w, panel, K, False)
-            finish(tile5, m, yi, y_step, activation, residual >= 0, ri, residual_step)
-            yi, xi, ri = yi + 5 * y_step, xi + 5 * x_step, ri + 5 * residual_step
-        for _ in range(rows - 6 * sixes - 5 * fives):
-            tile1 = multiply(repeat(bias, 1), m, xi, x_step, w, panel, K, True)
-            finish(tile1, m, yi, y_step, activation, residual >= 0, ri, residual_step)
-            yi, xi, ri = yi + y_step, xi + x_step, ri + residual_step
+    nothing, j = splat(0.0), first
+    tall = rows if WIDE else rows - SHORT * min((TALL - rows % TALL) % TALL, rows // SHORT)
+    while j < last:
+        two = WIDE and j + 1 < last
+        panel, bias = panels + j * K * LANES, panels + (count * K + j) * LANES
+        to, add = y + j * LANES, residual + j * LANES if residual >= 0 else residual
+        fixed = m, to, y_step, x, x_step, w, panel, bias, K, activation, add, residual_step
+        i = band(repeat(nothing, TALL), 0, tall, two, *fixed)
+        i = band(repeat(nothing, SHORT), i, rows, two, *fixed)
+        i = band(repeat(nothing, 4), i, rows, two, *fixed)
+        i = band(repeat(nothing, 1), i, rows, two, *fixed)
         if activation == GELU:
-            bend(m, y + j * LANES, y_step, rows)
+            bend(m, to, y_step, rows)
+            if two:
+                bend(m, to + LANES, y_step, rows)
+        j += 2 if two else 1

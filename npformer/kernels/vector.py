@@ -24,6 +24,7 @@ from functools import wraps
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
@@ -39,6 +40,11 @@ Tile: TypeAlias = tuple[Vector, ...]
 """A vector for each row of a block."""
 
 BOUNDSCHECK = os.environ.get("NPFORMER_BOUNDSCHECK", "0") not in ("", "0")
+
+WIDE = llvm.get_host_cpu_features().get("avx512f", False)
+"""Whether the registers have room for a tile of two panels."""
+TALL, SHORT = (14, 7) if WIDE else (6, 5)
+"""Rows of the largest tile and of a smaller one, see `npformer.kernels.linear`."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -403,6 +409,16 @@ def _repeat(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     )
 
 
+def alike(tile: Tile, vector: Vector) -> Tile:
+    """Tile of the same height, of equal vectors."""
+    return (vector,) * len(tile)
+
+
+@emits(alike, lambda tile, vector: tile(tile, VECTOR))
+def _alike(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    return context.make_tuple(builder, signature.return_type, [values[1]] * signature.args[0].count)
+
+
 def rank_one(tile: Tile, data: Array, at: int, step: int, row: Vector) -> Tile:
     """Add a column times a row: ``tile[r] + data[at + r step] · row``, fused, for each row r.
 
@@ -424,6 +440,34 @@ def _rank_one(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         sums.append(_intrinsic(builder, "fma", factor, row, old))
         at = builder.add(at, step)
     return context.make_tuple(builder, signature.return_type, sums)
+
+
+def rank_one_wide(
+    a: Tile, b: Tile, data: Array, at: int, step: int, left: Vector, right: Vector
+) -> tuple[Tile, Tile]:
+    """`rank_one` for two tiles side by side, which share the column: each scalar is loaded once."""
+    return rank_one(a, data, at, step, left), rank_one(b, data, at, step, right)
+
+
+@emits(
+    rank_one_wide,
+    lambda a, b, data, at, step, left, right: types.UniTuple(a, 2)(
+        a, b, data, INDEX, INDEX, VECTOR, VECTOR
+    ),
+)
+def _rank_one_wide(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    a, b, data, at, step, left, right = values
+    sums: tuple[list[Any], list[Any]] = [], []
+    # Row by row, so that no scalar has to wait in a register of its own.
+    for olds in zip(*(cgutils.unpack_tuple(builder, tile) for tile in (a, b)), strict=True):
+        pointer = _address(context, builder, signature.args[2], data, at, 1)
+        factor = _spread(builder, builder.load(pointer))
+        for half, row, old in zip(sums, (left, right), olds, strict=True):
+            half.append(_intrinsic(builder, "fma", factor, row, old))
+        at = builder.add(at, step)
+    kind = signature.return_type
+    tiles = [context.make_tuple(builder, kind.dtype, half) for half in sums]
+    return context.make_tuple(builder, kind, tiles)
 
 
 def load_rows(like: Tile, data: Array, at: int, step: int) -> Tile:
