@@ -33,21 +33,6 @@ def config(**changes: object) -> EfficientFormerConfig:
     return made
 
 
-def published(name: str) -> EfficientFormerConfig:
-    depths, sizes, attention = {
-        "l1": ((3, 2, 6, 4), (48, 96, 224, 448), 1),
-        "l3": ((4, 4, 12, 6), (64, 128, 320, 512), 4),
-        "l7": ((6, 6, 18, 8), (96, 192, 384, 768), 8),
-    }[name]
-    return EfficientFormerConfig(
-        depths=depths,
-        hidden_sizes=sizes,
-        dim=sizes[-1],
-        num_meta3d_blocks=attention,
-        id2label={i: str(i) for i in range(1000)},
-    )
-
-
 def network(
     config: EfficientFormerConfig,
     seed: int = 0,
@@ -82,7 +67,6 @@ import os, sys, threading, warnings
 import numpy as np
 from engine_cases import *
 from npformer import engine
-from npformer.layers import Trace
 from npformer.model import forward
 p, c, x = network(config()), config(), images(3)
 want = forward(x, p, c).logits

@@ -6,9 +6,11 @@ import os
 import sys
 
 import pytest
-from engine_cases import in_a_process
+from engine_cases import PRELUDE, in_a_process
 
 from npformer.engine import machine_code
+
+COMPILING = "npformer: compiling its kernels for this processor, once (some seconds)\n"
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 
@@ -126,13 +128,74 @@ np.testing.assert_array_equal(run(x).logits, want)
     )
 
 
+def test_without_fused_multiply_add_the_plain_floor_runs():
+    in_a_process(
+        """
+import llvmlite.binding as llvm
+features = llvm.get_host_cpu_features()
+features["fma"] = False
+llvm.get_host_cpu_features = lambda: features
+engine.machine_code.platform.machine = lambda: "x86_64"
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    run = engine.make_forward(p, c)
+assert len(caught) == 1 and "no fused multiply-add" in str(caught[0].message), caught
+np.testing.assert_array_equal(run(x).logits, want)
+try:
+    engine.make_forward(p, c, "numba")
+except engine.ConfigError as error:
+    assert "no fused multiply-add" in str(error)
+else:
+    raise AssertionError("not refused")
+"""
+    )
+
+
+PRINT = 'print(engine.make_forward(p, c, "numba")(x).logits.tobytes().hex())'
+
+
+def test_every_process_gets_the_same_bits():
+    one, two = (in_a_process(PRINT, NPFORMER_NUM_THREADS=n).stdout for n in "12")
+    assert one == two
+
+
+@pytest.mark.skipif(
+    not machine_code._features().get("avx512f"), reason="this processor has no AVX-512"
+)
+def test_processors_with_narrow_and_with_wide_vectors_get_the_same_bits(tmp_path):
+    narrow = """
+import llvmlite.binding as llvm
+features = llvm.get_host_cpu_features()
+features.update({name: False for name in features if "avx512" in name})
+llvm.get_host_cpu_features = lambda: features
+"""
+    found = in_a_process(narrow + PRINT, NPFORMER_CACHE_DIR=str(tmp_path))
+    assert found.stdout == in_a_process(PRINT).stdout
+
+
+def test_a_notebook(tmp_path, monkeypatch):
+    """Compiling there and all, which Numba's own cache could not do."""
+    for extra in ("nbclient", "nbformat", "ipykernel"):
+        pytest.importorskip(extra)
+    from nbclient import NotebookClient
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.setenv("NPFORMER_CACHE_DIR", str(tmp_path))
+    strict = 'warnings.simplefilter("error")'
+    cells = [PRELUDE + strict, 'run = engine.make_forward(p, c, "numba")', "check(run(x).logits)"]
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, timeout=240, kernel_name="python3").execute()  # raises what they raise
+    outputs = [output["text"] for cell in notebook.cells for output in cell.outputs]
+    assert outputs == [COMPILING]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_code_is_made_once_and_then_needs_no_numba(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("NPFORMER_CACHE_DIR", str(tmp_path / "cache"))
     machine_code._entry.cache_clear()
     machine_code.entry()
-    assert capsys.readouterr().err == (
-        "npformer: compiling its kernels for this processor, once (some seconds)\n"
-    )
+    assert capsys.readouterr().err == COMPILING
     (file,) = (tmp_path / "cache").iterdir()
     made = file.stat().st_mtime_ns
     later = in_a_process(
@@ -192,7 +255,7 @@ def test_memory_does_not_grow_with_the_batch():
 def peak():
     for line in open("/proc/self/status"):
         if line.startswith("VmHWM"): return int(line.split()[1])
-c = published("l1"); p = network(c)
+c = EfficientFormerConfig.variant("l1"); p = network(c)
 run = engine.make_forward(p, c, "numba"); del p
 big = np.zeros((16, 224, 224, 3), np.float32)
 run(big[:4])

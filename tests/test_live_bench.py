@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from engine_cases import config, images, network, published
+from engine_cases import config, images, network
 
 from npformer.bench import peers
 from npformer.checkpoints import write
+from npformer.configuration import EfficientFormerConfig
 from npformer.model import forward
 
 
@@ -17,7 +18,7 @@ def test_contender(name, tmp_path):
     pytest.importorskip(name)
     if name in ("onnxruntime", "openvino"):
         pytest.importorskip("onnx")
-    c = published("l1") if name == "timm" else config()
+    c = EfficientFormerConfig.variant("l1") if name == "timm" else config()
     x = images(2, 224, 224) if name == "timm" else images(2)
     p = network(c)
     write(tmp_path, c, p)
