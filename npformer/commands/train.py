@@ -19,11 +19,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--val", metavar="DIR", help="photographs to evaluate on after each epoch (DIR/val)")
     add("--from", dest="model", metavar="MODEL", default="tiny", help="where to start (tiny)")
     add("--scratch", action="store_true", help="start from random weights, not from MODEL's")
+    add("--teacher", metavar="MODEL", help="a trained network that the second head learns from")
+    add("--distillation", choices=("hard", "soft"), default="hard", help="how it does (hard)")
+    add("--alpha", type=float, default=0.5, help="share of a soft teacher in the loss (0.5)")
+    add("--temperature", type=float, default=3.0, help="of a soft teacher (3)")
     add("--out", metavar="FOLDER", default="trained", help="where the result goes (trained)")
     add("--resume", action="store_true", help="go on with what FOLDER holds, bit for bit")
     add("--epochs", type=whole, default=10, help="times that each photograph is seen (10)")
     add("--batch-size", type=whole, default=32, help="photographs a step (32)")
     add("--lr", type=float, default=1e-3, help="highest learning rate (0.001)")
+    add("--warmup", type=float, default=0.5, help="epochs in which the rate rises (0.5)")
     add("--optimizer", choices=("adamw", "sgd"), default="adamw", help="(adamw)")
     add("--weight-decay", type=float, default=0.025, help="(0.025)")
     add("--label-smoothing", type=float, default=0.1, help="(0.1)")
@@ -53,8 +58,12 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         optimizer=args.optimizer,
         rate=args.lr,
+        warmup=args.warmup,
         weight_decay=args.weight_decay,
         label_smoothing=args.label_smoothing,
+        distillation=args.distillation,
+        alpha=args.alpha,
+        temperature=args.temperature,
         drop_path=args.drop_path,
         average=args.average,
         freeze=tuple(args.freeze),
@@ -85,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
                 recipe,
                 model=args.model,
                 scratch=args.scratch,
+                teacher=args.teacher,
                 val=args.val,
                 resume=args.resume,
                 unreadable="skip" if args.skip_unreadable else "refuse",

@@ -54,9 +54,10 @@ from .data import (
     training_batches,
 )
 from .evaluation import measure
-from .losses import classification
+from .losses import classification, hard_distillation, soft_distillation
 from .optimizers import SGD, AdamW, average, clip, cosine, learned
 from .state import State, contiguous
+from .teacher import Teacher, read_teacher
 
 LOG = "log.jsonl"
 CURVES = "curves.png"
@@ -83,6 +84,12 @@ class Recipe:
     """epochs of the rise"""
     weight_decay: float = 0.025
     label_smoothing: float = 0.1
+    distillation: str = "hard"
+    """with a teacher: ``"hard"``, its first choice is learned as in the paper, or ``"soft"``"""
+    alpha: float = 0.5
+    """share of a soft teacher in the loss"""
+    temperature: float = 3.0
+    """the higher, the more a soft teacher's second choices count"""
     dropout: float = 0.0
     drop_path: float = 0.0
     clip: float = 1.0
@@ -99,13 +106,15 @@ class Recipe:
             ("epochs", 1, 10**6), ("batch_size", 1, 10**6), ("seed", 0, 2**63),
             ("rate", 0, 10**6), ("warmup", 0, 10**6), ("weight_decay", 0, 10**6),
             ("label_smoothing", 0, 1), ("dropout", 0, 1), ("drop_path", 0, 1),
-            ("clip", 0, 1e30), ("average", 0, 1),
+            ("clip", 0, 1e30), ("average", 0, 1), ("alpha", 0, 1), ("temperature", 1e-3, 1e3),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f"{name} is {value!r}; expected a number from {low} to {high:g}")
         if self.optimizer not in ("adamw", "sgd"):
             raise ConfigError(f"optimizer is {self.optimizer!r}; expected 'adamw' or 'sgd'")
+        if self.distillation not in ("hard", "soft"):
+            raise ConfigError(f"distillation is {self.distillation!r}; expected 'hard' or 'soft'")
 
     def frozen(self) -> tuple[str, ...]:
         """Return the patterns of `freeze`, written out."""
@@ -157,6 +166,7 @@ def fit(
     *,
     model: str | PathLike[str] = "tiny",
     scratch: bool = False,
+    teacher: str | PathLike[str] | None = None,
     val: str | PathLike[str] | None = None,
     resume: bool = False,
     unreadable: Unreadable = "refuse",
@@ -177,6 +187,9 @@ def fit(
         Where to start from, as in `npformer.load`. If its classes are others, the heads start anew.
     scratch : bool
         Take only the architecture of `model`, and random weights.
+    teacher : str or path, optional
+        A network, as in `npformer.load`, whose answers the second head learns while the first
+        learns the labels: see `Recipe.distillation`. It has the same classes and image size.
     val : str or path, optional
         Photographs to evaluate on after each epoch; by default `folder`'s ``val``, if it is there.
     resume : bool
@@ -184,7 +197,7 @@ def fit(
     unreadable : {"refuse", "skip"}
         What to do with a file that cannot be read.
     engine : {"auto", "numba", "numpy"}
-        What computes where nothing is learned: evaluation, and a frozen body.
+        What computes where nothing is learned: evaluation, a teacher, and a frozen body.
     callback : callable, optional
         Called with a `Progress`.
 
@@ -197,7 +210,8 @@ def fit(
     DataError
         If there is nothing to learn from.
     ConfigError
-        If the recipe is impossible, or `resume` is to go on with another one.
+        If the recipe is impossible, the teacher does not fit, or `resume` is to go on with other
+        choices.
     FileExistsError
         If `out` holds a training and `resume` is not set.
     LearningError
@@ -211,13 +225,19 @@ def fit(
     photos = find_photographs(train)
     checked = None if test is None else find_photographs(test, photos.classes)
     start = prepare(model, photos.classes, recipe.seed, scratch)
+    guide = (
+        None
+        if teacher is None
+        else read_teacher(teacher, start.params, start.config, start.processor, engine)
+    )
     run = Training(
         Path(out),
         recipe,
         start,
         photos,
         checked,
-        facts=_facts(recipe, model, scratch, photos),
+        facts=_facts(recipe, model, scratch, photos, guide),
+        teacher=guide,
         unreadable=unreadable,
         engine=engine,
         callback=callback,
@@ -285,6 +305,7 @@ class Training:
         val: Photographs | None,
         *,
         facts: dict[str, Any],
+        teacher: Teacher | None = None,
         unreadable: Unreadable = "refuse",
         engine: str = "auto",
         callback: Callable[[Progress], None] | None = None,
@@ -296,6 +317,7 @@ class Training:
             engine,
             callback,
         )
+        self.teacher = None if teacher is None else teacher.forward
         self.processor = EfficientFormerImageProcessor.from_dict(start.processor)
         self.stepper = recipe.stepper()
         self.steps = steps_of(photos, recipe.batch_size)  # of an epoch
@@ -369,12 +391,7 @@ class Training:
         recipe, learns = self.recipe, self.learns
         if not len(batch.x):  # nothing of it could be read
             return now._replace(step=now.step + 1)
-        x, targets = batch.x, batch.labels
-        if recipe.augmentation.mixup:
-            known = np.eye(len(self.photos.classes), dtype=x.dtype)[targets]  # (B, K)
-            rng = generator(recipe.seed, "mixup", now.step)
-            x, targets = mixup(x, known, recipe.augmentation.mixup, rng)
-        loss, p, dp = self.gradients(now, x, targets)
+        loss, p, dp = self.gradients(now, *self.examples(batch, now.step))
         if not isfinite(loss):
             raise LearningError(
                 f"the loss is {loss} at step {now.step}; lower the learning rate, {recipe.rate:g}"
@@ -395,6 +412,26 @@ class Training:
             losses=(*now.losses, loss),
         )
 
+    def examples(self, batch: Batch, step: int) -> tuple[Array, Array]:
+        """Return images and targets of a batch, mixed if the recipe says so."""
+        alpha = self.recipe.augmentation.mixup
+        if not alpha:
+            return batch.x, batch.labels
+        known = np.eye(len(self.photos.classes), dtype=batch.x.dtype)[batch.labels]  # (B, K)
+        return mixup(batch.x, known, alpha, generator(self.recipe.seed, "mixup", step))
+
+    def loss(self, outputs: Logits, targets: Array, x: Array) -> tuple[float, Logits]:
+        """Return the loss of a batch, and its gradient with respect to the outputs."""
+        recipe = self.recipe
+        if self.teacher is None:
+            return classification(outputs, targets, recipe.label_smoothing)
+        answers = self.teacher(x).logits  # (B, K)
+        if recipe.distillation == "hard":
+            return hard_distillation(outputs, targets, answers, recipe.label_smoothing)
+        return soft_distillation(
+            outputs, targets, answers, recipe.label_smoothing, recipe.alpha, recipe.temperature
+        )
+
     def gradients(
         self, now: State, x: Array, targets: Array
     ) -> tuple[float, EfficientFormer, EfficientFormer]:
@@ -402,14 +439,14 @@ class Training:
         recipe, p, config = self.recipe, now.params, self.start.config
         if self.features is not None:
             pooled = self.features(x).logits  # (B, C): without heads, the features themselves
-            loss, dlogits = classification(heads(pooled, p), targets, recipe.label_smoothing)
+            loss, dlogits = self.loss(heads(pooled, p), targets, x)
             _, dhead, dhead_dist = heads_backward(dlogits, pooled, p)
             zero = transform(np.zeros_like, p)
             return loss, p, zero._replace(head=dhead, head_dist=dhead_dist)
         tape = Trace()
         rng = generator(recipe.seed, "noise", now.step)
         outputs = forward(x, p, config, tape, training(rng, recipe.dropout, recipe.drop_path))
-        loss, dlogits = classification(outputs, targets, recipe.label_smoothing)
+        loss, dlogits = self.loss(outputs, targets, x)
         _, dp = backward(dlogits, x, p, config, tape)
         frozen = recipe.frozen()
 
@@ -478,7 +515,11 @@ def mean_loss(losses: tuple[float, ...]) -> float | None:
 
 
 def _facts(
-    recipe: Recipe, model: str | PathLike[str], scratch: bool, photos: Photographs
+    recipe: Recipe,
+    model: str | PathLike[str],
+    scratch: bool,
+    photos: Photographs,
+    teacher: Teacher | None,
 ) -> dict[str, Any]:
     """Return what must be the same for whoever resumes, as JSON gives it back."""
     names = [path.relative_to(photos.root).as_posix() for path in photos.paths]
@@ -487,6 +528,7 @@ def _facts(
         "augmentation": recipe.augmentation._asdict(),
         "model": fspath(model),
         "scratch": scratch,
+        "teacher": None if teacher is None else teacher.name,
         "photographs": f"{len(names)}, {hashlib.sha256(json.dumps(names).encode()).hexdigest()}",
     }
     described: dict[str, Any] = json.loads(json.dumps(facts))
