@@ -146,8 +146,3 @@ class Table(dict[str, Exercise]):
     ) -> None:
         """Enter an exercise; a mistake is (kind, hint, the layer with this mistake)."""
         self[name] = Exercise(reference, draw, tuple(Mistake(*m) for m in mistakes), results)
-
-
-def without_bias(p: Any) -> Any:
-    """Return the same parameters with a bias of zero."""
-    return p._replace(bias=np.zeros_like(p.bias))

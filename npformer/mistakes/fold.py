@@ -10,7 +10,7 @@ from ..engine.fold import fold_batch_norm, fold_layer_norm, fold_layer_scale
 from ..layers import Array, BatchNorm, Conv2d, LayerScale, Linear
 from .exercise import Draw, Table
 
-FOLD = Table()
+TABLE = Table()
 
 
 def _draw_batch_norm(d: Draw) -> tuple[Any, ...]:
@@ -30,7 +30,7 @@ def _scaled(conv: Conv2d, norm: BatchNorm, s: Array) -> Conv2d:
     return _folded(conv, s, (conv.bias - norm.running_mean) * s + norm.bias)
 
 
-FOLD.add(
+TABLE.add(
     "fold_batch_norm",
     fold_batch_norm,
     _draw_batch_norm,
@@ -115,7 +115,7 @@ def _with_scale(p: Linear, scale: LayerScale | None, weight: bool, bias: bool) -
     )
 
 
-FOLD.add(
+TABLE.add(
     "fold_layer_scale",
     fold_layer_scale,
     _draw_layer_scale,
@@ -149,7 +149,7 @@ def _draw_layer_norm(d: Draw) -> tuple[Any, ...]:
     return d.layer_norm(C_in), d.linear(C_in, C_out)
 
 
-FOLD.add(
+TABLE.add(
     "fold_layer_norm",
     fold_layer_norm,
     _draw_layer_norm,
