@@ -9,7 +9,7 @@ import pytest
 from engine_cases import config, images, network
 
 from npformer import bench, engine
-from npformer.bench import peak, peers, worker
+from npformer.bench import peak, peers, steps, worker
 from npformer.bench.profile import profile
 from npformer.checkpoints import write
 from npformer.cli import main
@@ -30,7 +30,7 @@ def folder(tmp_path):
     p, x = network(c), images(2)
     write(tmp_path, c, p)
     np.save(tmp_path / "x.npy", x)
-    np.save(tmp_path / "logits.npy", forward(x, p, c).logits)
+    np.save(tmp_path / "expected.npy", forward(x, p, c).logits)
     return tmp_path
 
 
@@ -51,8 +51,8 @@ def test_a_table_of_timings(folder):
 
 
 def test_wrong_logits_are_not_measured(folder):
-    wrong = np.load(folder / "logits.npy") * 1.001
-    np.save(folder / "logits.npy", wrong)
+    wrong = np.load(folder / "expected.npy") * 1.001
+    np.save(folder / "expected.npy", wrong)
     failures = {}
     assert bench._start(["npformer"], folder, failures) == {}
     assert "differ by 1.0e-03" in failures["npformer"]
@@ -130,3 +130,23 @@ def test_commands(folder, capsys):
 
 def test_every_contender_has_a_maker():
     assert set(peers.MAKERS) == set(bench.PEERS)
+    assert set(steps.MAKERS) == set(bench.TRAINED)
+
+
+def test_steps_of_training(folder):
+    result = bench.bench(str(folder), [4], [1], ["npformer"], turns=1, seconds=0.0, training=True)
+    assert not result.failures
+    assert "ms/step" in str(result)
+    with pytest.raises(ConfigError, match="peers is openvino; these can train"):
+        bench.bench("tiny", peers=["openvino"], training=True)
+
+
+def test_wrong_steps_are_not_measured(folder):
+    x = images(4)
+    np.save(folder / "x.npy", x)
+    right = steps.two_losses(steps.MAKERS["numpy"](folder, 1), x)
+    assert right[1] < right[0] * (1 - 10 * bench.AGREEMENT)  # a step left out would be seen
+    np.save(folder / "expected.npy", right[:1].repeat(2))
+    failures = {}
+    assert bench._start(["numpy"], folder, failures, training=True) == {}
+    assert "its losses differ by" in failures["numpy"]

@@ -27,6 +27,8 @@ from ..model import EfficientFormer, forward
 from ..summary import summarize
 from ..tree import build
 from .peak import fma_peak
+from .steps import MAKERS as TRAINERS
+from .steps import two_losses
 
 PEERS = {
     "npformer": "npformer",
@@ -36,11 +38,15 @@ PEERS = {
     "timm": "timm",
     "timm compiled": "timm",
     "transformers": "transformers",
+    "transformers compiled": "transformers",
 }
 """Each contender, and the package that has to be installed for it."""
 
+TRAINED = ("npformer", "numpy", "timm", "timm compiled", "transformers", "transformers compiled")
+"""Contenders that can train."""
+
 AGREEMENT = 1e-4
-"""How far logits may be from the plain floor's, relative to their largest"""
+"""How far logits, or losses, may be from the plain floor's, relative to their largest"""
 
 
 class Timing(NamedTuple):
@@ -73,19 +79,24 @@ class Result(NamedTuple):
     timings: list[Timing]
     failures: dict[str, str]
     """contenders that could not run, and why"""
+    training: bool = False
+    """whether times are those of steps of training"""
 
     def __str__(self) -> str:
         peaks = ", ".join(f"{value:.0f} with {n}" for n, value in self.peak.items())
+        unit = " ms/step" if self.training else "ms/image"
+        work = ", training" if self.training else ""
         lines = [
-            f"{self.model}; multiply-add peak in GFLOP/s by threads: {peaks}",
-            f"{'':15} batch threads  ms/image   middle half     GFLOP/s  of peak  "
+            f"{self.model}{work}; multiply-add peak in GFLOP/s by threads: {peaks}",
+            f"{'':21} batch threads  {unit}   middle half     GFLOP/s  of peak  "
             "npformer÷this  peak MB",
         ]
         for t in self.timings:
-            spread = f"{t.low * 1e3:.2f} – {t.high * 1e3:.2f}"
+            factor = 1e3 * (t.batch if self.training else 1)
+            spread = f"{t.low * factor:.2f} – {t.high * factor:.2f}"
             ratio = "" if t.ratio is None else f"{t.ratio:.2f}"
             lines.append(
-                f"{t.name:15} {t.batch:5} {t.threads:7} {t.seconds * 1e3:9.2f} {spread:>15} "
+                f"{t.name:21} {t.batch:5} {t.threads:7} {t.seconds * factor:9.2f} {spread:>15} "
                 f"{t.gflops:10.1f} {t.share:8.0%} {ratio:>14} {t.memory:8}"
             )
         lines += [f"{name}: not measured: {reason}" for name, reason in self.failures.items()]
@@ -103,6 +114,7 @@ def bench(
     peers: Iterable[str] = ("npformer",),
     turns: int = 7,
     seconds: float = 0.25,
+    training: bool = False,
 ) -> Result:
     """Measure.
 
@@ -118,6 +130,9 @@ def bench(
         How often each contender is asked.
     seconds : float
         About how long it then runs.
+    training : bool
+        Measure steps of training (forward, backward, AdamW) and not forward passes. A step counts
+        as three passes.
 
     Returns
     -------
@@ -126,8 +141,11 @@ def bench(
     unknown = set(peers) - set(PEERS)
     if unknown:
         raise ConfigError(f"unknown peer {', '.join(unknown)}; there are {', '.join(PEERS)}")
+    if training and not set(peers) <= set(TRAINED):
+        raise ConfigError(f"peers is {', '.join(peers)}; these can train: {', '.join(TRAINED)}")
     config, params = network(model)
-    x = np.random.default_rng(1).standard_normal((2, *config.image_shape, config.num_channels))
+    count = batches[0] if training else 2  # so that a compiler meets no size but those measured
+    x = np.random.default_rng(1).standard_normal((count, *config.image_shape, config.num_channels))
     x = x.astype(np.float32)
     macs = summarize(config, distilled=params.head_dist is not None).macs
     peak = {n: fma_peak(n) for n in threads}
@@ -137,8 +155,12 @@ def bench(
     with tempfile.TemporaryDirectory() as folder:
         write(folder, config, params)
         np.save(Path(folder) / "x.npy", x)
-        np.save(Path(folder) / "logits.npy", forward(x, params, config).logits)
-        workers = _start(peers, Path(folder), failures)
+        if training:
+            expected = two_losses(TRAINERS["numpy"](Path(folder), threads[0]), x)
+        else:
+            expected = forward(x, params, config).logits
+        np.save(Path(folder) / "expected.npy", expected)
+        workers = _start(peers, Path(folder), failures, training, threads[0])
         for batch in batches:
             for n in threads:
                 _warm(workers, batch, n, failures)
@@ -153,13 +175,13 @@ def bench(
     timings = []
     for (name, batch, n), times in measured.items():
         low, median, high = quantiles(times, n=4) if len(times) > 1 else times * 3
-        gflops = 2e-9 * macs / median
+        gflops = 2e-9 * macs * (3 if training else 1) / median
         ours = measured.get(("npformer", batch, n))
         ratio = None if ours is None or name == "npformer" else float(np.median(ours)) / median
         timings.append(
             Timing(name, batch, n, median, low, high, gflops, gflops / peak[n], ratio, memory[name])
         )
-    return Result(model, peak, timings, failures)
+    return Result(model, peak, timings, failures, training)
 
 
 def network(model: str) -> tuple[EfficientFormerConfig, EfficientFormer]:
@@ -191,9 +213,16 @@ def random_weights(config: EfficientFormerConfig, seed: int = 0) -> EfficientFor
 class Worker:
     """A contender in its own process, which answers a line of JSON with a line of JSON."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, training: bool = False) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "npformer.bench.worker", name, str(folder)],
+            [
+                sys.executable,
+                "-m",
+                "npformer.bench.worker",
+                name,
+                str(folder),
+                *(["training"] if training else []),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -221,19 +250,26 @@ class Worker:
         self._process.communicate()
 
 
-def _start(peers: Iterable[str], folder: Path, failures: dict[str, str]) -> dict[str, Worker]:
-    """Start all contenders, and keep those whose logits are right."""
+def _start(
+    peers: Iterable[str],
+    folder: Path,
+    failures: dict[str, str],
+    training: bool = False,
+    threads: int = 1,
+) -> dict[str, Worker]:
+    """Start all contenders, and keep those whose logits, or losses, are right."""
     workers = {}
+    what = "losses" if training else "logits"
     for name in dict.fromkeys(peers):
-        worker = Worker(name, folder)
+        worker = Worker(name, folder, training)
         try:
-            error = worker.ask({"check": True})["error"]
+            error = worker.ask({"check": True, "threads": threads})["error"]
         except RuntimeError as reason:
             failures[name] = str(reason)
             worker.stop()
             continue
         if not error <= AGREEMENT:
-            failures[name] = f"its logits differ by {error:.1e} of their largest"
+            failures[name] = f"its {what} differ by {error:.1e} of their largest"
             worker.stop()
             continue
         workers[name] = worker

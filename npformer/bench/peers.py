@@ -68,8 +68,8 @@ def openvino(folder: Path, threads: int) -> Run:
     return lambda x: model({"pixel_values": _channels_first(x)})["logits"]
 
 
-def timm(folder: Path, threads: int, compiled: bool = False) -> Run:
-    """PyTorch by timm, channels last."""
+def timm_model(folder: Path) -> Any:
+    """PyTorch's network by timm."""
     import torch
     from timm.models.efficientformer import EfficientFormer
 
@@ -84,9 +84,16 @@ def timm(folder: Path, threads: int, compiled: bool = False) -> Run:
     )
     tensors = state_dict(found.params, config, "timm")
     model.load_state_dict({k: torch.tensor(v) for k, v in tensors.items()}, strict=False)
-    model = model.eval().to(memory_format=torch.channels_last)
+    return model
+
+
+def timm(folder: Path, threads: int, compiled: bool = False) -> Run:
+    """PyTorch by timm, channels last."""
+    import torch
+
+    model = timm_model(folder).eval().to(memory_format=torch.channels_last)
     if compiled:
-        model = torch.compile(model)
+        model = torch.compile(model, dynamic=False)  # each size by itself is fastest
 
     def run(x: Array) -> Array:
         torch.set_num_threads(threads)
@@ -103,12 +110,20 @@ def timm_compiled(folder: Path, threads: int) -> Run:
     return timm(folder, threads, compiled=True)
 
 
-def transformers(folder: Path, threads: int) -> Run:
-    """PyTorch by Hugging Face transformers."""
-    import torch
+def transformers_model(folder: Path) -> Any:
+    """PyTorch's network by Hugging Face transformers."""
     from transformers import EfficientFormerForImageClassificationWithTeacher as Model
 
-    model = Model.from_pretrained(folder).eval().to(memory_format=torch.channels_last)
+    return Model.from_pretrained(folder)
+
+
+def transformers(folder: Path, threads: int, compiled: bool = False) -> Run:
+    """PyTorch by Hugging Face transformers."""
+    import torch
+
+    model = transformers_model(folder).eval().to(memory_format=torch.channels_last)
+    if compiled:
+        model = torch.compile(model, dynamic=False)
 
     def run(x: Array) -> Array:
         torch.set_num_threads(threads)
@@ -118,6 +133,11 @@ def transformers(folder: Path, threads: int) -> Run:
         return logits
 
     return run
+
+
+def transformers_compiled(folder: Path, threads: int) -> Run:
+    """PyTorch by Hugging Face transformers and torch.compile."""
+    return transformers(folder, threads, compiled=True)
 
 
 def _channels_first(x: Array) -> Array:
@@ -132,4 +152,5 @@ MAKERS: dict[str, Callable[[Path, int], Run]] = {
     "timm": timm,
     "timm compiled": timm_compiled,
     "transformers": transformers,
+    "transformers compiled": transformers_compiled,
 }

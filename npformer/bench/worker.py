@@ -1,4 +1,4 @@
-"""The process of one contender: ``python -m npformer.bench.worker NAME FOLDER``.
+"""The process of one contender: ``python -m npformer.bench.worker NAME FOLDER [training]``.
 
 Reads a task from each line of standard input and answers on standard output.
 """
@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 from ..layers import Array
-from . import peers
+from . import peers, steps
 
 
-def main(name: str, folder: Path) -> None:
+def main(name: str, folder: Path, training: bool = False) -> None:
     """Answer tasks until there are no more."""
     out = sys.stdout
     sys.stdout = sys.stderr  # whatever a runtime prints is no answer
     x = np.load(folder / "x.npy")
-    make = peers.MAKERS[name]
+    make = (steps.MAKERS if training else peers.MAKERS)[name]
     ready: dict[int, peers.Run] = {}
     for line in sys.stdin:
         task = json.loads(line)
@@ -31,8 +31,9 @@ def main(name: str, folder: Path) -> None:
             ready[threads] = make(folder, threads)
         run = ready[threads]
         if "check" in task:
-            expected = np.load(folder / "logits.npy")
-            answer: dict[str, Any] = {"error": difference(run(x), expected)}
+            expected = np.load(folder / "expected.npy")
+            found = steps.two_losses(run, x) if training else run(x)
+            answer: dict[str, Any] = {"error": difference(found, expected)}
         else:
             images = np.resize(x, (task["batch"], *x.shape[1:]))
             times = measure(run, images, task["seconds"])
@@ -73,4 +74,4 @@ def peak_memory() -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:] == ["training"])

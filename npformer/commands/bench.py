@@ -23,6 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="measure other runtimes too: all that are installed, or these",
     )
     parser.add_argument("--turns", type=int, default=7, help="times each is asked (7)")
+    parser.add_argument("--training", action="store_true", help="measure steps of training")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -38,15 +39,16 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     from importlib.util import find_spec
 
-    from ..bench import PEERS, bench
+    from ..bench import PEERS, TRAINED, bench
     from ..engine import get_num_threads
 
     peers = ["npformer"]
     if args.peers:
         peers += [name.strip() for name in args.peers.split(",")]
     elif args.peers is not None:
-        peers += [name for name, package in PEERS.items() if find_spec(package)]
+        able = TRAINED if args.training else PEERS
+        peers += [name for name in able if find_spec(PEERS[name])]
     threads = args.threads or sorted({1, get_num_threads()})
-    result = bench(args.model, args.batch, threads, peers, args.turns)
+    result = bench(args.model, args.batch, threads, peers, args.turns, training=args.training)
     print(json.dumps(result.to_dict()) if args.json else result)
     return 0

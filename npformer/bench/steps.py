@@ -1,0 +1,98 @@
+"""The contenders in training: each takes steps, forward, backward and AdamW, on the same images.
+
+A step returns the loss before it, so two steps tell whether a contender does what ours does: the
+first loss comes from the forward pass alone, the second from gradients and optimiser as well.
+Nothing is drawn and nothing clipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checkpoints import read
+from ..engine import set_num_threads
+from ..layers import Array
+from ..learn import NONE, Recipe
+from ..learn.data import Batch, Photographs
+from ..learn.fitting import Start, Training
+from ..learn.optimizers import decays
+from ..learn.state import State, contiguous
+from . import peers
+
+RECIPE = Recipe(rate=1e-4, label_smoothing=0.1, clip=0.0, augmentation=NONE)
+
+
+def training_step(folder: Path, threads: int, engine: str = "auto") -> peers.Run:
+    """Ours: images, (B, H, W, 3), to the loss before the step, (1,)."""
+    found = read(folder)
+    start = Start(contiguous(found.params), found.config, found.processor)
+    none = Photographs(folder, (), (), np.array([], int))
+    training = Training(folder, RECIPE, start, none, None, facts={}, engine=engine)
+    now = State(0, start.params, training.stepper.start(start.params), None)
+
+    def step(x: Array) -> Array:
+        nonlocal now
+        set_num_threads(threads)
+        targets = labels(len(x), found.config.num_labels)
+        now = training.step(now._replace(losses=()), Batch(x, targets, ()), RECIPE.rate)
+        return np.array(now.losses)
+
+    return step
+
+
+def torch_step(make: Callable[[Path], Any], compiled: bool) -> Callable[[Path, int], peers.Run]:
+    """PyTorch, channels last, its AdamW fused."""
+
+    def maker(folder: Path, threads: int) -> peers.Run:
+        import torch
+
+        torch.set_num_threads(threads)
+        model = make(folder).train().to(memory_format=torch.channels_last)
+        groups: dict[float, list[Any]] = {0.0: [], RECIPE.weight_decay: []}
+        for name, parameter in model.named_parameters():
+            groups[RECIPE.weight_decay if decays(name, parameter) else 0.0].append(parameter)
+        optimizer = torch.optim.AdamW(
+            [{"params": group, "weight_decay": decay} for decay, group in groups.items()],
+            lr=RECIPE.rate,
+            fused=True,
+        )
+        loss_of = torch.nn.CrossEntropyLoss(label_smoothing=RECIPE.label_smoothing)
+        run = torch.compile(model, dynamic=False) if compiled else model
+
+        def step(x: Array) -> Array:
+            torch.set_num_threads(threads)
+            outputs = run(torch.from_numpy(x).permute(0, 3, 1, 2))
+            logits: Any = getattr(outputs, "logits", outputs)
+            loss = loss_of(logits, torch.from_numpy(labels(len(x), logits.shape[-1])))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return np.array([loss.item()])
+
+        return step
+
+    return maker
+
+
+def two_losses(step: peers.Run, x: Array) -> Array:
+    """Return the losses, (2,), before and after a step."""
+    return np.concatenate([step(x), step(x)])
+
+
+def labels(count: int, classes: int) -> Array:
+    """Return a class, (count,), for each image."""
+    return np.arange(count) % classes
+
+
+MAKERS: dict[str, Callable[[Path, int], peers.Run]] = {
+    "npformer": training_step,
+    "numpy": lambda folder, threads: training_step(folder, threads, "numpy"),
+    "timm": torch_step(peers.timm_model, compiled=False),
+    "timm compiled": torch_step(peers.timm_model, compiled=True),
+    "transformers": torch_step(peers.transformers_model, compiled=False),
+    "transformers compiled": torch_step(peers.transformers_model, compiled=True),
+}
