@@ -115,7 +115,7 @@ def test_the_walk_in_plain_python():
     arena = plan.borrow(1)
     plan.write(x, arena)
     table = plan.table.view(np.recarray)
-    walk(table, arena.counters, arena.memory, packed.weights, 1, 1, plan.size)
+    walk(table, arena.counters, arena.memory, packed.weights, 1, 1, 0, plan.size)
     found = np.empty((1, 7), np.float32)
     plan.read("head", arena, found)
     same([found], [forward(x, p, c).cls_logits], 5e-6)

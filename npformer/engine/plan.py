@@ -221,7 +221,7 @@ class Arena:
     def __init__(self, plan: Plan, threads: int) -> None:
         self.threads = threads
         self.memory = aligned(plan.size + threads * plan.scratch)
-        self.counters = np.zeros(2 * len(plan.table), np.int64)
+        self.counters = np.zeros((threads + 1) * len(plan.table), np.int64)
         self.nowhere = np.zeros((threads, 2), np.int64)
 
 

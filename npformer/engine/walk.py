@@ -1,10 +1,11 @@
 """The walk: every thread goes through the steps of a plan, and takes what work is left.
 
 A step is a row of a table: which kernel, where its numbers lie, and into how many parts it may be
-cut. The parts of a step do not depend on each other. A thread that comes to a step takes its next
-part, by a counter, until there is none; then it waits until all that were taken are finished, and
-goes on. So nobody hands out work, a thread that comes late or is slow only does less of it, and if
-no other thread comes at all, one does everything.
+cut. The parts of a step do not depend on each other, and each thread has a share of them, always
+the same: what it reads is mostly what it wrote in the step before, and still in its own cache. A
+thread that comes to a step takes the next part of its share, by a counter, until there is none,
+then helps with the shares of others, then waits until all parts are finished, and goes on. So a
+thread that comes late or is slow only does less, and if no other thread comes, one does everything.
 
 How a step is cut changes nothing in its numbers: each of them is computed by one thread, in an
 order of its own.
@@ -119,6 +120,7 @@ def walk(
     w: Array,
     images: int,
     threads: int,
+    thread: int,
     scratch: int,
 ) -> None:
     """Go through all steps.
@@ -126,14 +128,17 @@ def walk(
     Parameters
     ----------
     steps : ndarray of Step
-    counters : ndarray of int64, shape (2 len(steps),)
-        For each step how many parts were taken and how many are finished; zeros at the start.
+    counters : ndarray of int64, shape (len(steps) · (threads + 1),)
+        For each step how many parts of each share were taken, and how many are finished in all;
+        zeros at the start.
     m, w : ndarray of float32, flat
         The arena and the weights.
     images : int
         How many images are in the arena.
     threads : int
-        How many threads are expected, to cut steps into as many equal parts.
+        How many threads are expected, to cut steps into as many equal shares.
+    thread : int
+        Which of them this is.
     scratch : int
         Where in the arena this thread may scribble.
     """
@@ -142,14 +147,19 @@ def walk(
         parts = (s.units + s.chunk - 1) // s.chunk
         parts = min((parts + threads - 1) // threads * threads, (s.units + s.grain - 1) // s.grain)
         jobs = parts if s.kind == LINEAR else parts * images
-        while True:
-            job = fetch_add(counters, 2 * i, 1)
-            if job >= jobs:
-                break
-            work(s, m, w, images, job, parts, scratch)
-            fetch_add(counters, 2 * i + 1, 1)
+        taken = i * (threads + 1)
+        finished = taken + threads
+        for k in range(threads):
+            share = (thread + k) % threads
+            first, last = share * jobs // threads, (share + 1) * jobs // threads
+            while True:
+                job = first + fetch_add(counters, taken + share, 1)
+                if job >= last:
+                    break
+                work(s, m, w, images, job, parts, scratch)
+                fetch_add(counters, finished, 1)
         looks = 0
-        while look(counters, 2 * i + 1) < jobs:
+        while look(counters, finished) < jobs:
             looks += 1
             if looks > PATIENCE:
                 give_way()
