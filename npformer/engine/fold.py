@@ -102,8 +102,9 @@ def fold(p: EfficientFormer, config: EfficientFormerConfig, average_heads: bool 
     eps = config.batch_norm_eps
     head, head_dist = p.head, p.head_dist
     if average_heads and head is not None and head_dist is not None:
-        mean = [(a + b) / 2 for a, b in zip(_wide(head), _wide(head_dist), strict=True)]
-        head, head_dist = _linear(mean[0], mean[1], head), None
+        both = zip(head, head_dist, strict=True)
+        mean = [((a.astype(np.float64) + b) / 2).astype(a.dtype) for a, b in both]
+        head, head_dist = Linear(*mean), None
     return Folded(
         stem=(
             fold_batch_norm(p.stem.conv1, p.stem.norm1, eps),
@@ -149,34 +150,30 @@ def fold_block(
 
 def fold_batch_norm(conv: Conv2d, norm: BatchNorm, eps: float) -> Conv2d:
     """Convolution that equals `conv` followed by `norm`."""
-    weight, bias = _wide(conv)
     scale = norm.weight / np.sqrt(norm.running_var.astype(np.float64) + eps)
-    bias = (bias - norm.running_mean) * scale + norm.bias
-    dtype = conv.weight.dtype
-    return Conv2d((weight * scale).astype(dtype), bias.astype(dtype))
+    bias = (conv.bias - norm.running_mean.astype(np.float64)) * scale + norm.bias
+    return Conv2d(_times(conv.weight, scale), bias.astype(conv.bias.dtype))
 
 
 def fold_layer_scale(p: Linear, scale: LayerScale | None) -> Linear:
     """Linear layer that equals `p` followed by `scale`."""
     if scale is None:
         return p
-    weight, bias = _wide(p)
-    return _linear(weight * scale.gamma, bias * scale.gamma, p)
+    return Linear(_times(p.weight, scale.gamma), _times(p.bias, scale.gamma))
 
 
 def fold_layer_norm(norm: LayerNorm, p: Linear) -> Linear:
     """Linear layer that equals the affine part of `norm` followed by `p`."""
-    weight, bias = _wide(p)
-    return _linear(norm.weight[:, None] * weight, norm.bias @ weight + bias, p)
+    bias = norm.bias @ p.weight.astype(np.float64) + p.bias
+    return Linear(_times(p.weight, norm.weight[:, None]), bias.astype(p.bias.dtype))
 
 
 def fold_key_scale(p: Attention) -> Linear:
     """The layer that makes q, k and v, with q divided by √K."""
     n, (K, _) = len(p.attention_biases), key_and_value(p)
-    weight, bias = _wide(p.qkv)
-    scale = np.ones((n, len(bias) // n))
+    scale = np.ones((n, len(p.qkv.bias) // n))
     scale[:, :K] = K**-0.5
-    return _linear(weight * scale.ravel(), bias * scale.ravel(), p.qkv)
+    return Linear(_times(p.qkv.weight, scale.ravel()), _times(p.qkv.bias, scale.ravel()))
 
 
 def key_and_value(p: Attention | AttentionBlock) -> tuple[int, int]:
@@ -186,12 +183,13 @@ def key_and_value(p: Attention | AttentionBlock) -> tuple[int, int]:
     return (p.qkv.weight.shape[1] // n - V) // 2, V
 
 
-def _wide(p: Linear | Conv2d) -> tuple[Array, Array]:
-    return p.weight.astype(np.float64), p.bias.astype(np.float64)
+def _times(weight: Array, scale: Array) -> Array:
+    """Their product, in the dtype of `weight`; rounded once, from float64.
 
-
-def _linear(weight: Array, bias: Array, like: Linear) -> Linear:
-    return Linear(weight.astype(like.weight.dtype), bias.astype(like.bias.dtype))
+    NumPy widens and rounds a few thousand numbers at a time, so that no array of float64 is made.
+    """
+    out = np.empty_like(weight)
+    return np.multiply(weight, scale.astype(np.float64), out=out, casting="same_kind")
 
 
 def _as_linear(p: Conv2d) -> Linear:
