@@ -1,20 +1,19 @@
 """Faults planted one at a time: the golden comparison must name the layer of each.
 
-A mutant is a replacement in the text of one function; the text must be there exactly once, so that
-no rewording disarms a mutant in silence. The function gets the code of the changed text, in place:
-whoever has imported it runs the mutant.
+A mutant is a replacement in the text of one function.
 """
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
 from golden import check
+from planting import planted
 
 from npformer import layers, model
 from npformer.layers.attention import distances, split_heads
@@ -196,20 +195,14 @@ MUTANTS = (
 golden = cache(check.golden)
 
 
-def plant(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = inspect.getsource(mutant.function)
-    assert source.count(mutant.text) == 1, f"{mutant.text!r} is not once in {mutant.function}"
-    namespace = dict(mutant.function.__globals__)
-    exec(source.replace(mutant.text, mutant.becomes), namespace)
-    changed = namespace[mutant.function.__name__]
-    monkeypatch.setattr(mutant.function, "__code__", changed.__code__)
+def plant(mutant: Mutant) -> AbstractContextManager[None]:
+    return planted(mutant.function, mutant.text, mutant.becomes)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.fault)
-def test_a_fault_is_found_where_it_is(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_is_found_where_it_is(mutant: Mutant) -> None:
     case, heard, _ = golden(mutant.case)
-    plant(mutant, monkeypatch)
-    with pytest.raises(AssertionError, match=f"^{re.escape(mutant.layer)}: "):
+    with plant(mutant), pytest.raises(AssertionError, match=f"^{re.escape(mutant.layer)}: "):
         check.check_float64(case, heard)
 
 
@@ -218,10 +211,9 @@ def test_without_a_fault_nothing_is_found(case: str) -> None:
     check.check_float64(*golden(case)[:2])
 
 
-def test_a_mutant_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mutant_leaves_no_trace() -> None:
     for mutant in MUTANTS:
-        with monkeypatch.context() as patch:
-            before = mutant.function.__code__
-            plant(mutant, patch)
+        before = mutant.function.__code__
+        with plant(mutant):
             assert mutant.function.__code__ != before
         assert mutant.function.__code__ is before

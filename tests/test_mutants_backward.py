@@ -1,16 +1,11 @@
 """Faults planted in each backward, one term at a time: the difference quotients must see them all.
 
-A mutant is made of the source text of a function, in which a piece that occurs exactly once is
-replaced; its code then takes the place of the function's own. Forward stays as it is, so the
-quotients and the tapes are computed once.
+Forward stays as it is, so the quotients and the tapes are computed once.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from textwrap import dedent
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +13,7 @@ import pytest
 from golden import cases
 from gradient_cases import dlogits
 from gradient_check import TOLERANCE, aligned_direction, derivative, flatten, kinks, move
+from planting import planted
 
 from npformer import layers, model
 from npformer.layers import EVALUATION, FORGET, Array, Mode, Trace, activations
@@ -180,22 +176,6 @@ def scenes() -> list[Scene]:
         scene("usual", EVALUATION, 1), scene("usual", noisy, 2), scene("tokens", noisy, 3),
         scene("pools", EVALUATION, 4),
     ]  # fmt: skip
-
-
-@contextmanager
-def planted(function: Any, old: str, new: str) -> Iterator[None]:
-    source = dedent(inspect.getsource(function))
-    assert source.count(old) == 1, (
-        f"{old!r} occurs {source.count(old)} times in {function.__name__}"
-    )
-    space = dict(function.__globals__)
-    exec("from __future__ import annotations\n" + source.replace(old, new), space)
-    own = function.__code__
-    function.__code__ = space[function.__name__].__code__
-    try:
-        yield
-    finally:
-        function.__code__ = own
 
 
 def test_without_a_fault_there_is_no_alarm(scenes: list[Scene]) -> None:
