@@ -207,8 +207,8 @@ class Fast:
 
         def work(thread: int) -> None:
             nowhere = arena.nowhere[thread].ctypes.data
-            scratch = plan.size + thread * plan.scratch
-            status = self._entry(nowhere, nowhere + 8, *flat, images, arena.threads, thread, scratch)
+            place = thread, plan.size + thread * plan.scratch
+            status = self._entry(nowhere, nowhere + 8, *flat, images, arena.threads, *place)
             if status:  # only with NPFORMER_BOUNDSCHECK=1
                 raise IndexError("a kernel reached outside of its memory")
 
