@@ -34,6 +34,7 @@ extensions = [
 html_theme = "furo"
 html_title = "npformer"
 html_static_path = ["_static"]
+html_favicon = "_static/icon.svg"
 html_css_files = ["npformer.css"]
 viewcode_follow_imported_members = False
 html_copy_source = False

@@ -37,7 +37,8 @@ def architectures() -> Figure:
         plots.architecture(EfficientFormerConfig.variant(name), ax=ax)
         if name != "tiny":
             ax.get_legend().remove()
-        ax.text(0, 1, name, transform=ax.transAxes, fontsize=14, fontweight="bold", va="top")
+        label = name if name == "tiny" else name.upper()
+        ax.text(0, 1, label, transform=ax.transAxes, fontsize=14, fontweight="bold", va="top")
     return figure
 
 

@@ -67,7 +67,9 @@ plots.architecture(classifier.config)
 #
 # ## All arrays at once
 #
-# `trace` runs the network and remembers every array that appears, by the name of its place.
+# `trace` runs the network and remembers every array that appears, by the name of its place. The first axis of
+# each is the *batch*: how many photographs go through together, here one. From `stages.3` on the 4×4 cells are
+# written as a list of 16, and the grid is gone from the shape. (Names count from 0: `stages.3` is the fourth stage.)
 
 # %%
 trace = classifier.trace("images/coffee.png")
@@ -105,7 +107,8 @@ plots.histograms({name: trace[name] for name in places})
 # ## From numbers to a label
 #
 # The last stage leaves 16 cells ("tokens") of 256 numbers. Their mean is one description of the whole
-# photograph, and two linear classifiers turn it into 200 numbers each, the *logits*, which are averaged.
+# photograph, and two linear classifiers turn it into 200 numbers each, the *logits*, which are averaged. (In
+# training one learned from the right labels, the other from what a larger network answers.)
 # `softmax` turns logits into probabilities:
 #
 # $$p_i = \frac{\exp(\text{logit}_i)}{\sum_j \exp(\text{logit}_j)}$$

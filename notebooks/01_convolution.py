@@ -135,4 +135,5 @@ print(f"one 4×4 convolution with stride 4:  {one:>9,} multiply-adds")
 #    then? (The MLPs of all pooling blocks are 1×1 convolutions.)
 # 3. Two 3×3 convolutions of stride 1 see a window of 5×5. Why is it 7×7 in the stem?
 #
-# **In the paper:** section 3, observation 1; equation 3. **Exercise:** `exercises/02_conv2d.ipynb`.
+# **In the paper:** section 3, observation 1; equation 3. **Exercises:** `exercises/01_linear.ipynb`,
+# `exercises/02_conv2d.ipynb`.

@@ -9,7 +9,7 @@
 #
 # $$y = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}}\; w + \beta$$
 #
-# They differ in where $\mu$ and $\sigma$ come from.
+# $\varepsilon$ is a tiny number, $10^{-5}$ or less. The two differ in where $\mu$ and $\sigma$ come from.
 #
 # | | $\mu$ and $\sigma^2$ | while it runs |
 # |---|---|---|

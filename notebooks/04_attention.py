@@ -131,7 +131,7 @@ print(f"\nthe whole network: {classifier.summary().macs / 1e6:.0f} million")
 # ## Questions
 #
 # 1. Divide $q\,k^\top$ by nothing instead of $\sqrt K$. What happens to the rows of `attn`? Try it: replace `p.qkv` by
-#    one whose weight and bias are multiplied by 3.
+#    one whose weight and bias are multiplied by $K^{1/4}$, about 2.4. (Why that power?)
 # 2. The table depends on $|\Delta x|$, not on $\Delta x$. What can a head therefore not learn? What does it gain?
 # 3. These weights know grids of 4×4. What would have to change for a photograph of 256×256 pixels?
 #

@@ -173,4 +173,5 @@ ax.set_ylabel("stage . block . branch")
 # 3. Attention blocks could stand in stage 3 as well. Count the multiply-adds that one would take there in L1 (14×14 tokens,
 #    320 wide in L3). The authors allowed it in their search, and the search did not choose it for any size.
 #
-# **In the paper:** section 3, observation 2; section 4.1, figure 3. Latencies are those of figure 1.
+# **In the paper:** section 3, observation 2; section 4.1, figure 3. Latencies are those of figure 1. **Exercises:**
+# `exercises/08_layer_scale.ipynb`, `exercises/10_mlp.ipynb`, `exercises/11_blocks.ipynb`.

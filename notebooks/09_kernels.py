@@ -16,9 +16,9 @@ from numba import njit
 
 import npformer
 from npformer import engine, plots
-from npformer.kernels.layout import GELU, NONE, pack, packed_size
+from npformer.kernels.layout import GELU, LANES, NONE, pack, packed_size
 from npformer.kernels.linear import linear as kernel
-from npformer.kernels.vector import compiled
+from npformer.kernels.vector import TALL, WIDE, compiled
 from npformer.layers import LayerNorm, Linear, gelu, layer_norm, linear, pooling
 
 rng = np.random.default_rng(0)
@@ -153,22 +153,23 @@ measure(
 # What is left to wait for? In the last version each vector of $Y$ is loaded, gets one multiplication and addition, and is stored again: three trips to memory
 # for one operation. A core can do two such operations in a cycle, but only about two loads.
 #
-# The cure: let a small tile of $Y$, 6 rows × 16 columns, *stay in registers* while $k$ runs from beginning to end. For each $k$ one loads 16 weights and
-# 6 numbers of $X$, and gets 96 multiply-adds for it. That is the micro-kernel of npformer, `npformer/kernels/linear.py`; its inner loop is
+# The cure: let a small tile of $Y$ *stay in registers* while $k$ runs from beginning to end. How large it can be depends on the processor. AVX2 has 16 registers of 8
+# numbers, room for 6 rows × 16 columns: for each $k$ one loads 16 weights and 6 numbers of $X$, and gets 96 multiply-adds for it. AVX-512 has 32 registers of 16
+# numbers, room for 14 rows × 32 columns: 32 weights and 14 numbers of $X$ give 448. That is the micro-kernel of npformer, `npformer/kernels/linear.py`; the heart of it is
 #
 # ```python
 # for k in range(K):
 #     tile = rank_one(tile, m, x + k, x_step, load(w, panel + LANES * k))
 # ```
 #
-# For this the weights are *packed* once: cut into panels of 16 columns, so that what is needed next lies next in memory.
+# For this the weights are *packed* once: cut into panels of 16 columns, so that what is needed next lies next in memory. (A tile of 32 columns takes two panels.)
 
 
 # %%
 @compiled
 def run_kernel(m, w, y_at, M, K, N, activation):
     """Call npformer's kernel for all rows and panels; x lies at 0 in m, y at y_at."""
-    kernel(m, y_at, N, 0, K, w, 0, K, N // 16, M, 0, N // 16, activation, -1, 0)
+    kernel(m, y_at, N, 0, K, w, 0, K, N // LANES, M, 0, N // LANES, activation, -1, 0)
 
 
 w = np.zeros(packed_size(K, N), np.float32)
@@ -203,11 +204,17 @@ ax.set_xlim(min(speed.values()) / 2, max(speed.values()) * 6)
 
 
 # %%
+rows, columns, depth = TALL, 2 * LANES if WIDE else LANES, 256  # one tile of this processor
+panels = columns // LANES
+
+
 @compiled
 def small_products(m, w, repeat):
-    """A 6×16 tile with K = 256, again and again."""
+    """One tile with K = 256, again and again."""
     for _ in range(repeat):
-        kernel(m, 6 * 256, 16, 0, 256, w, 0, 256, 1, 6, 0, 1, NONE, -1, 0)
+        kernel(
+            m, rows * depth, columns, 0, depth, w, 0, depth, panels, rows, 0, panels, NONE, -1, 0
+        )  # fmt: skip
 
 
 @njit
@@ -217,15 +224,16 @@ def copy(a, b):
         b[i] = a[i]
 
 
-small_w = rng.standard_normal(packed_size(256, 16)).astype(np.float32)
-small_m = rng.standard_normal(6 * 256 + 6 * 16 + 64).astype(np.float32)
+small_w = rng.standard_normal(packed_size(depth, columns)).astype(np.float32)
+small_m = rng.standard_normal(rows * (depth + columns) + 64).astype(np.float32)
 small_products(small_m, small_w, 1)
-peak = 2 * 6 * 16 * 256 * 2000 / seconds(lambda: small_products(small_m, small_w, 2000)) / 1e9
+tile_work = 2 * rows * columns * depth
+peak = tile_work * 2000 / seconds(lambda: small_products(small_m, small_w, 2000)) / 1e9
 a, b = np.zeros(2**24, np.float32), np.ones(2**24, np.float32)
 copy(a, b)
 bandwidth = 2 * a.nbytes / seconds(lambda: copy(a, b)) / 1e9
 print(
-    f"peak {peak:.0f} GFLOP/s, bandwidth {bandwidth:.1f} GB/s; they meet at {peak / bandwidth:.0f} operations a byte"
+    f"tile {rows}×{columns}: peak {peak:.0f} GFLOP/s, bandwidth {bandwidth:.1f} GB/s; they meet at {peak / bandwidth:.0f} operations a byte"
 )
 
 # %% [markdown]
@@ -338,7 +346,7 @@ print(
 # %% [markdown]
 # ## Questions
 #
-# 1. Why 6×16 and not 2×48? (Count loads for each multiply-add; remember that a core has 16 or 32 vector registers.)
+# 1. Why is a tile 6×16 on AVX2 and not 2×48? Why 14×32 on AVX-512 and not 30×16? (Count loads for each multiply-add, and registers.)
 # 2. Which of the operators would gain from half as many bytes, that is from float16? Which would not?
 # 3. The kernel adds up each number in the order $k = 0, 1, 2, \dots$, whatever the number of threads. What is that good for?
 #

@@ -76,3 +76,14 @@ def test_links_to_files_lead_somewhere(page: Path):
         built = page.parent != ROOT and MADE_BY_THE_BUILD.match(target)
         if not built and not target.startswith(("http://", "https://")):
             assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_every_room_of_the_house_is_on_its_plan():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    rooms = re.findall(r"^\| (`.*?) \|", text, re.M)
+    named = sorted(name for room in rooms for name in re.findall(r"`([^`]+)`", room))
+    assert named == sorted(
+        file.name + "/" * file.is_dir()
+        for file in (ROOT / "npformer").iterdir()
+        if file.name not in ("__init__.py", "py.typed", "__pycache__", "weights")
+    )
