@@ -35,6 +35,7 @@ def with_imagenet_names(id2label: Mapping[int, str]) -> dict[int, str]:
     A class has no name if it is called ``LABEL_<index>``, as a configuration without names is
     read. One named class is enough for `id2label` to stay.
     """
+    if any(label != f"LABEL_{index}" for index, label in id2label.items()):
+        return dict(id2label)
     names = imagenet1k()
-    unnamed = all(label == f"LABEL_{index}" for index, label in id2label.items())
-    return dict(enumerate(names)) if unnamed and len(id2label) == len(names) else dict(id2label)
+    return dict(enumerate(names)) if len(id2label) == len(names) else dict(id2label)

@@ -10,5 +10,6 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[Any]
 """A floating point array: float32 for use, float64 for proofs."""
 
-Rng: TypeAlias = np.random.Generator
-"""The only source of randomness: passed in, never global."""
+Rng: TypeAlias = "np.random.Generator"
+"""The only source of randomness: passed in, never global. In quotes, so that NumPy loads its
+generators only for who uses them."""
