@@ -16,9 +16,10 @@ from numba import njit
 
 import npformer
 from npformer import engine, plots
+from npformer.bench.peak import fma_peak
 from npformer.kernels.layout import GELU, LANES, NONE, pack, packed_size
 from npformer.kernels.linear import linear as kernel
-from npformer.kernels.vector import TALL, WIDE, compiled
+from npformer.kernels.vector import compiled
 from npformer.layers import LayerNorm, Linear, gelu, layer_norm, linear, pooling
 
 rng = np.random.default_rng(0)
@@ -200,23 +201,10 @@ ax.set_xlim(min(speed.values()) / 2, max(speed.values()) * 6)
 #
 # $$\text{speed} \le \min(\text{peak},\; \text{intensity} \times \text{bandwidth})$$
 #
-# We measure both for one core: the peak by a product so small that everything stays in the nearest cache, the bandwidth by copying arrays that fit into no cache.
+# We measure both for one core: the peak by multiply-adds of numbers that never leave the registers, the bandwidth by copying arrays that fit into no cache.
 
 
 # %%
-rows, columns, depth = TALL, 2 * LANES if WIDE else LANES, 256  # one tile of this processor
-panels = columns // LANES
-
-
-@compiled
-def small_products(m, w, repeat):
-    """One tile with K = 256, again and again."""
-    for _ in range(repeat):
-        kernel(
-            m, rows * depth, columns, 0, depth, w, 0, depth, panels, rows, 0, panels, NONE, -1, 0
-        )  # fmt: skip
-
-
 @njit
 def copy(a, b):
     """Read a, write b."""
@@ -224,11 +212,7 @@ def copy(a, b):
         b[i] = a[i]
 
 
-small_w = rng.standard_normal(packed_size(depth, columns)).astype(np.float32)
-small_m = rng.standard_normal(rows * (depth + columns) + 64).astype(np.float32)
-small_products(small_m, small_w, 1)
-tile_work = 2 * rows * columns * depth
-peak = tile_work * 2000 / seconds(lambda: small_products(small_m, small_w, 2000)) / 1e9
+peak = fma_peak(1)
 a, b = np.zeros(2**24, np.float32), np.ones(2**24, np.float32)
 copy(a, b)
 bandwidth = 2 * a.nbytes / seconds(lambda: copy(a, b)) / 1e9
