@@ -217,7 +217,7 @@ a, b = np.zeros(2**24, np.float32), np.ones(2**24, np.float32)
 copy(a, b)
 bandwidth = 2 * a.nbytes / seconds(lambda: copy(a, b)) / 1e9
 print(
-    f"tile {rows}×{columns}: peak {peak:.0f} GFLOP/s, bandwidth {bandwidth:.1f} GB/s; they meet at {peak / bandwidth:.0f} operations a byte"
+    f"peak {peak:.0f} GFLOP/s, bandwidth {bandwidth:.1f} GB/s; they meet at {peak / bandwidth:.0f} operations a byte"
 )
 
 # %% [markdown]
