@@ -174,7 +174,9 @@ def bench(
             worker.stop()
     timings = []
     for (name, batch, n), times in measured.items():
-        low, median, high = quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
+        low, median, high = (
+            quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
+        )
         gflops = 2e-9 * macs * (3 if training else 1) / median
         ours = measured.get(("npformer", batch, n))
         ratio = None if ours is None or name == "npformer" else float(np.median(ours)) / median
