@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -115,6 +116,13 @@ def test_profile(folder):
     assert "█" in str(result)
 
 
+def test_what_kernels_cannot_run_has_no_profile(tmp_path):
+    c = config(hidden_act="mish")
+    write(tmp_path, c, network(c))
+    with pytest.raises(ConfigError, match=r"engine='numba' cannot run: .*mish"):
+        profile(str(tmp_path), 1, 1)
+
+
 def test_commands(folder, capsys):
     assert main(["bench", "--model", str(folder), "--turns", "1", "--threads", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["timings"][0]["name"] == "npformer"
@@ -125,7 +133,22 @@ def test_commands(folder, capsys):
     assert "pooling_block" in capsys.readouterr().out
     assert main(["profile", "--model", str(folder), "--passes", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"]
-    assert main(["bench", "--batch", "0"]) == 2
+
+
+@pytest.mark.parametrize("bad", ["0", "-1", "x", "1,,2", ""])
+@pytest.mark.parametrize("option", ["bench --batch", "bench --threads", "bench --turns",
+                                    "profile --threads", "profile --passes"])  # fmt: skip
+def test_numbers_that_there_are_not(option, bad, capsys):
+    assert main([*option.split(), bad]) == 2
+    assert "is not a whole number, 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_is_that_of_a_batch_and_of_smaller_ones(folder):
+    result = bench.bench(str(folder), [64, 1], [1], ["numpy"], turns=1, seconds=0.0)
+    small, large = result.timings
+    assert (small.batch, large.batch) == (1, 64)
+    assert small.memory + 10 < large.memory
 
 
 def test_every_contender_has_a_maker():

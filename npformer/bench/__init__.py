@@ -67,7 +67,7 @@ class Timing(NamedTuple):
     ratio: float | None
     """time of npformer ÷ time of this one"""
     memory: int
-    """peak of the process, in MB"""
+    """peak of the process up to then, in MB; smaller batches came before"""
 
 
 class Result(NamedTuple):
@@ -124,6 +124,7 @@ def bench(
         A named network, which gets random weights (speed does not depend on them), or the folder
         of a model.
     batches, threads : sequence of int
+        Small batches are measured before large ones, whose memory theirs would otherwise include.
     peers : iterable of str
         Keys of `PEERS`.
     turns : int
@@ -144,6 +145,7 @@ def bench(
     if training and not set(peers) <= set(TRAINED):
         raise ConfigError(f"peers is {', '.join(peers)}; these can train: {', '.join(TRAINED)}")
     config, params = network(model)
+    batches = sorted(batches)
     count = batches[0] if training else 2  # so that a compiler meets no size but those measured
     x = np.random.default_rng(1).standard_normal((count, *config.image_shape, config.num_channels))
     x = x.astype(np.float32)
@@ -151,7 +153,7 @@ def bench(
     peak = {n: fma_peak(n) for n in threads}
     failures: dict[str, str] = {}
     measured: dict[tuple[str, int, int], list[float]] = {}
-    memory: dict[str, int] = {}
+    memory: dict[tuple[str, int], int] = {}
     with tempfile.TemporaryDirectory() as folder:
         write(folder, config, params)
         np.save(Path(folder) / "x.npy", x)
@@ -169,7 +171,7 @@ def bench(
                         task = {"batch": batch, "threads": n, "seconds": seconds}
                         answer = worker.ask(task)
                         measured.setdefault((name, batch, n), []).extend(answer["seconds"])
-                        memory[name] = answer["memory"]
+                        memory[name, batch] = answer["memory"]
         for worker in workers.values():
             worker.stop()
     timings = []
@@ -180,9 +182,8 @@ def bench(
         gflops = 2e-9 * macs * (3 if training else 1) / median
         ours = measured.get(("npformer", batch, n))
         ratio = None if ours is None or name == "npformer" else float(np.median(ours)) / median
-        timings.append(
-            Timing(name, batch, n, median, low, high, gflops, gflops / peak[n], ratio, memory[name])
-        )
+        share, most = gflops / peak[n], memory[name, batch]
+        timings.append(Timing(name, batch, n, median, low, high, gflops, share, ratio, most))
     return Result(model, peak, timings, failures, training)
 
 

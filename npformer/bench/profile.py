@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..classification import bar
-from ..engine import Fast
+from ..engine import Fast, make_forward
 from . import network
 
 
@@ -45,9 +45,15 @@ def profile(model: str, threads: int, passes: int = 20) -> Profile:
     Returns
     -------
     Profile
+
+    Raises
+    ------
+    ConfigError
+        If the kernels cannot run here.
     """
     config, params = network(model)
-    run = Fast(params, config)
+    run = make_forward(params, config, "numba")
+    assert isinstance(run, Fast)
     x = np.random.default_rng(1).standard_normal((1, *config.image_shape, config.num_channels))
     times = [run.times(x, threads) for _ in range(passes)]
     fastest = [min(seconds for *_, seconds in same) for same in zip(*times, strict=True)]

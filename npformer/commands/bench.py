@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from .classify import whole
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
@@ -22,17 +24,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME,…",
         help="measure other runtimes too: all that are installed, or these",
     )
-    parser.add_argument("--turns", type=int, default=7, help="times each is asked (7)")
+    parser.add_argument("--turns", type=whole, default=7, help="times each is asked (7)")
     parser.add_argument("--training", action="store_true", help="measure steps of training")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def numbers(text: str) -> list[int]:
     """Read whole numbers between commas."""
-    found = [int(word) for word in text.split(",")]
-    if min(found) < 1:
-        raise ValueError
-    return found
+    return [whole(word) for word in text.split(",")]
 
 
 def run(args: argparse.Namespace) -> int:
