@@ -350,7 +350,7 @@ for colour, marker, kind, side in (
 ax.set_xlabel("width (channels)")
 ax.set_ylabel("ms for a block, one core")
 ax.set_ylim(0)
-ax.legend(fontsize=8, frameon=False, ncols=2)
+figure.legend(fontsize=8, frameon=False, ncols=3, loc="outside upper center")
 ax.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]

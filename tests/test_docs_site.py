@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -109,6 +113,45 @@ def test_the_search_finds_words_of_the_text(site):
     index = (folder / "searchindex.js").read_text("utf-8")
     for word in ("pool", "attent", "espresso", "safetensor"):  # stems
         assert f'"{word}' in index
+
+
+@pytest.fixture(scope="module")
+def browse(site, tmp_path_factory):
+    """Open a page in a browser, and return what it holds once all scripts have run."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no chromium")
+    folder = next(file for file in site if file.name == "search.html").parent
+    profile = tmp_path_factory.mktemp("profile")
+    command = [
+        chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
+        "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr",
+        "--virtual-time-budget=10000", f"--user-data-dir={profile}", "--dump-dom",
+    ]  # fmt: skip
+
+    def visit(page: str) -> str:
+        address = f"http://127.0.0.1:{server.server_port}/{page}"
+        seen = subprocess.run(
+            [*command, address], capture_output=True, text=True, check=True, timeout=300
+        )
+        assert "CONSOLE" not in seen.stderr, seen.stderr
+        return seen.stdout
+
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder))
+    ) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield visit
+        server.shutdown()
+
+
+def test_a_browser_searches_and_sets_formulas(browse):
+    assert re.search(r"found \d+ pages", browse("search.html?q=espresso"))
+    for page in ("concepts/softmax.html", "notebooks/02_norms.html"):
+        text = browse(page)
+        written = len(re.findall(r'class="math ', text))
+        assert 0 < written <= text.count("<mjx-container")
+        assert "<mjx-merror" not in text
 
 
 def test_the_tables_of_names_are_those_of_the_rules(monkeypatch):
