@@ -91,8 +91,6 @@ for i, ax in enumerate(axes.flat):
 
 # %%
 trace = classifier.trace("images/coffee.png", "stem*")
-for name, array in trace.items():
-    print(f"{name:12} {array.shape}")
 plots.feature_maps(
     trace["stem.act1"], title="after the first convolution, batch norm and ReLU: 64×64"
 )
@@ -101,6 +99,13 @@ plots.feature_maps(
 
 # %%
 plots.feature_maps(trace["stem"], title="after the stem: 32×32")
+
+# %% [markdown]
+# A trace shows itself as a table: each array of the stem with its shape, its range, and the mean of its channels as a
+# small picture. Where `min` is 0, ReLU has been.
+
+# %%
+trace
 
 # %% [markdown]
 # ## Why two small convolutions and not one large one

@@ -17,7 +17,7 @@ from npformer.model import forward
 from npformer.summary import summarize
 
 classifier = npformer.load("tiny", engine="numpy")
-print(classifier.summary())
+classifier.summary()
 
 # %% [markdown]
 # ## One loop
