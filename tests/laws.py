@@ -12,22 +12,35 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from npformer.kernels.batch_norm import INVERSE, MEAN, ROWS, SCALE, SHIFT, A, B
+from npformer.kernels.batch_norm import C as OFFSET
 from npformer.kernels.layout import GELU, LANES, NONE, RELU, pack, packed_size, padded
+from npformer.kernels.linear import tile_columns, tile_rows
+from npformer.kernels.vector import TALL
 from npformer.layers import (
+    ACTIVATIONS,
+    BatchNorm,
     Conv2d,
     LayerNorm,
     LayerScale,
     Linear,
     Mlp,
+    activation_backward,
+    batch_norm,
+    batch_norm_backward,
     bias_table,
     conv2d,
     gelu,
     layer_norm,
     layer_scale,
+    layer_scale_backward,
     linear,
+    linear_backward,
     mlp,
     patches,
+    patches_backward,
     pooling,
+    pooling_backward,
     relu,
     softmax,
 )
@@ -35,7 +48,7 @@ from npformer.layers import (
 Array = np.ndarray
 Run = Callable[..., Any]
 LAWS: dict[str, Callable[[Any, Run], None]] = {}
-PLAIN = {NONE: lambda x: x, RELU: relu, GELU: gelu}
+PLAIN = {NONE: ACTIVATIONS["linear"], RELU: relu, GELU: gelu}
 
 
 def law(function: Callable[[Any, Run], None]) -> Callable[[Any, Run], None]:
@@ -305,6 +318,190 @@ def mean_law(draw: Any, run: Run) -> None:
     m.writes(y, y_step, 1, C)
     m.check(before)
     close(m.rows(y, y_step, 1, C)[0], m.rows(x, step, N, C).mean(0))
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+@law
+def linear_backward_law(draw: Any, run: Run) -> None:
+    rows, K, N = draw(st.integers(1, 20)), draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    m = Memory(draw)
+    x, x_step = m.fill(rows, K, draw(st.integers(0, 3)))
+    m.used += TALL  # where a tile may read
+    dy, dy_step = m.fill(rows, N, draw(st.integers(0, 3)))
+    m.rows(dy, dy_step, rows, padded(N))[:, N:] = 0
+    panels, down = padded(N) // LANES, tile_rows(K)
+    y, y_step = m.place(down * TALL, N, draw(st.integers(0, 3)))
+    tiles = down * tile_columns(panels)
+    first = draw(st.integers(0, tiles))
+    last = draw(st.integers(first, tiles))
+    before = m.data.copy()
+    chunk = draw(st.integers(1, 20))
+    run(m.data, y, y_step, x, x_step, K, dy, dy_step, panels, rows, chunk, first, last)
+    m.writes(y, y_step, down * TALL, N)
+    m.check(before)
+    found = m.rows(y, y_step, K, N)
+    some = ~np.isnan(found)
+    p = Linear(np.zeros((K, N), np.float32), np.zeros(N, np.float32))
+    _, dp = linear_backward(m.rows(dy, dy_step, rows, N), m.rows(x, x_step, rows, K), p)
+    close(found[some], dp.weight[some])
+    assert some.all() or last - first < tiles
+
+
+@law
+def patches_backward_law(draw: Any, run: Run) -> None:
+    size, stride = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    padding = draw(st.integers(0, 2))
+    low = max(1, size - 2 * padding)
+    H, W = draw(st.integers(low, low + 5)), draw(st.integers(low, low + 5))
+    channels = draw(st.sampled_from([1, 3, 5, 16, 20]))
+    down, across = ((n + 2 * padding - size) // stride + 1 for n in (H, W))
+    m = Memory(draw, 60000)
+    K = size * size * channels
+    dy, dy_step = m.fill(down * across, K)
+    dx, dx_step = m.place(H * W, channels)
+    before = m.data.copy()
+    run(m.data, dx, dx_step, dy, dy_step, H, W, channels, size, stride, padding)
+    m.writes(dx, dx_step, H * W, channels)
+    m.check(before)
+    windows = m.rows(dy, dy_step, down * across, K).reshape(1, down, across, K)
+    want = patches_backward(windows, (1, H, W, channels), size, size, stride, padding)
+    close(m.rows(dx, dx_step, H * W, channels), want.reshape(-1, channels))
+    assert not m.rows(dx, dx_step, H * W, padded(channels))[:, channels:].any()
+
+
+@law
+def pooling_backward_law(draw: Any, run: Run) -> None:
+    channels, size = draw(st.integers(1, 40)), draw(st.sampled_from([1, 3, 5]))
+    m, w = Memory(draw), Memory(draw)
+    x, step, H, W, image = image_of(m, draw, channels)
+    gamma, _ = w.fill(1, padded(channels))
+    dy, _ = m.fill(H * W, padded(channels))
+    dx, _ = m.place(H * W, channels)
+    sums, _ = m.place(1, channels)
+    scratch, _ = m.place(1, W * step)
+    before = m.data.copy()
+    run(m.data, dx, dy, x, step, H, W, channels, size, w.data, gamma, sums, scratch)
+    m.writes(dx, step, H * W, channels)
+    m.writes(sums, step, 1, channels)
+    m.scribbles(scratch, W * step)
+    m.check(before)
+    grad = m.rows(dy, step, H * W, channels).reshape(image.shape)
+    p = LayerScale(w.data[gamma : gamma + channels])
+    branch, dp = layer_scale_backward(grad, pooling(image, size), p)
+    want = grad + pooling_backward(branch, size)
+    close(m.rows(dx, step, H * W, channels), want.reshape(-1, channels))
+    close(m.data[sums : sums + channels], dp.gamma)
+
+
+@law
+def moments_law(draw: Any, run: Run) -> None:
+    rows, columns = draw(st.integers(1, 20)), draw(st.integers(1, 40))
+    m = Memory(draw)
+    x, step = m.fill(rows, padded(columns), draw(st.integers(0, 3)))
+    m.rows(x, step, rows, columns)[:] += draw(st.integers(-9, 9))
+    sums, width = m.place(2, columns)
+    before = m.data.copy()
+    run(m.data, sums, width, x, step, rows)
+    m.writes(sums, width, 2, columns)
+    m.check(before)
+    values = m.rows(x, step, rows, columns)
+    found = m.rows(sums, width, 2, columns)
+    close(found[0], values.sum(0))
+    close(found[1], ((values - values.mean(0)) ** 2).sum(0))
+
+
+class Norm:
+    """A batch norm over a few rows, with its coefficients in `w`."""
+
+    def __init__(self, draw: Any, m: Memory, w: Memory) -> None:
+        self.rows, self.columns = draw(st.integers(1, 20)), draw(st.integers(1, 40))
+        self.z, self.step = m.fill(self.rows, padded(self.columns))
+        columns = padded(self.columns)
+        self.values = m.rows(self.z, self.step, self.rows, columns)
+        self.values += m.rng.standard_normal(columns).astype(np.float32)
+        weight, bias = w.rng.standard_normal((2, columns)).astype(np.float32)
+        self.p = BatchNorm(weight, bias, self.values.mean(0), self.values.var(0))
+        self.eps = 0.1
+        sigma = np.sqrt(self.p.running_var + self.eps)
+        self.at, _ = w.fill(len(ROWS), columns)
+        self.coefficients = w.rows(self.at, self.step, len(ROWS), columns)
+        self.coefficients[MEAN] = self.p.running_mean
+        self.coefficients[SCALE] = weight / sigma
+        self.coefficients[SHIFT] = bias
+        self.coefficients[INVERSE] = 1 / sigma
+
+    def forward(self) -> Array:
+        return batch_norm(self.values, self.p, self.eps)
+
+
+@law
+def batch_norm_law(draw: Any, run: Run) -> None:
+    activation, adds = draw(st.sampled_from([NONE, RELU, GELU])), draw(st.booleans())
+    m, w = Memory(draw), Memory(draw)
+    norm = Norm(draw, m, w)
+    rows, step = norm.rows, norm.step
+    y, _ = m.place(rows, step)
+    residual, _ = m.fill(rows, step) if adds else (-1, 0)
+    before = m.data.copy()
+    run(m.data, y, norm.z, step, rows, w.data, norm.at, activation, residual)
+    m.writes(y, step, rows, step)
+    m.check(before)
+    want = PLAIN[activation](norm.forward())
+    if adds:
+        want = want + m.rows(residual, step, rows, step)
+    close(m.rows(y, step, rows, step), want)
+
+
+@law
+def batch_norm_sums_law(draw: Any, run: Run) -> None:
+    activation, keeps = draw(st.sampled_from([NONE, RELU, GELU])), draw(st.booleans())
+    m, w = Memory(draw), Memory(draw)
+    norm = Norm(draw, m, w)
+    rows, step = norm.rows, norm.step
+    dy, _ = m.fill(rows, step)
+    grad = m.rows(dy, step, rows, step).copy()
+    du, _ = (dy, step) if draw(st.booleans()) else m.place(rows, step)
+    y, _ = m.place(rows, step)
+    sums, _ = m.place(2, step)
+    before = m.data.copy()
+    run(m.data, sums, du, y if keeps else -1, dy, norm.z, step, rows, w.data, norm.at, activation)
+    m.writes(sums, step, 2, step)
+    if keeps or activation != NONE:
+        m.writes(du, step, rows, step)
+    if keeps:
+        m.writes(y, step, rows, step)
+    m.check(before)
+    u = norm.forward()
+    want = activation_backward(grad, u, PLAIN[activation])
+    if keeps or activation != NONE:
+        close(m.rows(du, step, rows, step), want)
+    if keeps:
+        close(m.rows(y, step, rows, step), PLAIN[activation](u))
+    _, dp = batch_norm_backward(want, norm.values, norm.p, norm.eps)
+    close(m.rows(sums, step, 2, step), np.stack([dp.bias, dp.weight]))
+
+
+@law
+def batch_norm_backward_law(draw: Any, run: Run) -> None:
+    m, w = Memory(draw), Memory(draw)
+    norm = Norm(draw, m, w)
+    rows, step = norm.rows, norm.step
+    du, _ = m.fill(rows, step)
+    grad = m.rows(du, step, rows, step).copy()
+    tape = {"mean": norm.p.running_mean, "var": norm.p.running_var}
+    want, dp = batch_norm_backward(grad, norm.values, norm.p, norm.eps, tape)
+    _, scale, _, inverse = norm.coefficients[[MEAN, SCALE, SHIFT, INVERSE]]
+    norm.coefficients[A] = scale
+    norm.coefficients[B] = -scale * dp.weight / rows * inverse
+    norm.coefficients[OFFSET] = -scale * dp.bias / rows
+    dz, _ = (du, step) if draw(st.booleans()) else m.place(rows, step)
+    before = m.data.copy()
+    run(m.data, dz, du, norm.z, step, rows, w.data, norm.at)
+    m.writes(dz, step, rows, step)
+    m.check(before)
+    close(m.rows(dz, step, rows, step), want)
 
 
 def conv2d_is_patches_times_weights(draw: Any, run_patches: Run, run_linear: Run) -> None:

@@ -1,13 +1,21 @@
-"""Activations of a vector.
+"""Activations of a vector, and their gradients.
 
-relu(x) = max(x, 0)
-gelu(x) = x Φ(x)
+relu(x) = max(x, 0)       relu'(x) = 1 where x > 0, else 0
+gelu(x) = x Φ(x)          gelu'(x) = Φ(x) + x φ(x)
 """
 
 from __future__ import annotations
 
+from math import pi, sqrt
+
 from .erf import normal_distribution
-from .vector import Vector, at_least, inlined, splat
+from .softmax import exp
+from .vector import Vector, at_least, fma, inlined, splat, zero_below
+
+SMALLEST_NUMBER = 1.4e-45
+"""the first float32 above 0"""
+PEAK = 1 / sqrt(2 * pi)
+"""φ(0), the density of the normal distribution at its middle"""
 
 
 @inlined
@@ -20,3 +28,16 @@ def relu(x: Vector) -> Vector:
 def gelu(x: Vector) -> Vector:
     """Gaussian error linear unit, exact to the rounding of float32."""
     return x * normal_distribution(x)
+
+
+@inlined
+def relu_backward(dy: Vector, x: Vector) -> Vector:
+    """``dy`` where x is positive, else 0."""
+    return zero_below(x, SMALLEST_NUMBER, dy)
+
+
+@inlined
+def gelu_backward(dy: Vector, x: Vector) -> Vector:
+    """``dy (Φ(x) + x φ(x))``."""
+    density = exp(x * x * -0.5) * PEAK
+    return dy * fma(x, density, normal_distribution(x))

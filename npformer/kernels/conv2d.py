@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ..layers import Array
 from .layout import LANES
+from .vector import first as lanes
 from .vector import inlined, kernel, load, splat, store
 
 
@@ -88,3 +89,43 @@ def patches(
         column += 1
         if column == across:
             row, column = row + 1, 0
+
+
+@kernel
+def patches_backward(
+    m: Array,
+    dx: int,
+    dx_step: int,
+    dy: int,
+    dy_step: int,
+    height: int,
+    width: int,
+    channels: int,
+    size: int,
+    stride: int,
+    padding: int,
+) -> None:
+    """Gradient of `patches` for a whole image: each pixel adds up what its windows bring.
+
+    Parameters
+    ----------
+    m : ndarray of float32, flat
+    dx, dx_step : int
+        Result, a pixel in each row.
+    dy, dy_step : int
+        Gradient of the windows, one in each row. Up to 15 numbers behind a row are read.
+    height, width, channels, size, stride, padding : int
+        As of `patches`.
+    """
+    across = (width + 2 * padding - size) // stride + 1
+    down = (height + 2 * padding - size) // stride + 1
+    for i in range(height * width):
+        clear(m, dx + i * dx_step, channels)
+    for window in range(down * across):
+        top, left = window // across * stride - padding, window % across * stride - padding
+        for u in range(max(-top, 0), min(size, height - top)):
+            for v in range(max(-left, 0), min(size, width - left)):
+                at = dy + window * dy_step + (u * size + v) * channels
+                to = dx + ((top + u) * width + left + v) * dx_step
+                for c in range(0, channels, LANES):
+                    store(m, to + c, load(m, to + c) + lanes(load(m, at + c), channels - c))

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from ..layers import Array
 from .activations import gelu, relu
-from .layout import GELU, LANES, RELU
+from .layout import GELU, LANES, NONE, RELU
 from .vector import (
     SHORT,
     TALL,
@@ -212,3 +212,90 @@ def linear(
             if two:
                 bend(m, to + LANES, y_step, rows)
         j += 2 if two else 1
+
+
+@inlined
+def accumulate(
+    zero: Tile, two: bool, m: Array, y: int, y_step: int, x: int, x_step: int, dy: int,
+    dy_step: int, rows: int, adds: bool,
+) -> None:  # fmt: skip
+    """Tile of xᵀ dy, of the height of `zero` and one panel wide, or two; stored or added to y."""
+    tile, other = zero, zero
+    if two:
+        for i in range(rows):
+            at, row = x + i * x_step, dy + i * dy_step
+            left, right = load(m, row), load(m, row + LANES)
+            tile, other = rank_one_wide(tile, other, m, at, 1, left, right)
+        finish(other, m, y + LANES, y_step, NONE, adds, y + LANES, y_step)
+    else:
+        for i in range(rows):
+            tile = rank_one(tile, m, x + i * x_step, 1, load(m, dy + i * dy_step))
+    finish(tile, m, y, y_step, NONE, adds, y, y_step)
+
+
+@kernel
+def linear_backward(
+    m: Array,
+    y: int,
+    y_step: int,
+    x: int,
+    x_step: int,
+    K: int,
+    dy: int,
+    dy_step: int,
+    panels: int,
+    rows: int,
+    chunk: int,
+    first: int,
+    last: int,
+) -> None:
+    """Some tiles of the gradient of a weight matrix, ``dW = xᵀ dy``.
+
+    Parameters
+    ----------
+    m : ndarray of float32, flat
+    y, y_step : int
+        Result, with room for ``tile_rows(K) · TALL`` rows; those beyond K mean nothing.
+    x, x_step : int
+        K numbers in each row. Up to `TALL` − 1 numbers behind a row are read.
+    K : int
+    dy, dy_step, panels : int
+        `panels` times 16 numbers in each row.
+    rows : int
+        How many rows x and dy have.
+    chunk : int
+        How many of them to go through at a time: so many that they stay in the second-level cache,
+        from which all tiles read them.
+    first, last : int
+        Which tiles, counted row by row: there are `tile_rows` rows of `tile_columns`.
+
+    Notes
+    -----
+    The micro-kernel is that of `linear`, with x read across instead of along its rows. A tile
+    starts from zero for each chunk, whose sums are then added up: always in the same order, and
+    with smaller rounding errors than one long chain.
+    """
+    nothing = splat(0.0)
+    across = (panels + 1) // 2 if WIDE else panels
+    for start in range(0, rows, chunk):
+        count = min(chunk, rows - start)
+        for tile in range(first, last):
+            k, j = tile // across * TALL, tile % across * (2 if WIDE else 1)
+            two = WIDE and j + 1 < panels
+            to = y + k * y_step + j * LANES
+            at, row = x + start * x_step + k, dy + start * dy_step + j * LANES
+            fixed = two, m, to, y_step, at, x_step, row, dy_step, count, start > 0
+            if K - k > SHORT:
+                accumulate(repeat(nothing, TALL), *fixed)
+            else:
+                accumulate(repeat(nothing, SHORT), *fixed)
+
+
+def tile_rows(K: int) -> int:
+    """How many tiles of `linear_backward` lie above each other."""
+    return -(-K // TALL)
+
+
+def tile_columns(panels: int) -> int:
+    """How many tiles of `linear_backward` lie side by side."""
+    return -(-panels // 2) if WIDE else panels

@@ -85,3 +85,65 @@ def pooling(
                 total = _sum(m, scratch + left * x_step + c, x_step, right - left)
                 pixel = load(m, old + c)
                 store(m, new + c, fma(load(w, gamma + c), total * share - pixel, pixel))
+
+
+@kernel
+def pooling_backward(
+    m: Array,
+    dx: int,
+    dy: int,
+    x: int,
+    step: int,
+    height: int,
+    width: int,
+    channels: int,
+    size: int,
+    w: Array,
+    gamma: int,
+    dgamma: int,
+    scratch: int,
+) -> None:
+    """Gradient of `pooling` for a whole image.
+
+        g = window_sum(dy / count) − dy        dx = dy + γ g        dγ = Σ x g
+
+    Parameters
+    ----------
+    m : ndarray of float32, flat
+    dx, dy, x, step : int
+        Result, gradient of the output and image, a pixel in each row.
+    height, width, channels, size : int
+    w : ndarray of float32, flat
+        Holds the layer scale from index `gamma`.
+    dgamma : int
+        Result, one row.
+    scratch : int
+        Room for ``width · step`` sums.
+
+    Notes
+    -----
+    The layer scale saw ``average_pool(x) − x``, which is linear in x. So its product with dy is
+    that of x with the transpose of dy, and the pooled image is not needed.
+    """
+    pad = size // 2
+    line = width * step
+    for c in range(0, channels, LANES):
+        store(m, dgamma + c, splat(0.0))
+    for i in range(height):
+        top, bottom = max(i - pad, 0), min(i + pad + 1, height)
+        for j in range(width):
+            columns = min(j + pad + 1, width) - max(j - pad, 0)
+            for c in range(j * step, j * step + channels, LANES):
+                total = splat(0.0)
+                for k in range(top, bottom):
+                    count = (min(k + pad + 1, height) - max(k - pad, 0)) * columns
+                    total = fma(load(m, dy + k * line + c), splat(1.0 / count), total)
+                store(m, scratch + c, total)
+        for j in range(width):
+            left, right = max(j - pad, 0), min(j + pad + 1, width)
+            here = i * line + j * step
+            for c in range(0, channels, LANES):
+                straight = load(m, dy + here + c)
+                g = _sum(m, scratch + left * step + c, step, right - left) - straight
+                store(m, dx + here + c, fma(load(w, gamma + c), g, straight))
+                store(m, dgamma + c, fma(load(m, x + here + c), g, load(m, dgamma + c)))
