@@ -32,9 +32,9 @@ from ..layers import FORGET, Array, Keep
 from ..model import EfficientFormer, Logits, check_input
 from ..tree import leaves, transform
 from . import machine_code
-from .plan import ACTIVATIONS, Arena, Packed, Plan
+from .plan import ACTIVATIONS, Packed, Plan
 from .steps import KERNELS
-from .threads import get_num_threads, run, set_num_threads
+from .threads import get_num_threads, set_num_threads
 
 __all__ = ["ENGINES", "Forward", "get_num_threads", "make_forward", "set_num_threads"]
 
@@ -160,7 +160,6 @@ class Fast:
     """
 
     def __init__(self, params: EfficientFormer, config: EfficientFormerConfig) -> None:
-        self._entry = machine_code.entry()
         self._packed = Packed(params, config)
         self._shapes = transform(
             lambda leaf: np.broadcast_to(leaf.dtype.type(0), leaf.shape), params
@@ -180,7 +179,7 @@ class Fast:
         for start in range(0, B, plan.capacity):
             stop = min(start + plan.capacity, B)
             plan.write(x[start:stop], arena)
-            self._walk(plan, arena, plan.table, stop - start)
+            arena.walk(plan.table, self._packed.weights, stop - start)
             for name, output in outputs.items():
                 plan.read(name, arena, output[start:stop])
         plan.give_back(arena)
@@ -199,21 +198,6 @@ class Fast:
                 self._plans.popitem(last=False)
         return plan
 
-    def _walk(self, plan: Plan, arena: Arena, table: Array, images: int) -> None:
-        """Send all threads through steps of a plan."""
-        arena.counters[:] = 0
-        arrays = [table, arena.counters, arena.memory, self._packed.weights]
-        flat = [number for array in arrays for number in machine_code.arguments(array)]
-
-        def work(thread: int) -> None:
-            nowhere = arena.nowhere[thread].ctypes.data
-            place = thread, plan.size + thread * plan.scratch
-            status = self._entry(nowhere, nowhere + 8, *flat, images, arena.threads, *place)
-            if status:  # only with NPFORMER_BOUNDSCHECK=1
-                raise IndexError("a kernel reached outside of its memory")
-
-        run(work, arena.threads)
-
     def times(self, x: Array, threads: int) -> list[tuple[str, str, float]]:
         """Measure each step: module, kernel and seconds.
 
@@ -228,7 +212,7 @@ class Fast:
         for i, name in enumerate(plan.names):
             table = np.repeat(plan.table[i : i + 1], again)
             start = perf_counter()
-            self._walk(plan, arena, table, len(x))
+            arena.walk(table, self._packed.weights, len(x))
             seconds = (perf_counter() - start) / again
             rows.append((name, KERNELS[plan.table["kind"][i]], seconds))
         plan.give_back(arena)

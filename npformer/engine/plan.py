@@ -22,9 +22,11 @@ from ..layers import AttentionBlock as PlainAttentionBlock
 from ..layers import PoolingBlock as PlainPoolingBlock
 from ..model import EfficientFormer
 from ..tree import leaves
+from . import machine_code
 from . import steps as kinds
 from .fold import AttentionBlock, PoolingBlock, fold_batch_norm, fold_block, key_and_value
 from .steps import STEP
+from .threads import run
 
 ACTIVATIONS = {"gelu": GELU, "gelu_python": GELU, "relu": RELU, "linear": NONE}
 """Those that the kernels have."""
@@ -193,8 +195,10 @@ class Buffer:
     rows: int
     channels: int
     step: int
-    born: int = 0
-    """the step that writes it"""
+    shared: bool = False
+    """whether the rows are not for each image, but for all together"""
+    born: int = -1
+    """the step that writes it first; −1: it is there at the start"""
     needed: int = 0
     """the last step that reads it"""
     at: int = -1
@@ -213,72 +217,63 @@ class Arena:
 
     Parameters
     ----------
-    plan : Plan
+    plan : Drawing
     threads : int
         How many threads it has room for.
     """
 
-    def __init__(self, plan: Plan, threads: int) -> None:
+    def __init__(self, plan: Drawing, threads: int) -> None:
         self.threads = threads
+        self._place = plan.size, plan.scratch
         self.memory = aligned(plan.size + threads * plan.scratch)
         self.counters = np.zeros((threads + 1) * len(plan.table), np.int64)
         self.nowhere = np.zeros((threads, 2), np.int64)
 
+    def walk(self, table: Array, weights: Array, images: int) -> None:
+        """Send all threads through steps of the plan."""
+        entry = machine_code.entry()
+        self.counters[:] = 0
+        arrays = [table, self.counters, self.memory, weights]
+        flat = [number for array in arrays for number in machine_code.arguments(array)]
+        size, scratch = self._place
 
-class Plan:
-    """Steps and memory for images of one size.
+        def work(thread: int) -> None:
+            nowhere = self.nowhere[thread].ctypes.data
+            place = thread, size + thread * scratch
+            status = entry(nowhere, nowhere + 8, *flat, images, self.threads, *place)
+            if status:  # only with NPFORMER_BOUNDSCHECK=1
+                raise IndexError("a kernel reached outside of its memory")
+
+        run(work, self.threads)
+
+
+class Drawing:
+    """What all plans are: steps that are written down one after the other, then their places.
 
     Parameters
     ----------
-    packed : Packed
-    height, width : int
-        Of the images.
     capacity : int
         How many images go through at once.
-    wanted : tuple of str
-        Names of results that are to be kept to the end, besides the last ones.
 
     Attributes
     ----------
     table : ndarray of `npformer.engine.steps.STEP`
     names : list of str
         The module that each step belongs to.
-    results : dict
-        The shape for one image, and the buffer, of each named result, in the order of computation.
     size : int
         Numbers in the arena, without what threads scribble on.
     scratch : int
         Numbers that each thread scribbles on.
     """
 
-    def __init__(
-        self,
-        packed: Packed,
-        height: int,
-        width: int,
-        capacity: int = 1,
-        wanted: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._idle: list[Arena] = []
         self.scratch = 0
-        self.results: dict[str, tuple[tuple[int, ...], Buffer]] = {}
-        self._packed = packed
+        self.names: list[str] = []
+        self.input: Buffer
+        self._idle: list[Arena] = []
         self._drafts: list[_Draft] = []
         self._where = "stem"
-        self.names: list[str] = []
-        self._draw(height, width)
-        self.wanted = wanted
-        self.outputs = tuple(dict.fromkeys((*wanted, *(packed.heads or ("pooled",)))))
-        for name in self.outputs:
-            self.results[name][1].needed = len(self._drafts)
-        self.size = self._place()
-        self.table = np.zeros(len(self._drafts), STEP)
-        for row, draft in zip(self.table, self._drafts, strict=True):
-            for name, number in draft.numbers.items():
-                row[name] = number
-            for name, buffer in draft.buffers.items():
-                row[name] = buffer.at
 
     def borrow(self, threads: int) -> Arena:
         """Memory for one call: that of an earlier one, or new."""
@@ -303,6 +298,100 @@ class Plan:
             return np.copyto(place, images, "same_kind")
         for c in range(images.shape[-1]):
             np.copyto(place[..., c], images[..., c], "same_kind")
+
+    def _step(
+        self, kind: int, y: Buffer, x: Buffer, units: int, chunk: int, **fields: int | Buffer
+    ) -> Buffer:
+        """Write down a step; `fields` are those of `npformer.engine.steps`."""
+        numbers = {"kind": kind, "units": units, "grain": 1, "chunk": chunk, "rows": y.rows}
+        numbers |= dict.fromkeys(kinds.OPTIONAL, -1) | {"y_step": y.step, "x_step": x.step}
+        buffers = {"y": y, "x": x}
+        for name, value in fields.items():
+            if isinstance(value, Buffer):
+                buffers[name] = value
+            else:
+                numbers[name] = value
+        for name, buffer in buffers.items():
+            if name in kinds.WRITTEN and buffer.born < 0:
+                buffer.born = len(self._drafts)
+            buffer.needed = len(self._drafts)
+        self._drafts.append(_Draft(numbers, buffers))
+        self.names.append(self._where)
+        return y
+
+    def _finish(self) -> None:
+        """Find places, and fill in the table."""
+        self.size = self._place()
+        self.table = np.zeros(len(self._drafts), STEP)
+        for row, draft in zip(self.table, self._drafts, strict=True):
+            for name, number in draft.numbers.items():
+                row[name] = number
+            for name, buffer in draft.buffers.items():
+                row[name] = buffer.at
+
+    def _place(self) -> int:
+        """Give every buffer its place; those alive at the same time do not overlap.
+
+        Returns
+        -------
+        int
+            Size of the arena.
+        """
+        buffers = {id(b): b for draft in self._drafts for b in draft.buffers.values()}
+        end = 0
+        placed: list[Buffer] = []
+        for buffer in sorted(buffers.values(), key=lambda b: b.born):
+            others = [o for o in placed if o.needed >= buffer.born and buffer.needed >= o.born]
+            buffer.at = 0
+            for other in sorted(others, key=lambda o: o.at):
+                if buffer.at + self._size(buffer) <= other.at:
+                    break
+                buffer.at = max(buffer.at, other.at + self._size(other))
+            placed.append(buffer)
+            end = max(end, buffer.at + self._size(buffer))
+        return end
+
+    def _size(self, buffer: Buffer) -> int:
+        """Numbers that a buffer takes, with a margin for the vectors that `patches` copies."""
+        images = 1 if buffer.shared else self.capacity
+        return padded(images * buffer.rows * buffer.step) + LANES
+
+class Plan(Drawing):
+    """Steps and memory for images of one size.
+
+    Parameters
+    ----------
+    packed : Packed
+    height, width : int
+        Of the images.
+    capacity : int
+        How many images go through at once.
+    wanted : tuple of str
+        Names of results that are to be kept to the end, besides the last ones.
+
+    Attributes
+    ----------
+    results : dict
+        The shape for one image, and the buffer, of each named result, in the order of computation.
+    """
+
+    def __init__(
+        self,
+        packed: Packed,
+        height: int,
+        width: int,
+        capacity: int = 1,
+        wanted: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(capacity)
+        self.results: dict[str, tuple[tuple[int, ...], Buffer]] = {}
+        self._packed = packed
+        self._draw(height, width)
+        self.wanted = wanted
+        self.outputs = tuple(dict.fromkeys((*wanted, *(packed.heads or ("pooled",)))))
+        for name in self.outputs:
+            self.results[name][1].needed = len(self._drafts)
+        self._finish()
 
     def read(self, name: str, arena: Arena, out: Array) -> None:
         """Copy a result, (images, ...), out of the arena."""
@@ -352,26 +441,6 @@ class Plan:
 
     def _name(self, name: str, buffer: Buffer, shape: tuple[int, ...]) -> None:
         self.results[name] = shape, buffer
-
-    def _step(
-        self, kind: int, y: Buffer, x: Buffer, units: int, chunk: int, **fields: int | Buffer
-    ) -> Buffer:
-        """Write down a step; `fields` are those of `npformer.engine.steps`."""
-        numbers = {"kind": kind, "units": units, "grain": 1, "chunk": chunk, "rows": y.rows}
-        numbers |= {"residual": -1} | {"y_step": y.step, "x_step": x.step}
-        buffers = {"y": y, "x": x}
-        for name, value in fields.items():
-            if isinstance(value, Buffer):
-                buffers[name] = value
-            else:
-                numbers[name] = value
-        for name, buffer in buffers.items():
-            if name in ("y", "attn"):
-                buffer.born = len(self._drafts)
-            buffer.needed = len(self._drafts)
-        self._drafts.append(_Draft(numbers, buffers))
-        self.names.append(self._where)
-        return y
 
     def _conv2d(
         self,
@@ -481,29 +550,3 @@ class Plan:
         self._name(f"{name}.token_mixer.attn", attn, (heads, tokens, tokens))
         x = self._linear(y, block.proj, NONE, x)
         return self._mlp(self._layer_norm(x), x, block.fc1, block.fc2)
-
-    def _place(self) -> int:
-        """Give every buffer its place; those alive at the same time do not overlap.
-
-        Returns
-        -------
-        int
-            Size of the arena.
-        """
-        buffers = {id(b): b for draft in self._drafts for b in draft.buffers.values()}
-        end = 0
-        placed: list[Buffer] = []
-        for buffer in sorted(buffers.values(), key=lambda b: b.born):
-            others = [o for o in placed if o.needed >= buffer.born and buffer.needed >= o.born]
-            buffer.at = 0
-            for other in sorted(others, key=lambda o: o.at):
-                if buffer.at + self._size(buffer) <= other.at:
-                    break
-                buffer.at = max(buffer.at, other.at + self._size(other))
-            placed.append(buffer)
-            end = max(end, buffer.at + self._size(buffer))
-        return end
-
-    def _size(self, buffer: Buffer) -> int:
-        """Numbers that a buffer takes, with a margin for the vectors that `patches` copies."""
-        return padded(self.capacity * buffer.rows * buffer.step) + LANES

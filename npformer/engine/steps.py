@@ -11,22 +11,36 @@ import numpy as np
     PATCHES,
     POOLING_BLOCK,
     POOLING,
-    LINEAR,
     LAYER_NORM,
     ATTENTION,
     MEAN,
-) = range(8)
-"""Which kernel a step runs."""
+    PATCHES_BACKWARD,
+    POOLING_BACKWARD,
+    LINEAR,
+    LINEAR_FOR_NORM,
+    BATCH_NORM,
+    BATCH_NORM_SUMS,
+    BATCH_NORM_BACKWARD,
+    LINEAR_BACKWARD,
+) = range(15)
+"""Which kernel a step runs. From LINEAR on, a step takes all images at once."""
 
 KERNELS = (
     "conv2d",
     "patches",
     "pooling_block",
     "pooling",
-    "linear",
     "layer_norm",
     "attention",
     "mean",
+    "patches_backward",
+    "pooling_backward",
+    "linear",
+    "linear for batch norm",
+    "batch_norm",
+    "batch_norm_sums",
+    "batch_norm_backward",
+    "linear_backward",
 )
 """Their names"""
 
@@ -55,8 +69,20 @@ FIELDS = {
     "activation": "what follows the product",
     "residual": "what is added to it, in the arena; −1 for nothing",
     "attn": "attention map in the arena",
+    "norm": "coefficients of a batch norm in the weights; −1 for none",
+    "z": "what that batch norm sees, in the arena",
+    "dz": "the gradient of that",
+    "before": "coefficients of the batch norm before the linear layer; −1 for none",
+    "before_z": "what that one saw, in the arena",
+    "act": "what follows from that, in the arena; −1 if nobody needs it",
+    "sums": "sums over each part, two rows, in the arena; −1 for none",
 }
 """Each field of a step and what it means."""
+
+WRITTEN = "y", "attn", "dz", "act", "sums"
+"""Fields that hold results."""
+OPTIONAL = "residual", "norm", "before", "act", "sums"
+"""Fields that are −1 where there is nothing."""
 
 STEP = np.dtype([(name, np.int64) for name in FIELDS])
 Step: TypeAlias = Any

@@ -15,27 +15,37 @@ from __future__ import annotations
 
 from ..kernels.atomics import fetch_add, give_way, look
 from ..kernels.attention import attention
-from ..kernels.conv2d import patches
+from ..kernels.batch_norm import batch_norm, batch_norm_backward, batch_norm_sums, moments
+from ..kernels.conv2d import patches, patches_backward
 from ..kernels.layer_norm import layer_norm
-from ..kernels.layout import LANES
-from ..kernels.linear import linear
+from ..kernels.layout import LANES, NONE
+from ..kernels.linear import linear, linear_backward
 from ..kernels.mean import mean
-from ..kernels.pooling import pooling
+from ..kernels.pooling import pooling, pooling_backward
 from ..kernels.pooling_block import pooling_block
 from ..kernels.vector import kernel
 from ..layers import Array
 from .steps import (
     ATTENTION,
+    BATCH_NORM,
+    BATCH_NORM_BACKWARD,
+    BATCH_NORM_SUMS,
     CONV2D,
     LAYER_NORM,
     LINEAR,
+    LINEAR_BACKWARD,
+    LINEAR_FOR_NORM,
     MEAN,
     PATCHES,
+    PATCHES_BACKWARD,
     POOLING,
+    POOLING_BACKWARD,
     POOLING_BLOCK,
     Step,
 )
 
+CHUNK = 131072
+"""Numbers of both matrices that `linear_backward` goes through at a time: 512 kB."""
 PATIENCE = 1000
 """how often to look before giving way: a few microseconds"""
 
@@ -110,6 +120,77 @@ def work(s: Step, m: Array, w: Array, images: int, job: int, parts: int, scratch
             )  # fmt: skip
     elif s.kind == MEAN:
         mean(m, y, x, s.x_step, s.height, s.channels)
+    else:
+        work_of_training(s, m, w, image, first, last, scratch)
+
+
+@kernel
+def work_of_training(
+    s: Step, m: Array, w: Array, image: int, first: int, last: int, scratch: int
+) -> None:
+    """Do as `work`, for those steps that only training has.
+
+    Parameters
+    ----------
+    s : Step
+    m, w : ndarray of float32, flat
+    image : int
+    first, last : int
+        Which units.
+    scratch : int
+    """
+    x, y, rows = s.x + first * s.x_step, s.y + first * s.y_step, last - first
+    z, dz = s.z + first * s.x_step, s.dz + first * s.x_step
+    sums = s.sums + first // s.grain * 2 * s.y_step
+    panels = s.y_step // LANES
+    if s.kind == LINEAR_FOR_NORM:
+        if s.before >= 0:
+            batch_norm(m, scratch, x, s.x_step, rows, w, s.before, s.activation, -1)
+            x = scratch
+        linear(
+            m, y, s.y_step, x, s.x_step, w, s.w, s.k, panels,
+            rows, 0, panels, NONE, -1, 0,
+        )  # fmt: skip
+        moments(m, sums, s.y_step, y, s.y_step, rows)
+    elif s.kind == BATCH_NORM:
+        residual = s.residual + first * s.y_step if s.residual >= 0 else -1
+        batch_norm(m, y, x, s.y_step, rows, w, s.norm, s.activation, residual)
+    elif s.kind == BATCH_NORM_SUMS:
+        sums = s.y + first // s.grain * 2 * s.x_step
+        batch_norm_sums(m, sums, dz, -1, x, z, s.x_step, rows, w, s.norm, s.activation)
+    elif s.kind == BATCH_NORM_BACKWARD:
+        batch_norm_backward(m, dz, x, z, s.x_step, rows, w, s.norm)
+        if s.w >= 0:
+            residual = s.residual + first * s.y_step if s.residual >= 0 else -1
+            linear(
+                m, y, s.y_step, dz, s.x_step, w, s.w, s.k, panels,
+                rows, 0, panels, NONE, residual, s.y_step,
+            )  # fmt: skip
+        if s.before >= 0:
+            act, before = s.act + first * s.y_step, s.before_z + first * s.y_step
+            batch_norm_sums(
+                m, sums, y, act, y, before, s.y_step, rows, w, s.before, s.activation
+            )  # fmt: skip
+    elif s.kind == LINEAR_BACKWARD:
+        chunk = max(CHUNK // (s.x_step + s.y_step), 1)
+        linear_backward(
+            m, s.y, s.y_step, s.x, s.x_step, s.k, s.dz, s.y_step, panels,
+            s.height, chunk, first, last,
+        )  # fmt: skip
+    elif s.kind == PATCHES_BACKWARD:
+        down = (s.height + 2 * s.padding - s.window) // s.stride + 1
+        across = (s.width + 2 * s.padding - s.window) // s.stride + 1
+        patches_backward(
+            m, s.y + image * s.rows * s.y_step, s.y_step,
+            s.x + image * down * across * s.x_step, s.x_step, s.height, s.width, s.channels,
+            s.window, s.stride, s.padding,
+        )  # fmt: skip
+    elif s.kind == POOLING_BACKWARD:
+        here = image * s.rows * s.y_step
+        pooling_backward(
+            m, s.y + here, s.residual + here, s.x + here, s.y_step, s.height, s.width,
+            s.channels, s.window, w, s.gamma, s.sums + image * s.y_step, scratch,
+        )  # fmt: skip
 
 
 @kernel
@@ -146,7 +227,7 @@ def walk(
         s = steps[i]
         parts = (s.units + s.chunk - 1) // s.chunk
         parts = min((parts + threads - 1) // threads * threads, (s.units + s.grain - 1) // s.grain)
-        jobs = parts if s.kind == LINEAR else parts * images
+        jobs = parts if s.kind >= LINEAR else parts * images
         taken = i * (threads + 1)
         finished = taken + threads
         for k in range(threads):

@@ -1,0 +1,493 @@
+"""Training: forward and backward of a whole batch, by the compiled walk.
+
+    stem, downsamplings, pooling blocks      steps of the walk, forwards and then backwards
+    attention blocks, final norm, heads      the plain layers, between the two
+    batch statistics, coefficients           NumPy, on a few numbers for each channel
+
+A plan is drawn once for a size of batch. While the forward steps are written down, each layer
+leaves what it takes to go back through it, and the list of that is drawn in reverse. Where numbers
+of the whole batch must be known before the next step can begin, as the mean of a channel, the walk
+stops and a function is called.
+
+Of a pooling block only its input, the mixed image, and what both batch norms see are kept; the
+activation of the hidden map, the widest of all, is computed again on the way back.
+
+Gradients are the same bits for any number of threads: the sums over a batch are those of parts that
+the plan fixes, added up in order. The bias of a convolution before a batch norm moves the mean,
+which the norm subtracts again: its gradient is exactly zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from ..configuration import EfficientFormerConfig
+from ..kernels.batch_norm import INVERSE, MEAN, ROWS, SCALE, SHIFT, A, B, C
+from ..kernels.layout import LANES, NONE, RELU, pack, packed_size, padded
+from ..kernels.linear import tile_columns, tile_rows
+from ..kernels.vector import TALL
+from ..layers import Array, Linear, PoolingBlock, Trace, layer_norm, layer_norm_backward
+from ..model import (
+    EfficientFormer,
+    Logits,
+    Stage,
+    check_input,
+    heads,
+    heads_backward,
+    stage,
+    stage_backward,
+)
+from ..tree import build, leaves
+from . import steps as kinds
+from .plan import ACTIVATIONS, Arena, Buffer, Drawing, aligned
+from .plan import ROWS as SHORT
+from .threads import get_num_threads
+from .walk import CHUNK
+
+PARTS = 16
+"""At least so many parts has a step, if there are enough rows."""
+
+Loss = Callable[[Logits], tuple[float, Logits]]
+"""Gives the loss of a batch and its gradient with respect to the outputs."""
+
+
+class Result(NamedTuple):
+    """What a training step is made of."""
+
+    loss: float
+    statistics: Trace
+    """mean, variance and count of each batch norm, as `npformer.model.update_statistics` needs"""
+    dp: EfficientFormer
+    """gradient with respect to each parameter"""
+
+
+@dataclass(eq=False)
+class Normed:
+    """A linear layer and the batch norm that follows it."""
+
+    layer: str
+    """its path"""
+    norm: str
+    scale: str
+    """path of the layer scale that follows, if there is one"""
+    K: int
+    N: int
+    z: Buffer
+    """its result, which the norm sees"""
+    grain: int
+    """rows of a part"""
+    at: int
+    """where its weights are packed; the transposed ones follow"""
+    coefficients: int
+
+    @property
+    def transposed(self) -> int:
+        """Where the transposed weights are packed."""
+        return self.at + packed_size(self.K, self.N)
+
+
+@dataclass
+class Call:
+    """What belongs to one call of a plan."""
+
+    p: dict[str, Array]
+    params: EfficientFormer
+    loss: Loss
+    memory: Array
+    statistics: Trace = field(default_factory=Trace)
+    dp: dict[str, Array] = field(default_factory=dict)
+    value: float = 0.0
+
+
+class TrainingPlan(Drawing):
+    """Steps and memory for one size of batch.
+
+    Parameters
+    ----------
+    params : EfficientFormer
+        For the shapes.
+    config : EfficientFormerConfig
+    batch, height, width : int
+    """
+
+    def __init__(
+        self,
+        params: EfficientFormer,
+        config: EfficientFormerConfig,
+        batch: int,
+        height: int,
+        width: int,
+    ) -> None:
+        super().__init__(batch)
+        self._config = config
+        self._shapes = {path: leaf.shape for path, leaf in leaves(params)}
+        self._room = 0
+        self._layers: list[Normed] = []
+        self._gammas: list[tuple[str, int, int]] = []
+        self._stops: list[tuple[int, Callable[[Call], None]]] = []
+        self._back: list[Callable[[Buffer], Buffer]] = []
+        self._draw(params, height, width)
+        self._finish()
+        self._weights = aligned(self._room)
+
+    def __call__(self, x: Array, params: EfficientFormer, loss: Loss) -> Result:
+        """Return loss, statistics and gradients of a batch, (B, H, W, C₀)."""
+        p = dict(leaves(params))
+        self._pack(p)
+        arena = self.borrow(get_num_threads())
+        call = Call(p, params, loss, arena.memory)
+        self.write(x, arena)
+        self._run(arena, call)
+        self.give_back(arena)
+        dp = build(lambda path, leaf: call.dp.get(path, np.zeros_like(leaf)), params)
+        return Result(call.value, call.statistics, dp)
+
+    def _run(self, arena: Arena, call: Call) -> None:
+        start = 0
+        for stop, function in [*self._stops, (len(self.table), lambda call: None)]:
+            if stop > start:
+                arena.walk(self.table[start:stop], self._weights, self.capacity)
+            function(call)
+            start = stop
+
+    def _pack(self, p: dict[str, Array]) -> None:
+        """Bring all parameters into the form that the kernels read."""
+        for n in self._layers:
+            W, b = p[f"{n.layer}.weight"].reshape(n.K, n.N), p[f"{n.layer}.bias"]
+            pack(Linear(W, b), self._weights[n.at : n.transposed])
+            end = n.transposed + packed_size(n.N, n.K)
+            pack(Linear(W.T, np.zeros(n.K, W.dtype)), self._weights[n.transposed : end])
+        for path, at, channels in self._gammas:
+            self._weights[at : at + padded(channels)] = 0
+            self._weights[at : at + channels] = p.get(path, 1)
+
+    def _reserve(self, count: int) -> int:
+        """Room among the weights."""
+        at = self._room
+        self._room += padded(count)
+        return at
+
+    def _stop(self, function: Callable[[Call], None]) -> None:
+        """Call a function when all steps so far are done."""
+        self._stops.append((len(self._drafts), function))
+
+    # What the steps are ---------------------------------------------------------------------------
+
+    def _draw(self, params: EfficientFormer, height: int, width: int) -> None:
+        """Write down all steps."""
+        config, grid = self._config, (height, width)
+        x = self.input = Buffer(height * width, config.num_channels, config.num_channels)
+        for i in (1, 2):
+            names = f"stem.conv{i}", f"stem.norm{i}"
+            x, grid = self._conv2d(x, grid, *names, 3, 2, 1, RELU)
+        first = 0
+        for i, params_of_stage in enumerate(params.stages):
+            name = self._where = f"stages.{i}.downsample"
+            if params_of_stage.downsample is not None:
+                window = config.downsample_patch_size, config.downsample_stride
+                names = f"{name}.conv", f"{name}.norm"
+                x, grid = self._conv2d(x, grid, *names, *window, config.downsample_pad, NONE)
+            pools = [b for b in params_of_stage.blocks if isinstance(b, PoolingBlock)]
+            for j in range(len(pools)):
+                self._where = f"stages.{i}.blocks.{j}"
+                x = self._pooling_block(x, grid, self._where)
+            first = len(pools)
+        dy = self._tail(x, grid, first)
+        for back in reversed(self._back):
+            dy = back(dy)
+
+    def _conv2d(
+        self,
+        x: Buffer,
+        grid: tuple[int, int],
+        layer: str,
+        norm: str,
+        size: int,
+        stride: int,
+        padding: int,
+        activation: int,
+    ) -> tuple[Buffer, tuple[int, int]]:
+        """Convolution, batch norm, activation."""
+        where = self._where
+        down, across = ((length + 2 * padding - size) // stride + 1 for length in grid)
+        window = {"window": size, "stride": stride, "padding": padding}
+        window |= {"height": grid[0], "width": grid[1], "channels": x.channels}
+        rows, K = down * across, size * size * x.channels
+        # With room for what `patches` writes too much: the next row may be another thread's.
+        patches = Buffer(rows, K, padded(K) + LANES)
+        self._step(kinds.PATCHES, patches, x, rows, rows, **window)
+        n = self._linear(patches, layer, norm)
+        y = self._batch_norm(n, activation)
+
+        def back(dy: Buffer) -> Buffer:
+            self._where = where
+            self._sums(n, dy, activation)
+            inner = x is not self.input
+            dwindows = self._backward(n, dy, dy, inner)
+            self._linear_backward(n, patches, dy)
+            if not inner:
+                return dy
+            dx = Buffer(x.rows, x.channels, x.step)
+            return self._step(kinds.PATCHES_BACKWARD, dx, dwindows, 1, 1, **window)
+
+        self._back.append(back)
+        return y, (down, across)
+
+    def _pooling_block(self, x: Buffer, grid: tuple[int, int], name: str) -> Buffer:
+        activation = ACTIVATIONS[self._config.hidden_act]
+        gamma = self._reserve(padded(x.channels))
+        self._gammas.append((f"{name}.ls1.gamma", gamma, x.channels))
+        image = {"height": grid[0], "width": grid[1], "channels": x.channels}
+        image |= {"window": self._config.pool_size, "gamma": gamma}
+        self.scratch = max(self.scratch, grid[1] * x.step)
+        mixed = Buffer(x.rows, x.channels, x.step)
+        self._step(kinds.POOLING, mixed, x, x.rows, x.rows, **image)
+        fc1 = self._linear(mixed, f"{name}.mlp.fc1", f"{name}.mlp.norm1")
+        names = f"{name}.mlp.fc2", f"{name}.mlp.norm2", f"{name}.ls2.gamma"
+        fc2 = self._linear(fc1.z, *names, before=fc1, activation=activation)
+        y = self._batch_norm(fc2, NONE, mixed)
+
+        def back(dy: Buffer) -> Buffer:
+            self._where = name
+            self._sums(fc2, dy, NONE)
+            dz, hidden = _like(fc2.z), _like(fc1.z)
+            dhidden = self._backward(fc2, dy, dz, True, before=fc1, act=hidden, bent=activation)
+            self._linear_backward(fc2, hidden, dz)
+            dmixed = self._backward(fc1, dhidden, dhidden, True, residual=dy)
+            self._linear_backward(fc1, mixed, dhidden)
+            dx, dgamma = _like(x), Buffer(1, x.channels, x.step)
+            more = {"residual": dmixed, "sums": dgamma}
+            self._step(kinds.POOLING_BACKWARD, dx, x, 1, 1, **image, **more)
+            self._stop(lambda call: self._keep_gamma(call, f"{name}.ls1.gamma", dgamma))
+            return dx
+
+        self._back.append(back)
+        return y
+
+    def _linear(
+        self,
+        x: Buffer,
+        layer: str,
+        norm: str,
+        scale: str = "",
+        before: Normed | None = None,
+        activation: int = NONE,
+    ) -> Normed:
+        """Linear layer, and the statistics of its result."""
+        *window, N = self._shapes[f"{layer}.weight"]
+        K = prod(window)
+        z = Buffer(x.rows, N, padded(N))
+        grain = self._grain(x.rows, x.step + z.step)
+        at = self._reserve(packed_size(K, N) + packed_size(N, K))
+        coefficients = self._reserve(len(ROWS) * z.step)
+        sums = self._room_for_sums(z, grain)
+        n = Normed(layer, norm, scale, K, N, z, grain, at, coefficients)
+        self._layers.append(n)
+        fields = {"k": K, "w": at, "grain": grain, "activation": activation}
+        if before is not None:
+            fields["before"] = before.coefficients
+            self.scratch = max(self.scratch, grain * x.step)
+        total = x.rows * self.capacity
+        self._step(kinds.LINEAR_FOR_NORM, z, x, total, grain, sums=sums, **fields)
+        self._stop(lambda call: self._statistics(call, n, sums))
+        return n
+
+    def _batch_norm(self, n: Normed, activation: int, residual: Buffer | None = None) -> Buffer:
+        more = {} if residual is None else {"residual": residual}
+        fields = {"grain": SHORT, "norm": n.coefficients, "activation": activation}
+        y, total = _like(n.z), n.z.rows * self.capacity
+        return self._step(kinds.BATCH_NORM, y, n.z, total, n.grain, **fields, **more)
+
+    def _sums(self, n: Normed, dy: Buffer, activation: int) -> None:
+        """Gradient of the activation, in place, and what the batch norm has to know of it."""
+        sums = self._room_for_sums(n.z, n.grain)
+        fields = {"norm": n.coefficients, "activation": activation, "grain": n.grain}
+        total = n.z.rows * self.capacity
+        buffers = {"z": n.z, "dz": dy}
+        self._step(kinds.BATCH_NORM_SUMS, sums, dy, total, n.grain, **fields, **buffers)
+        self._stop(lambda call: self._coefficients(call, n, sums))
+
+    def _backward(
+        self,
+        n: Normed,
+        du: Buffer,
+        dz: Buffer,
+        inner: bool,
+        residual: Buffer | None = None,
+        before: Normed | None = None,
+        act: Buffer | None = None,
+        bent: int = NONE,
+    ) -> Buffer:
+        """Gradient of a batch norm and of its linear layer's input.
+
+        With `before`, also that of the activation between, and what the norm before it needs.
+        """
+        total, grain = n.z.rows * self.capacity, n.grain
+        fields: dict[str, int | Buffer] = {"norm": n.coefficients, "z": n.z, "dz": dz}
+        dx = dz
+        if inner:
+            dx = Buffer(n.z.rows, n.K, padded(n.K))
+            fields |= {"w": n.transposed, "k": n.N}
+        else:
+            fields["w"] = -1
+        if residual is not None:
+            fields["residual"] = residual
+        if before is not None and act is not None:
+            grain = before.grain
+            sums = self._room_for_sums(before.z, grain)
+            fields |= {"before": before.coefficients, "before_z": before.z}
+            fields |= {"act": act, "sums": sums, "activation": bent}
+        self._step(kinds.BATCH_NORM_BACKWARD, dx, du, total, grain, grain=grain, **fields)
+        if before is not None:
+            self._stop(lambda call: self._coefficients(call, before, sums))
+        return dx
+
+    def _linear_backward(self, n: Normed, x: Buffer, dz: Buffer) -> None:
+        """Gradient of the weights."""
+        panels, down = dz.step // LANES, tile_rows(n.K)
+        dW = Buffer(down * TALL, n.N, dz.step, shared=True)
+        tiles = down * tile_columns(panels)
+        fields = {"dz": dz, "k": n.K, "height": x.rows * self.capacity}
+        self._step(kinds.LINEAR_BACKWARD, dW, x, tiles, tiles, **fields)
+
+        def copy(call: Call) -> None:
+            path = f"{n.layer}.weight"
+            found = self._rows(call, dW)[: n.K, : n.N]
+            call.dp[path] = found.reshape(self._shapes[path]).copy()
+
+        self._stop(copy)
+
+    def _grain(self, rows: int, width: int) -> int:
+        """How many rows a part has, if each takes `width` numbers: whole tiles, for the cache."""
+        tile = 2 * SHORT
+        most = min(CHUNK // width, -(-rows * self.capacity // PARTS))
+        return max(-(-most // tile), 1) * tile
+
+    def _room_for_sums(self, z: Buffer, grain: int) -> Buffer:
+        """Two rows for each part."""
+        parts = -(-z.rows * self.capacity // grain)
+        return Buffer(2 * parts, z.channels, z.step, shared=True)
+
+    # What happens between the steps ---------------------------------------------------------------
+
+    def _rows(self, call: Call, buffer: Buffer) -> Array:
+        """Rows of a buffer, as a view."""
+        count = buffer.rows * (1 if buffer.shared else self.capacity)
+        size = count * buffer.step
+        return call.memory[buffer.at : buffer.at + size].reshape(count, buffer.step)
+
+    def _sum_of_parts(self, call: Call, n: Normed, sums: Buffer) -> Array:
+        """Both sums of each part, (parts, 2, N), in float64."""
+        parts = self._rows(call, sums).reshape(-1, 2, n.z.step)
+        return parts[:, :, : n.N].astype(np.float64)
+
+    def _coefficient_rows(self, n: Normed) -> Array:
+        size = len(ROWS) * n.z.step
+        return self._weights[n.coefficients : n.coefficients + size].reshape(-1, n.z.step)
+
+    def _statistics(self, call: Call, n: Normed, sums: Buffer) -> None:
+        """Mean and variance over the batch (Chan, Golub & LeVeque 1979), and what follows."""
+        parts = self._sum_of_parts(call, n, sums)
+        total = n.z.rows * self.capacity
+        counts = np.full((len(parts), 1), n.grain)
+        counts[-1] = total - n.grain * (len(parts) - 1)
+        mean = parts[:, 0].sum(0) / total  # (N,)
+        between = counts * (parts[:, 0] / counts - mean) ** 2
+        variance = (parts[:, 1] + between).sum(0) / total
+        tape = call.statistics.within(n.norm)
+        tape("mean", mean.astype(np.float32))
+        tape("var", variance.astype(np.float32))
+        tape("n", np.array(total))
+        rows = self._coefficient_rows(n)
+        rows[:] = 0
+        inverse = 1 / np.sqrt(variance + self._config.batch_norm_eps)
+        gamma = call.p.get(n.scale, np.float32(1))
+        rows[MEAN, : n.N] = mean
+        rows[INVERSE, : n.N] = inverse
+        rows[SCALE, : n.N] = gamma * call.p[f"{n.norm}.weight"] * inverse
+        rows[SHIFT, : n.N] = gamma * call.p[f"{n.norm}.bias"]
+
+    def _coefficients(self, call: Call, n: Normed, sums: Buffer) -> None:
+        """Coefficients of a batch norm's gradient, and the gradients of its parameters.
+
+        With ``dz = s (du − mean(du) − x̂ mean(du x̂))``, s being the scale and x̂ = (z − μ)/σ.
+        """
+        by_one, by_normal = self._sum_of_parts(call, n, sums).sum(0)
+        total = n.z.rows * self.capacity
+        weight, bias = call.p[f"{n.norm}.weight"], call.p[f"{n.norm}.bias"]
+        gamma = call.p.get(n.scale, np.float32(1))
+        call.dp[f"{n.norm}.weight"] = (gamma * by_normal).astype(np.float32)
+        call.dp[f"{n.norm}.bias"] = (gamma * by_one).astype(np.float32)
+        if n.scale in call.p:
+            call.dp[n.scale] = (weight * by_normal + bias * by_one).astype(np.float32)
+        rows = self._coefficient_rows(n)
+        scale, inverse = rows[SCALE, : n.N], rows[INVERSE, : n.N]
+        rows[A, : n.N] = scale
+        rows[B, : n.N] = -scale * inverse * by_normal / total
+        rows[C, : n.N] = -scale * by_one / total
+
+    def _keep_gamma(self, call: Call, path: str, dgamma: Buffer) -> None:
+        if path in call.p:
+            images = self._rows(call, dgamma)[:, : dgamma.channels]
+            call.dp[path] = images.sum(0, dtype=np.float64).astype(np.float32)
+
+    def _tail(self, x: Buffer, grid: tuple[int, int], first: int) -> Buffer:
+        """Attention blocks, from block `first` on, final norm, heads, loss, and all of it back."""
+        dy, config = _like(x), self._config
+        dy.born = len(self._drafts)
+        shape = self.capacity, *grid, x.channels
+
+        def tail(call: Call) -> None:
+            image = self._rows(call, x)[:, : x.channels].reshape(shape)
+            p, tape = call.params, Trace()
+            blocks = Stage(None, p.stages[-1].blocks[first:])
+            tokens = stage(image, blocks, config, tape)  # (B, H, W, C) -> (B, N, C)
+            normal = layer_norm(tokens, p.norm, config.layer_norm_eps)
+            pooled = normal.mean(1)
+            call.value, dlogits = call.loss(heads(pooled, p))
+            dpooled, dhead, dhead_dist = heads_backward(dlogits, pooled, p)
+            dnormal = np.broadcast_to(dpooled[:, None] / normal.shape[1], normal.shape)
+            dtokens, dnorm = layer_norm_backward(dnormal, tokens, p.norm, config.layer_norm_eps)
+            dimage, dblocks = stage_backward(dtokens, image, blocks, config, tape)
+            rows = self._rows(call, dy)
+            rows[:, : x.channels] = dimage.reshape(len(rows), -1)
+            rows[:, x.channels :] = 0
+            last = f"stages.{len(p.stages) - 1}.blocks"
+            for i, block in enumerate(dblocks.blocks, first):
+                call.dp.update(leaves(block, f"{last}.{i}"))
+            for name, tree in (("norm", dnorm), ("head", dhead), ("head_dist", dhead_dist)):
+                call.dp.update(leaves(tree, name))
+
+        self._stop(tail)
+        return dy
+
+
+def _like(buffer: Buffer) -> Buffer:
+    """Another buffer of the same shape."""
+    return Buffer(buffer.rows, buffer.channels, buffer.step)
+
+
+class FastGradients:
+    """Gradients by the compiled walk; remembers the plan for the last size of batch.
+
+    Parameters
+    ----------
+    config : EfficientFormerConfig
+    """
+
+    def __init__(self, config: EfficientFormerConfig) -> None:
+        self._config = config
+        self._plans: dict[tuple[int, ...], TrainingPlan] = {}
+
+    def __call__(self, x: Array, params: EfficientFormer, loss: Loss) -> Result:
+        """Return loss, statistics and gradients of a batch, (B, H, W, C₀)."""
+        check_input(x.shape, params, self._config)
+        size = x.shape[:3]
+        if size not in self._plans:
+            self._plans = {size: TrainingPlan(params, self._config, *size)}
+        return self._plans[size](x, params, loss)
