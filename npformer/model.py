@@ -12,6 +12,7 @@ of transformers 4.40.2; ``efficientformer.py`` of timm, whose names the paramete
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,6 +78,20 @@ class Logits(NamedTuple):
     """(B, n_labels), the class head; None without a distillation head"""
     distillation_logits: Array | None
     """(B, n_labels), the distillation head, if there is one"""
+
+
+Loss = Callable[[Logits], tuple[float, Logits]]
+"""Gives the loss of a batch, and its gradient with respect to the outputs."""
+
+
+class Gradients(NamedTuple):
+    """What a step of training learns from a batch."""
+
+    loss: float
+    tape: Trace
+    """with mean, variance and count of each batch norm, as `update_statistics` wants them"""
+    dp: EfficientFormer
+    """gradient of the loss with respect to each parameter"""
 
 
 def stage(
@@ -287,6 +302,32 @@ def backward(
         dstages.append(dstage)
     dx, dstem = stem_backward(dy, x, p.stem, config.batch_norm_eps, tape.within("stem"))
     return dx, EfficientFormer(dstem, tuple(reversed(dstages)), dnorm, dhead, dhead_dist)
+
+
+def gradients(
+    x: Array, p: EfficientFormer, config: EfficientFormerConfig, loss: Loss, mode: Mode
+) -> Gradients:
+    """Forward, loss and backward of a batch.
+
+    Parameters
+    ----------
+    x : ndarray, shape (B, H, W, C₀)
+        Preprocessed images.
+    p : EfficientFormer
+    config : EfficientFormerConfig
+    loss : callable
+        ``loss(logits)`` gives the loss and its gradient with respect to the logits.
+    mode : Mode
+        ``training(rng, …)``.
+
+    Returns
+    -------
+    Gradients
+    """
+    tape = Trace()
+    value, dlogits = loss(forward(x, p, config, tape, mode))
+    _, dp = backward(dlogits, x, p, config, tape)
+    return Gradients(value, tape, dp)
 
 
 def update_statistics(p: EfficientFormer, tape: Trace, momentum: float = 0.1) -> EfficientFormer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,7 @@ def planted(function: Callable[..., Any], text: str, becomes: str) -> Iterator[N
     The piece must be there exactly once, so that no rewording disarms a fault in silence. The
     function gets the code of the changed text, in place: whoever has imported it runs the fault.
     """
-    source = inspect.getsource(function)
+    source = textwrap.dedent(inspect.getsource(function))
     assert source.count(text) == 1, f"{text!r} is {source.count(text)} times in {function}"
     names = dict(function.__globals__)
     exec("from __future__ import annotations\n" + source.replace(text, becomes), names)

@@ -3,6 +3,7 @@
     fold           what is linear after linear becomes one layer          (`fold`)
     plan           each step knows where it reads and writes              (`plan`)
     walk           threads go through the steps and run the kernels       (`walk`, `threads`)
+    training       the same in training, forwards and backwards           (`training`)
     machine code   made once for a processor and kept                     (`machine_code`)
 
 Results are the same bits for any number of threads, any batch, and any processor with fused
@@ -28,15 +29,22 @@ import numpy as np
 from .. import model
 from ..configuration import EfficientFormerConfig
 from ..errors import ConfigError
-from ..layers import FORGET, Array, Keep
-from ..model import EfficientFormer, Logits, check_input
+from ..layers import FORGET, Array, Keep, Mode, Rng
+from ..model import EfficientFormer, Gradients, Logits, Loss, check_input
 from ..tree import leaves, transform
 from . import machine_code
 from .plan import ACTIVATIONS, Packed, Plan
 from .steps import KERNELS
 from .threads import get_num_threads, set_num_threads
 
-__all__ = ["ENGINES", "Forward", "get_num_threads", "make_forward", "set_num_threads"]
+__all__ = [
+    "ENGINES",
+    "Forward",
+    "get_num_threads",
+    "make_forward",
+    "make_gradients",
+    "set_num_threads",
+]
 
 ENGINES = ("auto", "numba", "numpy")
 TOGETHER = 4
@@ -82,19 +90,11 @@ def make_forward(
     ConfigError
         If there is no such engine, or ``"numba"`` cannot run this network here.
     """
-    if engine not in ENGINES:
-        raise ConfigError(f"engine is {engine!r}; expected one of {', '.join(ENGINES)}")
 
     def plain(x: Array, keep: Keep = FORGET) -> Logits:
         return model.forward(x, params, config, keep)
 
-    if engine == "numpy" or (engine == "auto" and _dtypes(params) != {"float32"}):
-        return plain
-    reason = _unsupported(params, config) or _obstacle()
-    if reason is not None:
-        if engine == "numba":
-            raise ConfigError(f"engine='numba' cannot run: {reason}; use engine='numpy'")
-        _say_once(reason)
+    if not _compiled(params, config, engine):
         return plain
     fast = Fast(params, config)
     if engine == "numba":
@@ -105,6 +105,77 @@ def make_forward(
         return plain(x, keep) if inside else fast(x, keep)
 
     return automatic
+
+
+class TrainingStep(Protocol):
+    """What a step of training learns from a batch, ready to run."""
+
+    def __call__(self, x: Array, p: EfficientFormer, loss: Loss, rng: Rng) -> Gradients:
+        """Run forward, loss and backward on preprocessed images, (B, H, W, C₀)."""
+        ...
+
+
+def make_gradients(
+    params: EfficientFormer,
+    config: EfficientFormerConfig,
+    engine: str = "auto",
+    dropout: float = 0.0,
+    drop_path: float = 0.0,
+) -> TrainingStep:
+    """Make forward and backward in training ready to run.
+
+    Parameters
+    ----------
+    params : EfficientFormer
+        Of the shapes and dtype that the parameters will have.
+    config : EfficientFormerConfig
+    engine : {"auto", "numba", "numpy"}
+        As of `make_forward`. The kernels have neither dropout nor drop path: with those, ``"auto"``
+        takes the plain layers.
+    dropout, drop_path : float
+        Rates of noise, as of `npformer.layers.training`.
+
+    Returns
+    -------
+    callable
+        ``gradients(x, p, loss, rng) -> Gradients``, as `npformer.model.gradients`; `rng` is where
+        noise is drawn from. The kernels' tape holds the batch statistics alone, and their gradient
+        of a convolution's bias before a batch norm, which subtracts it again, is exactly zero. To
+        be called by one thread at a time.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such engine, or ``"numba"`` cannot run this network here.
+    """
+    noise = dropout > 0 or drop_path > 0
+    if noise and engine == "numba":
+        raise ConfigError("engine='numba' has no dropout and no drop path; use engine='numpy'")
+    if not _compiled(params, config, "numpy" if noise and engine == "auto" else engine):
+
+        def plain(x: Array, p: EfficientFormer, loss: Loss, rng: Rng) -> Gradients:
+            return model.gradients(x, p, config, loss, Mode(True, dropout, drop_path, rng))
+
+        return plain
+    from .training import FastGradients
+
+    fast = FastGradients(config)
+    return lambda x, p, loss, rng: fast(x, p, loss)
+
+
+def _compiled(params: EfficientFormer, config: EfficientFormerConfig, engine: str) -> bool:
+    """Whether the kernels are to run a network; with ``"auto"``, say once why they cannot."""
+    if engine not in ENGINES:
+        raise ConfigError(f"engine is {engine!r}; expected one of {', '.join(ENGINES)}")
+    if engine == "numpy" or (engine == "auto" and _dtypes(params) != {"float32"}):
+        return False
+    reason = _unsupported(params, config) or _obstacle()
+    if reason is None:
+        return True
+    if engine == "numba":
+        raise ConfigError(f"engine='numba' cannot run: {reason}; use engine='numpy'")
+    _say_once(reason)
+    return False
 
 
 def _inner_names(config: EfficientFormerConfig) -> Iterator[str]:
@@ -145,7 +216,7 @@ def _say_once(reason: str) -> None:
     warnings.warn(
         f"npformer runs on NumPy alone, several times slower: {reason}",
         RuntimeWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
 
 

@@ -356,6 +356,7 @@ class Drawing:
         images = 1 if buffer.shared else self.capacity
         return padded(images * buffer.rows * buffer.step) + LANES
 
+
 class Plan(Drawing):
     """Steps and memory for images of one size.
 

@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 
@@ -34,7 +33,8 @@ from ..kernels.vector import TALL
 from ..layers import Array, Linear, PoolingBlock, Trace, layer_norm, layer_norm_backward
 from ..model import (
     EfficientFormer,
-    Logits,
+    Gradients,
+    Loss,
     Stage,
     check_input,
     heads,
@@ -51,19 +51,6 @@ from .walk import CHUNK
 
 PARTS = 16
 """At least so many parts has a step, if there are enough rows."""
-
-Loss = Callable[[Logits], tuple[float, Logits]]
-"""Gives the loss of a batch and its gradient with respect to the outputs."""
-
-
-class Result(NamedTuple):
-    """What a training step is made of."""
-
-    loss: float
-    statistics: Trace
-    """mean, variance and count of each batch norm, as `npformer.model.update_statistics` needs"""
-    dp: EfficientFormer
-    """gradient with respect to each parameter"""
 
 
 @dataclass(eq=False)
@@ -135,7 +122,7 @@ class TrainingPlan(Drawing):
         self._finish()
         self._weights = aligned(self._room)
 
-    def __call__(self, x: Array, params: EfficientFormer, loss: Loss) -> Result:
+    def __call__(self, x: Array, params: EfficientFormer, loss: Loss) -> Gradients:
         """Return loss, statistics and gradients of a batch, (B, H, W, C₀)."""
         p = dict(leaves(params))
         self._pack(p)
@@ -145,7 +132,7 @@ class TrainingPlan(Drawing):
         self._run(arena, call)
         self.give_back(arena)
         dp = build(lambda path, leaf: call.dp.get(path, np.zeros_like(leaf)), params)
-        return Result(call.value, call.statistics, dp)
+        return Gradients(call.value, call.statistics, dp)
 
     def _run(self, arena: Arena, call: Call) -> None:
         start = 0
@@ -352,8 +339,8 @@ class TrainingPlan(Drawing):
         panels, down = dz.step // LANES, tile_rows(n.K)
         dW = Buffer(down * TALL, n.N, dz.step, shared=True)
         tiles = down * tile_columns(panels)
-        fields = {"dz": dz, "k": n.K, "height": x.rows * self.capacity}
-        self._step(kinds.LINEAR_BACKWARD, dW, x, tiles, tiles, **fields)
+        rows = x.rows * self.capacity
+        self._step(kinds.LINEAR_BACKWARD, dW, x, tiles, tiles, dz=dz, k=n.K, height=rows)
 
         def copy(call: Call) -> None:
             path = f"{n.layer}.weight"
@@ -484,7 +471,7 @@ class FastGradients:
         self._config = config
         self._plans: dict[tuple[int, ...], TrainingPlan] = {}
 
-    def __call__(self, x: Array, params: EfficientFormer, loss: Loss) -> Result:
+    def __call__(self, x: Array, params: EfficientFormer, loss: Loss) -> Gradients:
         """Return loss, statistics and gradients of a batch, (B, H, W, C₀)."""
         check_input(x.shape, params, self._config)
         size = x.shape[:3]

@@ -28,15 +28,13 @@ from ..blueprint import initialize
 from ..checkpoints.atomic import replacing
 from ..checkpoints.processor import default_processor
 from ..configuration import VARIANTS, EfficientFormerConfig
-from ..engine import make_forward
+from ..engine import make_forward, make_gradients
 from ..errors import ConfigError, NpformerError
 from ..image_processing import EfficientFormerImageProcessor
-from ..layers import Array, Trace, training
+from ..layers import Array
 from ..model import (
     EfficientFormer,
     Logits,
-    backward,
-    forward,
     heads,
     heads_backward,
     update_statistics,
@@ -197,7 +195,8 @@ def fit(
     unreadable : {"refuse", "skip"}
         What to do with a file that cannot be read.
     engine : {"auto", "numba", "numpy"}
-        What computes where nothing is learned: evaluation, a teacher, and a frozen body.
+        What computes, see `npformer.engine.make_gradients`: learning with dropout or drop path
+        runs on the plain layers.
     callback : callable, optional
         Called with a `Progress`.
 
@@ -333,6 +332,10 @@ class Training:
         if all(path.startswith("head") for path in learning):
             bare = start.params._replace(head=None, head_dist=None)
             self.features = make_forward(bare, start.config, engine)
+        else:
+            self.learn = make_gradients(
+                start.params, start.config, engine, recipe.dropout, recipe.drop_path
+            )
 
     def first(self, resume: bool) -> State:
         """Return the state to begin with: that which was saved last, or a new one."""
@@ -436,18 +439,15 @@ class Training:
         self, now: State, x: Array, targets: Array
     ) -> tuple[float, EfficientFormer, EfficientFormer]:
         """Return the loss, the parameters with moved running statistics, and the gradients."""
-        recipe, p, config = self.recipe, now.params, self.start.config
+        recipe, p = self.recipe, now.params
         if self.features is not None:
             pooled = self.features(x).logits  # (B, C): without heads, the features themselves
             loss, dlogits = self.loss(heads(pooled, p), targets, x)
             _, dhead, dhead_dist = heads_backward(dlogits, pooled, p)
             zero = transform(np.zeros_like, p)
             return loss, p, zero._replace(head=dhead, head_dist=dhead_dist)
-        tape = Trace()
         rng = generator(recipe.seed, "noise", now.step)
-        outputs = forward(x, p, config, tape, training(rng, recipe.dropout, recipe.drop_path))
-        loss, dlogits = self.loss(outputs, targets, x)
-        _, dp = backward(dlogits, x, p, config, tape)
+        loss, tape, dp = self.learn(x, p, lambda outputs: self.loss(outputs, targets, x), rng)
         frozen = recipe.frozen()
 
         def choose(path: str, moved: Array, old: Array) -> Array:

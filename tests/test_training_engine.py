@@ -1,0 +1,217 @@
+"""Training on the kernels: loss, gradients, statistics of the plain floor; the same bits always."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from engine_cases import config, images, network
+from planting import planted
+from test_engine import CASES
+
+from npformer import engine
+from npformer.configuration import EfficientFormerConfig
+from npformer.engine import training as on_kernels
+from npformer.errors import ConfigError
+from npformer.layers import Array, Trace
+from npformer.layers import training as in_training
+from npformer.learn.losses import classification
+from npformer.model import EfficientFormer, Gradients, Logits, gradients, update_statistics
+from npformer.tree import leaves, transform
+
+RNG = np.random.default_rng(0)  # nothing is drawn from it without noise
+
+
+@pytest.fixture(autouse=True)
+def _default_threads():
+    yield
+    engine.set_num_threads(None)
+
+
+def loss(outputs: Logits) -> tuple[float, Logits]:
+    targets = np.arange(len(outputs.logits)) % outputs.logits.shape[1]
+    return classification(outputs, targets, 0.1)
+
+
+class Plain:
+    """The plain floor in float64, and how far from it the plain floor is in float32."""
+
+    def __init__(self, x: Array, p: EfficientFormer, c: EfficientFormerConfig) -> None:
+        self.p, self.mode = p, in_training(RNG)
+        wide = transform(np.float64, p)
+        self.exact = gradients(x.astype(np.float64), wide, c, loss, self.mode)
+        self.moved = update_statistics(wide, self.exact.tape)
+        single = gradients(x, p, c, loss, self.mode)
+        self.rounding = max(self.distances(single.dp).values())
+
+    def distances(self, dp: EfficientFormer) -> dict[str, float]:
+        """Of each leaf, in its largest number; in 1, where all are zero but for rounding."""
+        both = zip(leaves(dp), leaves(self.exact.dp), strict=True)
+        return {path: distance(leaf, want) for (path, leaf), (_, want) in both}
+
+    def agrees(self, found: Gradients) -> None:
+        assert found.loss == pytest.approx(self.exact.loss, rel=2e-6)
+        for path, far in self.distances(found.dp).items():
+            assert far <= 2 * self.rounding, path
+        nothing = biases_before_a_norm(self.p)
+        for (path, leaf), (_, want) in zip(leaves(found.dp), leaves(self.p), strict=True):
+            assert (leaf.dtype, leaf.shape) == (np.float32, want.shape), path
+            assert leaf.any() != (path in nothing or "running" in path), path
+        moved = update_statistics(self.p, found.tape)
+        for (path, leaf), (_, want) in zip(leaves(moved), leaves(self.moved), strict=True):
+            assert distance(leaf, want) <= 1e-5, path
+
+
+def distance(found: Array, want: Array) -> float:
+    scale = float(np.abs(want).max(initial=0))
+    return float(np.abs(found - want).max(initial=0)) / (scale if scale > 1e-12 else 1)
+
+
+def biases_before_a_norm(p: EfficientFormer) -> set[str]:
+    """A batch norm takes away what the convolution before it adds."""
+    paths = [path for path, _ in leaves(p)]
+    found = {path for path in paths if re.fullmatch(r".*\.conv\d?\.bias", path)}
+    for path in paths:
+        if path.endswith("mlp.norm1.running_var"):
+            found |= {path.replace("norm1.running_var", f"fc{i}.bias") for i in (1, 2)}
+    return found
+
+
+@pytest.mark.parametrize("distilled", [True, False])
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"no labels"}))
+def test_any_network_learns_as_on_the_plain_floor(name, distilled):
+    c = config(**CASES[name])
+    p, x = network(c, distilled=distilled), images(3)[..., : c.num_channels]
+    Plain(x, p, c).agrees(engine.make_gradients(p, c, "numba")(x, p, loss, RNG))
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (33, 64), (50, 61)])
+@pytest.mark.parametrize("act", ["gelu", "relu", "linear"])
+def test_any_size_of_image_and_activation(height, width, act):
+    c = config(num_meta3d_blocks=0, hidden_act=act)
+    p, x = network(c), images(2, height, width)
+    Plain(x, p, c).agrees(engine.make_gradients(p, c, "numba")(x, p, loss, RNG))
+
+
+def test_many_rows_of_many_parts():
+    c = EfficientFormerConfig.variant("l1", image_size=96, resolution=3, depths=(1, 1, 1, 1))
+    p, x = network(c), images(4, 96, 96)
+    Plain(x, p, c).agrees(engine.make_gradients(p, c, "numba")(x, p, loss, RNG))
+
+
+def test_channels_far_from_zero():
+    """The variance of a channel may be much smaller than its mean."""
+    c = config()
+    p, x = network(c), images(3) + 30
+    Plain(x, p, c).agrees(engine.make_gradients(p, c, "numba")(x, p, loss, RNG))
+
+
+def same_bits(a: Gradients, b: Gradients) -> bool:
+    both = zip(leaves(a.dp), leaves(b.dp), strict=True)
+    statistics = all((a.tape[name] == b.tape[name]).all() for name in a.tape)
+    return a.loss == b.loss and statistics and all((u == v).all() for (_, u), (_, v) in both)
+
+
+def test_the_same_bits_for_any_number_of_threads_and_run_to_run():
+    c = config()
+    p, x = network(c), images(5)
+    run = engine.make_gradients(p, c, "numba")
+    first = run(x, p, loss, RNG)
+    for threads in (1, 2, 3, 7):
+        engine.set_num_threads(threads)
+        for _ in range(3):
+            assert same_bits(run(x, p, loss, RNG), first)
+    again = engine.make_gradients(p, c, "numba")
+    assert same_bits(again(x, p, loss, RNG), first)
+
+
+def test_parameters_and_size_of_batch_may_change_from_step_to_step():
+    c = config()
+    run = engine.make_gradients(network(c), c, "numba")
+    for seed, count in ((0, 4), (1, 4), (2, 2), (3, 4)):
+        p, x = network(c, seed), images(count, seed=seed)
+        fresh = engine.make_gradients(p, c, "numba")(x, p, loss, RNG)
+        assert same_bits(run(x, p, loss, RNG), fresh)
+
+
+FAULTS = [
+    (on_kernels.TrainingPlan._coefficients, "-scale * by_one / total", "0"),
+    (on_kernels.TrainingPlan._coefficients, "-scale * inverse * by_normal / total", "0"),
+    (on_kernels.TrainingPlan._coefficients, "weight * by_normal + bias * by_one", "by_normal"),
+    (on_kernels.TrainingPlan._coefficients, "(gamma * by_one)", "by_one"),
+    (on_kernels.TrainingPlan._statistics, "parts[:, 1] + between", "parts[:, 1]"),
+    (on_kernels.TrainingPlan._statistics, "total - n.grain * (len(parts) - 1)", "n.grain"),
+    (on_kernels.TrainingPlan._pooling_block, "True, residual=dy)", "True)"),
+    (on_kernels.TrainingPlan._pooling_block, ", before=fc1, act=hidden, bent=activation)", ")"),
+    (on_kernels.TrainingPlan._pooling_block, "(fc1, mixed, dhidden)", "(fc1, x, dhidden)"),
+    (on_kernels.TrainingPlan._keep_gamma, "images.sum(0", "images[:1].sum(0"),
+    (on_kernels.TrainingPlan._tail, " / normal.shape[1]", ""),
+    (on_kernels.TrainingPlan._pack, "W.T, np", "W.T * 0.999, np"),
+]
+
+
+@pytest.mark.parametrize(("function", "text", "becomes"), FAULTS, ids=[f[1] for f in FAULTS])
+def test_planted_faults_are_seen(function, text, becomes):
+    c = config()
+    p, x = network(c), images(3)
+    plain = Plain(x, p, c)
+    with planted(function, text, becomes), pytest.raises(AssertionError):
+        plain.agrees(engine.make_gradients(p, c, "numba")(x, p, loss, RNG))
+
+
+def test_buffers_in_use_do_not_overlap():
+    c = config()
+    plan = on_kernels.TrainingPlan(network(c), c, 3, 64, 64)
+    buffers = {id(b): b for d in plan._drafts for b in d.buffers.values()}.values()
+    for a in buffers:
+        assert 0 <= a.at <= plan.size - plan._size(a)
+        for b in buffers:
+            alive = a is not b and a.needed >= b.born and b.needed >= a.born
+            assert not alive or a.at + plan._size(a) <= b.at or b.at + plan._size(b) <= a.at
+
+
+# Which engine -------------------------------------------------------------------------------------
+
+
+def test_numpy_is_the_plain_floor():
+    c = config()
+    p, x = network(c), images(2)
+    found = engine.make_gradients(p, c, "numpy")(x, p, loss, RNG)
+    assert same_bits(found, gradients(x, p, c, loss, in_training(RNG)))
+    assert "stages.0.blocks.0.mlp.fc1" in found.tape
+
+
+@pytest.mark.parametrize("noise", [{"dropout": 0.5}, {"drop_path": 0.5}])
+def test_noise_runs_on_the_plain_floor(noise):
+    c = config()
+    p, x = network(c), images(2)
+    found = engine.make_gradients(p, c, **noise)(x, p, loss, np.random.default_rng(5))
+    mode = in_training(np.random.default_rng(5), **noise)
+    assert same_bits(found, gradients(x, p, c, loss, mode))
+    with pytest.raises(ConfigError, match="no dropout and no drop path; use engine='numpy'"):
+        engine.make_gradients(p, c, "numba", **noise)
+
+
+def test_float64_runs_on_the_plain_floor():
+    c = config()
+    p, x = transform(np.float64, network(c)), images(2)
+    found = engine.make_gradients(p, c)(x, p, loss, RNG)
+    assert {leaf.dtype for _, leaf in leaves(found.dp)} == {np.dtype("float64")}
+    with pytest.raises(ConfigError, match="float64"):
+        engine.make_gradients(p, c, "numba")
+
+
+def test_an_image_that_does_not_fit_is_refused():
+    c = config()
+    p = network(c)
+    with pytest.raises(ConfigError, match="grid"):
+        engine.make_gradients(p, c, "numba")(images(1, 96, 96), p, loss, RNG)
+
+
+def test_statistics_are_all_that_the_tape_holds():
+    c = config()
+    p, x = network(c), images(2)
+    tape = engine.make_gradients(p, c, "numba")(x, p, loss, RNG).tape
+    assert isinstance(tape, Trace)
+    assert {name.rsplit(".", 1)[-1] for name in tape} == {"mean", "var", "n"}
