@@ -40,7 +40,7 @@ from npformer.learn import (
 )
 from npformer.learn import curves as drawing
 from npformer.learn.data import Batch
-from npformer.model import EfficientFormer, forward
+from npformer.model import EfficientFormer, backward, forward
 from npformer.tree import leaves
 
 EVERYTHING = Recipe(
@@ -142,6 +142,22 @@ def test_the_same_seed_gives_the_same_bits(learn: Any) -> None:
     once, again = (weights(learn(EVERYTHING, out).folder) for out in ("a", "b"))
     assert same(once, again)
     assert not same(once, weights(learn(replace(EVERYTHING, seed=8), "c").folder))
+
+
+@pytest.mark.parametrize(("optimizer", "tolerance"), [("sgd", 1e-4), ("adamw", 5e-3)])
+def test_kernels_learn_what_the_plain_floor_learns(
+    learn: Any, photos: Path, optimizer: str, tolerance: float
+) -> None:
+    """AdamW takes whole steps where a gradient is nothing but rounding, as that of biases is."""
+    recipe = replace(PLAIN, epochs=4, rate=1e-3, optimizer=optimizer)
+    plain, fast, again = (
+        learn(recipe, out=name, val=photos, engine=engine).history
+        for name, engine in (("plain", "numpy"), ("fast", "numba"), ("again", "numba"))
+    )
+    for a, b, c in zip(plain, fast, again, strict=True):
+        for key in ("loss", "val_loss"):
+            assert b[key] == pytest.approx(a[key], rel=tolerance)
+            assert b[key] == c[key]
 
 
 @pytest.mark.parametrize("moment", [(1, 1), (1, 3), (2, 2), (3, 3)])
@@ -273,7 +289,7 @@ def test_the_gradient_of_heads_is_that_of_the_whole_network(
     assert loss == pytest.approx(expected, rel=1e-5)
     tape = Trace()
     forward(x, start.params, start.config, tape)
-    _, whole = fitting.backward(dlogits, x, start.params, start.config, tape)
+    _, whole = backward(dlogits, x, start.params, start.config, tape)
     assert dp.head is not None
     assert whole.head is not None
     np.testing.assert_allclose(dp.head.weight, whole.head.weight, rtol=1e-3, atol=1e-5)
