@@ -1,11 +1,12 @@
 """The same training in npformer and in PyTorch, side by side; not a test.
 
     python tests/compare_training.py photos --freeze body --epochs 2
-    python tests/compare_training.py photos --scratch --epochs 15 --lr 2e-3 --weight-decay 0.05
+    python tests/compare_training.py photos --scratch --epochs 8 --lr 2e-3 --warmup 1 \\
+        --weight-decay 0.05 --curves curves.svg
 
 Both start from the same weights and see the same batches at the same learning rates; PyTorch runs
 transformers' model, its own autograd and its own AdamW. Prints accuracy and time of each, epoch by
-epoch; the time includes reading and evaluating. What is drawn within the network, dropout and drop
+epoch, and draws both (``--curves``); the time includes reading and evaluating. What is drawn within the network, dropout and drop
 path, PyTorch would draw otherwise: neither is offered.
 """
 
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--mixup", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--freeze", nargs="+", default=[])
+    parser.add_argument("--curves", type=Path, help="a picture to draw, .svg or .png")
     parser.add_argument("--only", choices=("npformer", "pytorch"))
     args = parser.parse_args()
     recipe = Recipe(
@@ -66,11 +68,12 @@ def main() -> None:
     train, val = split(args.folder, None)
     if val is None:
         parser.error(f"{args.folder}: no folder val to compare on")
+    found: dict[str, list[float]] = {}
     photos = find_photographs(train)
     tested = find_photographs(val, photos.classes)
     if args.only != "npformer":
         start = prepare(args.model, photos.classes, recipe.seed, args.scratch)
-        in_pytorch(start, photos, tested, recipe)
+        found["PyTorch"] = in_pytorch(start, photos, tested, recipe)
     if args.only != "pytorch":
         begun = perf_counter()
 
@@ -80,7 +83,30 @@ def main() -> None:
 
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "out"
-            fit(train, out, recipe, model=args.model, scratch=args.scratch, val=val, callback=tell)
+            fitted = fit(
+                train, out, recipe, model=args.model, scratch=args.scratch, val=val, callback=tell
+            )
+            found["npformer"] = [line["val_top1"] for line in fitted.history]
+    if args.curves:
+        draw(found, args.curves)
+
+
+def draw(found: dict[str, list[float]], path: Path) -> None:
+    """Draw the accuracy of each epoch, a line for each library."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.4), layout="constrained", facecolor="white")
+    ax = figure.subplots()
+    styles = ("#D55E00", "--", "s"), ("#0072B2", "-", "o")
+    for (name, top1), (colour, line, marker) in zip(found.items(), styles, strict=False):
+        percent = [100 * share for share in top1]
+        epochs = range(1, len(top1) + 1)
+        ax.plot(epochs, percent, line, color=colour, marker=marker, markersize=4, label=name)
+    ax.set(xlabel="epoch", ylabel="top-1 on val (%)", ylim=(0, 100))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.grid(alpha=0.3)
+    ax.legend(frameon=False)
+    figure.savefig(path, dpi=130)
 
 
 def report(name: str, epoch: int, top1: float, begun: float) -> None:
@@ -88,8 +114,10 @@ def report(name: str, epoch: int, top1: float, begun: float) -> None:
     print(f"{name:<10} epoch {epoch:>3}  top-1 {top1:.1%}  {seconds:.0f} s", flush=True)
 
 
-def in_pytorch(start: Start, photos: Photographs, tested: Photographs, recipe: Recipe) -> None:
-    """Train transformers' model, and report after each epoch."""
+def in_pytorch(
+    start: Start, photos: Photographs, tested: Photographs, recipe: Recipe
+) -> list[float]:
+    """Train transformers' model, report after each epoch, and return the accuracies."""
     with tempfile.TemporaryDirectory() as folder:
         checkpoints.write(folder, start.config, start.params, start.processor)
         model: Any = Reference.from_pretrained(folder).to(memory_format=torch.channels_last)
@@ -115,7 +143,7 @@ def in_pytorch(start: Start, photos: Photographs, tested: Photographs, recipe: R
             outputs = model(pixels(x))
         return Logits(outputs.logits.numpy(), None, None)
 
-    step = 0
+    step, accuracies = 0, []
     for epoch in range(recipe.epochs):
         model.train(body)  # a frozen body is used as it is, its batch norms too
         for batch in training_batches(
@@ -138,7 +166,9 @@ def in_pytorch(start: Start, photos: Photographs, tested: Photographs, recipe: R
             optimizer.step()
             step += 1
         model.eval()
-        report("PyTorch", epoch + 1, measure(forward, tested, processor).top1, begun)
+        accuracies.append(measure(forward, tested, processor).top1)
+        report("PyTorch", epoch + 1, accuracies[-1], begun)
+    return accuracies
 
 
 def pixels(x: Any) -> Any:
