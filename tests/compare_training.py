@@ -1,7 +1,7 @@
-"""The same training in npformer and in PyTorch, side by side; not a test.
+r"""The same training in npformer and in PyTorch, side by side; not a test.
 
     python tests/compare_training.py photos --freeze body --epochs 2
-    python tests/compare_training.py photos --scratch --epochs 8 --lr 2e-3 --warmup 1 \\
+    python tests/compare_training.py photos --scratch --epochs 8 --lr 2e-3 --warmup 1 \
         --weight-decay 0.05 --curves curves.svg
 
 Both start from the same weights and see the same batches at the same learning rates; PyTorch runs
