@@ -6,8 +6,8 @@ r"""The same training in npformer and in PyTorch, side by side; not a test.
 
 Both start from the same weights and see the same batches at the same learning rates; PyTorch runs
 transformers' model, its own autograd and its own AdamW. Prints accuracy and time of each, epoch by
-epoch, and draws both (``--curves``); the time includes reading and evaluating. What is drawn within the network, dropout and drop
-path, PyTorch would draw otherwise: neither is offered.
+epoch, and draws both (``--curves``); the time includes reading and evaluating. What is drawn within
+the network, dropout and drop path, PyTorch would draw otherwise: neither is offered.
 """
 
 from __future__ import annotations
