@@ -1,8 +1,8 @@
 """Training: forward and backward of a whole batch, by the compiled walk.
 
-    stem, downsamplings, pooling blocks      steps of the walk, forwards and then backwards
-    attention blocks, final norm, heads      the plain layers, between the two
-    batch statistics, coefficients           NumPy, on a few numbers for each channel
+    convolutions, linear layers, pooling       steps of the walk, forwards and then backwards
+    attention maps, layer norms, heads, loss   NumPy, between the steps
+    batch statistics, coefficients             NumPy, on a few numbers for each channel
 
 A plan is drawn once for a size of batch. While the forward steps are written down, each layer
 leaves what it takes to go back through it, and the list of that is drawn in reverse. Where numbers
@@ -11,6 +11,9 @@ stops and a function is called.
 
 Of a pooling block only its input, the mixed image, and what both batch norms see are kept; the
 activation of the hidden map, the widest of all, is computed again on the way back.
+
+A linear layer without a batch norm is one whose norm leaves everything as it is: μ = 0, a = 1 or
+the layer scale that follows, and A = a. So attention blocks take the same steps.
 
 Gradients are the same bits for any number of threads: the sums over a batch are those of parts that
 the plan fixes, added up in order. The bias of a convolution before a batch norm moves the mean,
@@ -22,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
+from typing import TypeAlias
 
 import numpy as np
 
@@ -30,18 +34,24 @@ from ..kernels.batch_norm import INVERSE, MEAN, ROWS, SCALE, SHIFT, A, B, C
 from ..kernels.layout import LANES, NONE, RELU, pack, packed_size, padded
 from ..kernels.linear import tile_columns, tile_rows
 from ..kernels.vector import TALL
-from ..layers import Array, Linear, PoolingBlock, Trace, layer_norm, layer_norm_backward
-from ..model import (
-    EfficientFormer,
-    Gradients,
-    Loss,
-    Stage,
-    check_input,
-    heads,
-    heads_backward,
-    stage,
-    stage_backward,
+from ..layers import (
+    Array,
+    Attention,
+    AttentionBlock,
+    LayerNorm,
+    Linear,
+    PoolingBlock,
+    Trace,
+    bias_table,
+    bias_table_backward,
+    head_sizes,
+    layer_norm,
+    layer_norm_backward,
+    softmax,
+    softmax_backward,
 )
+from ..layers.attention import merge_heads, split_heads
+from ..model import EfficientFormer, Gradients, Loss, check_input, heads, heads_backward
 from ..tree import build, leaves
 from . import steps as kinds
 from .plan import ACTIVATIONS, Arena, Buffer, Drawing, aligned
@@ -54,14 +64,15 @@ PARTS = 16
 
 
 @dataclass(eq=False)
-class Normed:
-    """A linear layer and the batch norm that follows it."""
+class Layer:
+    """A linear layer or convolution, and the batch norm and layer scale that follow it."""
 
     layer: str
     """its path"""
     norm: str
+    """path of the batch norm, or empty"""
     scale: str
-    """path of the layer scale that follows, if there is one"""
+    """path of the layer scale, or empty"""
     K: int
     N: int
     z: Buffer
@@ -88,7 +99,13 @@ class Call:
     memory: Array
     statistics: Trace = field(default_factory=Trace)
     dp: dict[str, Array] = field(default_factory=dict)
+    maps: dict[str, Array] = field(default_factory=dict)
+    """attention maps"""
     value: float = 0.0
+
+
+Function: TypeAlias = Callable[..., Array]
+"""``function(call, *inputs)``, of arrays (B, N, C)."""
 
 
 class TrainingPlan(Drawing):
@@ -112,9 +129,10 @@ class TrainingPlan(Drawing):
     ) -> None:
         super().__init__(batch)
         self._config = config
+        self._activation = ACTIVATIONS[config.hidden_act]
         self._shapes = {path: leaf.shape for path, leaf in leaves(params)}
         self._room = 0
-        self._layers: list[Normed] = []
+        self._layers: list[Layer] = []
         self._gammas: list[tuple[str, int, int]] = []
         self._stops: list[tuple[int, Callable[[Call], None]]] = []
         self._back: list[Callable[[Buffer], Buffer]] = []
@@ -149,6 +167,11 @@ class TrainingPlan(Drawing):
             pack(Linear(W, b), self._weights[n.at : n.transposed])
             end = n.transposed + packed_size(n.N, n.K)
             pack(Linear(W.T, np.zeros(n.K, W.dtype)), self._weights[n.transposed : end])
+            if not n.norm:
+                rows = self._coefficient_rows(n)
+                rows[:] = 0
+                rows[INVERSE, : n.N] = 1
+                rows[[SCALE, A], : n.N] = p.get(n.scale, np.float32(1))
         for path, at, channels in self._gammas:
             self._weights[at : at + padded(channels)] = 0
             self._weights[at : at + channels] = p.get(path, 1)
@@ -172,19 +195,20 @@ class TrainingPlan(Drawing):
         for i in (1, 2):
             names = f"stem.conv{i}", f"stem.norm{i}"
             x, grid = self._conv2d(x, grid, *names, 3, 2, 1, RELU)
-        first = 0
         for i, params_of_stage in enumerate(params.stages):
             name = self._where = f"stages.{i}.downsample"
             if params_of_stage.downsample is not None:
                 window = config.downsample_patch_size, config.downsample_stride
                 names = f"{name}.conv", f"{name}.norm"
                 x, grid = self._conv2d(x, grid, *names, *window, config.downsample_pad, NONE)
-            pools = [b for b in params_of_stage.blocks if isinstance(b, PoolingBlock)]
-            for j in range(len(pools)):
+            for j, block in enumerate(params_of_stage.blocks):
                 self._where = f"stages.{i}.blocks.{j}"
-                x = self._pooling_block(x, grid, self._where)
-            first = len(pools)
-        dy = self._tail(x, grid, first)
+                if isinstance(block, PoolingBlock):
+                    x = self._pooling_block(x, grid, self._where)
+                elif isinstance(block, AttentionBlock):
+                    x = self._attention_block(x, block, self._where)
+        dy = _like(x)
+        self._compute(self._end, dy, x)
         for back in reversed(self._back):
             dy = back(dy)
 
@@ -226,7 +250,6 @@ class TrainingPlan(Drawing):
         return y, (down, across)
 
     def _pooling_block(self, x: Buffer, grid: tuple[int, int], name: str) -> Buffer:
-        activation = ACTIVATIONS[self._config.hidden_act]
         gamma = self._reserve(padded(x.channels))
         self._gammas.append((f"{name}.ls1.gamma", gamma, x.channels))
         image = {"height": grid[0], "width": grid[1], "channels": x.channels}
@@ -236,21 +259,52 @@ class TrainingPlan(Drawing):
         self._step(kinds.POOLING, mixed, x, x.rows, x.rows, **image)
         fc1 = self._linear(mixed, f"{name}.mlp.fc1", f"{name}.mlp.norm1")
         names = f"{name}.mlp.fc2", f"{name}.mlp.norm2", f"{name}.ls2.gamma"
-        fc2 = self._linear(fc1.z, *names, before=fc1, activation=activation)
+        fc2 = self._linear(fc1.z, *names, before=fc1)
         y = self._batch_norm(fc2, NONE, mixed)
 
         def back(dy: Buffer) -> Buffer:
             self._where = name
-            self._sums(fc2, dy, NONE)
-            dz, hidden = _like(fc2.z), _like(fc1.z)
-            dhidden = self._backward(fc2, dy, dz, True, before=fc1, act=hidden, bent=activation)
-            self._linear_backward(fc2, hidden, dz)
-            dmixed = self._backward(fc1, dhidden, dhidden, True, residual=dy)
-            self._linear_backward(fc1, mixed, dhidden)
+            dmixed = self._mlp_backward(dy, mixed, fc1, fc2, residual=dy)
             dx, dgamma = _like(x), Buffer(1, x.channels, x.step)
             more = {"residual": dmixed, "sums": dgamma}
             self._step(kinds.POOLING_BACKWARD, dx, x, 1, 1, **image, **more)
             self._stop(lambda call: self._keep_gamma(call, f"{name}.ls1.gamma", dgamma))
+            return dx
+
+        self._back.append(back)
+        return y
+
+    def _attention_block(self, x: Buffer, block: AttentionBlock, name: str) -> Buffer:
+        mixer = f"{name}.token_mixer"
+        heads = len(block.token_mixer.attention_biases)
+        _, V = head_sizes(block.token_mixer)
+        normal1, normal2 = _like(x), _like(x)
+        self._compute(self._layer_norm(f"{name}.norm1"), normal1, x)
+        qkv = self._linear(normal1, f"{mixer}.qkv", "")
+        mixed = Buffer(x.rows, heads * V, padded(heads * V))
+        self._compute(self._attention(mixer), mixed, qkv.z)
+        proj = self._linear(mixed, f"{mixer}.proj", "", f"{name}.ls1.gamma")
+        middle = self._batch_norm(proj, NONE, x)
+        self._compute(self._layer_norm(f"{name}.norm2"), normal2, middle)
+        fc1 = self._linear(normal2, f"{name}.mlp.fc1", "")
+        fc2 = self._linear(fc1.z, f"{name}.mlp.fc2", "", f"{name}.ls2.gamma", before=fc1)
+        y = self._batch_norm(fc2, NONE, middle)
+
+        def back(dy: Buffer) -> Buffer:
+            self._where = name
+            dnormal = self._mlp_backward(dy, normal2, fc1, fc2)
+            dmiddle, dproj, dqkv, dx = _like(x), _like(x), _like(qkv.z), _like(x)
+            norm_backward = self._layer_norm_backward(f"{name}.norm2")
+            self._compute(norm_backward, dmiddle, dy, dnormal, middle)
+            self._sums(proj, dmiddle, NONE)
+            dmixed = self._backward(proj, dmiddle, dproj, True)
+            self._linear_backward(proj, mixed, dproj)
+            self._compute(self._attention_backward(mixer), dqkv, dmixed, qkv.z)
+            self._sums(qkv, dqkv, NONE)
+            dnormal = self._backward(qkv, dqkv, dqkv, True)
+            self._linear_backward(qkv, normal1, dqkv)
+            norm_backward = self._layer_norm_backward(f"{name}.norm1")
+            self._compute(norm_backward, dx, dmiddle, dnormal, x)
             return dx
 
         self._back.append(back)
@@ -262,35 +316,37 @@ class TrainingPlan(Drawing):
         layer: str,
         norm: str,
         scale: str = "",
-        before: Normed | None = None,
-        activation: int = NONE,
-    ) -> Normed:
-        """Linear layer, and the statistics of its result."""
+        before: Layer | None = None,
+    ) -> Layer:
+        """Linear layer, after the activation of the layer before it; statistics of its result."""
         *window, N = self._shapes[f"{layer}.weight"]
         K = prod(window)
         z = Buffer(x.rows, N, padded(N))
         grain = self._grain(x.rows, x.step + z.step)
         at = self._reserve(packed_size(K, N) + packed_size(N, K))
         coefficients = self._reserve(len(ROWS) * z.step)
-        sums = self._room_for_sums(z, grain)
-        n = Normed(layer, norm, scale, K, N, z, grain, at, coefficients)
+        n = Layer(layer, norm, scale, K, N, z, grain, at, coefficients)
         self._layers.append(n)
-        fields = {"k": K, "w": at, "grain": grain, "activation": activation}
+        fields: dict[str, int | Buffer] = {"k": K, "w": at, "grain": grain}
         if before is not None:
-            fields["before"] = before.coefficients
+            fields |= {"before": before.coefficients, "activation": self._activation}
             self.scratch = max(self.scratch, grain * x.step)
         total = x.rows * self.capacity
+        if not norm:
+            self._step(kinds.LINEAR_FOR_NORM, z, x, total, grain, **fields)
+            return n
+        sums = self._room_for_sums(z, grain)
         self._step(kinds.LINEAR_FOR_NORM, z, x, total, grain, sums=sums, **fields)
         self._stop(lambda call: self._statistics(call, n, sums))
         return n
 
-    def _batch_norm(self, n: Normed, activation: int, residual: Buffer | None = None) -> Buffer:
+    def _batch_norm(self, n: Layer, activation: int, residual: Buffer | None = None) -> Buffer:
         more = {} if residual is None else {"residual": residual}
         fields = {"grain": SHORT, "norm": n.coefficients, "activation": activation}
         y, total = _like(n.z), n.z.rows * self.capacity
         return self._step(kinds.BATCH_NORM, y, n.z, total, n.grain, **fields, **more)
 
-    def _sums(self, n: Normed, dy: Buffer, activation: int) -> None:
+    def _sums(self, n: Layer, dy: Buffer, activation: int) -> None:
         """Gradient of the activation, in place, and what the batch norm has to know of it."""
         sums = self._room_for_sums(n.z, n.grain)
         fields = {"norm": n.coefficients, "activation": activation, "grain": n.grain}
@@ -301,14 +357,13 @@ class TrainingPlan(Drawing):
 
     def _backward(
         self,
-        n: Normed,
+        n: Layer,
         du: Buffer,
         dz: Buffer,
         inner: bool,
         residual: Buffer | None = None,
-        before: Normed | None = None,
+        before: Layer | None = None,
         act: Buffer | None = None,
-        bent: int = NONE,
     ) -> Buffer:
         """Gradient of a batch norm and of its linear layer's input.
 
@@ -328,13 +383,25 @@ class TrainingPlan(Drawing):
             grain = before.grain
             sums = self._room_for_sums(before.z, grain)
             fields |= {"before": before.coefficients, "before_z": before.z}
-            fields |= {"act": act, "sums": sums, "activation": bent}
+            fields |= {"act": act, "sums": sums, "activation": self._activation}
         self._step(kinds.BATCH_NORM_BACKWARD, dx, du, total, grain, grain=grain, **fields)
         if before is not None:
             self._stop(lambda call: self._coefficients(call, before, sums))
         return dx
 
-    def _linear_backward(self, n: Normed, x: Buffer, dz: Buffer) -> None:
+    def _mlp_backward(
+        self, dy: Buffer, x: Buffer, fc1: Layer, fc2: Layer, residual: Buffer | None = None
+    ) -> Buffer:
+        """Gradient of two linear layers with an activation between."""
+        self._sums(fc2, dy, NONE)
+        dz, hidden = _like(fc2.z), _like(fc1.z)
+        dhidden = self._backward(fc2, dy, dz, True, before=fc1, act=hidden)
+        self._linear_backward(fc2, hidden, dz)
+        dx = self._backward(fc1, dhidden, dhidden, True, residual=residual)
+        self._linear_backward(fc1, x, dhidden)
+        return dx
+
+    def _linear_backward(self, n: Layer, x: Buffer, dz: Buffer) -> None:
         """Gradient of the weights."""
         panels, down = dz.step // LANES, tile_rows(n.K)
         dW = Buffer(down * TALL, n.N, dz.step, shared=True)
@@ -368,16 +435,16 @@ class TrainingPlan(Drawing):
         size = count * buffer.step
         return call.memory[buffer.at : buffer.at + size].reshape(count, buffer.step)
 
-    def _sum_of_parts(self, call: Call, n: Normed, sums: Buffer) -> Array:
+    def _sum_of_parts(self, call: Call, n: Layer, sums: Buffer) -> Array:
         """Both sums of each part, (parts, 2, N), in float64."""
         parts = self._rows(call, sums).reshape(-1, 2, n.z.step)
         return parts[:, :, : n.N].astype(np.float64)
 
-    def _coefficient_rows(self, n: Normed) -> Array:
+    def _coefficient_rows(self, n: Layer) -> Array:
         size = len(ROWS) * n.z.step
         return self._weights[n.coefficients : n.coefficients + size].reshape(-1, n.z.step)
 
-    def _statistics(self, call: Call, n: Normed, sums: Buffer) -> None:
+    def _statistics(self, call: Call, n: Layer, sums: Buffer) -> None:
         """Mean and variance over the batch (Chan, Golub & LeVeque 1979), and what follows."""
         parts = self._sum_of_parts(call, n, sums)
         total = n.z.rows * self.capacity
@@ -399,15 +466,20 @@ class TrainingPlan(Drawing):
         rows[SCALE, : n.N] = gamma * call.p[f"{n.norm}.weight"] * inverse
         rows[SHIFT, : n.N] = gamma * call.p[f"{n.norm}.bias"]
 
-    def _coefficients(self, call: Call, n: Normed, sums: Buffer) -> None:
+    def _coefficients(self, call: Call, n: Layer, sums: Buffer) -> None:
         """Coefficients of a batch norm's gradient, and the gradients of its parameters.
 
         With ``dz = s (du − mean(du) − x̂ mean(du x̂))``, s being the scale and x̂ = (z − μ)/σ.
         """
         by_one, by_normal = self._sum_of_parts(call, n, sums).sum(0)
         total = n.z.rows * self.capacity
-        weight, bias = call.p[f"{n.norm}.weight"], call.p[f"{n.norm}.bias"]
         gamma = call.p.get(n.scale, np.float32(1))
+        if not n.norm:
+            call.dp[f"{n.layer}.bias"] = (gamma * by_one).astype(np.float32)
+            if n.scale in call.p:
+                call.dp[n.scale] = by_normal.astype(np.float32)
+            return
+        weight, bias = call.p[f"{n.norm}.weight"], call.p[f"{n.norm}.bias"]
         call.dp[f"{n.norm}.weight"] = (gamma * by_normal).astype(np.float32)
         call.dp[f"{n.norm}.bias"] = (gamma * by_one).astype(np.float32)
         if n.scale in call.p:
@@ -423,35 +495,90 @@ class TrainingPlan(Drawing):
             images = self._rows(call, dgamma)[:, : dgamma.channels]
             call.dp[path] = images.sum(0, dtype=np.float64).astype(np.float32)
 
-    def _tail(self, x: Buffer, grid: tuple[int, int], first: int) -> Buffer:
-        """Attention blocks, from block `first` on, final norm, heads, loss, and all of it back."""
-        dy, config = _like(x), self._config
-        dy.born = len(self._drafts)
-        shape = self.capacity, *grid, x.channels
+    def _compute(self, function: Function, y: Buffer, *x: Buffer) -> None:
+        """Let NumPy compute a buffer, of all images, from others."""
+        y.born = y.needed = len(self._drafts)
+        for buffer in x:
+            buffer.needed = max(buffer.needed, len(self._drafts))
 
-        def tail(call: Call) -> None:
-            image = self._rows(call, x)[:, : x.channels].reshape(shape)
-            p, tape = call.params, Trace()
-            blocks = Stage(None, p.stages[-1].blocks[first:])
-            tokens = stage(image, blocks, config, tape)  # (B, H, W, C) -> (B, N, C)
-            normal = layer_norm(tokens, p.norm, config.layer_norm_eps)
-            pooled = normal.mean(1)
-            call.value, dlogits = call.loss(heads(pooled, p))
-            dpooled, dhead, dhead_dist = heads_backward(dlogits, pooled, p)
-            dnormal = np.broadcast_to(dpooled[:, None] / normal.shape[1], normal.shape)
-            dtokens, dnorm = layer_norm_backward(dnormal, tokens, p.norm, config.layer_norm_eps)
-            dimage, dblocks = stage_backward(dtokens, image, blocks, config, tape)
-            rows = self._rows(call, dy)
-            rows[:, : x.channels] = dimage.reshape(len(rows), -1)
-            rows[:, x.channels :] = 0
-            last = f"stages.{len(p.stages) - 1}.blocks"
-            for i, block in enumerate(dblocks.blocks, first):
-                call.dp.update(leaves(block, f"{last}.{i}"))
-            for name, tree in (("norm", dnorm), ("head", dhead), ("head_dist", dhead_dist)):
-                call.dp.update(leaves(tree, name))
+        def compute(call: Call) -> None:
+            rows = self._rows(call, y)
+            inputs = [self._rows(call, b)[:, : b.channels] for b in x]
+            found = function(call, *(i.reshape(self.capacity, -1, i.shape[-1]) for i in inputs))
+            rows[:, : y.channels] = found.reshape(len(rows), -1)
+            rows[:, y.channels :] = 0
 
-        self._stop(tail)
-        return dy
+        self._stop(compute)
+
+    def _layer_norm(self, path: str) -> Function:
+        eps = self._config.layer_norm_eps
+
+        def normalise(call: Call, x: Array) -> Array:
+            return layer_norm(x, _norm(call, path), eps)
+
+        return normalise
+
+    def _layer_norm_backward(self, path: str) -> Function:
+        eps = self._config.layer_norm_eps
+
+        def back(call: Call, past: Array, dy: Array, x: Array) -> Array:
+            dx, dp = layer_norm_backward(dy, x, _norm(call, path), eps)
+            call.dp.update(leaves(dp, path))
+            return past + dx
+
+        return back
+
+    def _attention(self, path: str) -> Function:
+        """As `npformer.layers.attention`, between its linear layers."""
+
+        def attend(call: Call, qkv: Array) -> Array:
+            p = _mixer(call, path)
+            q, k, v = split_heads(qkv, p)
+            scores = q @ k.swapaxes(2, 3) * head_sizes(p)[0] ** -0.5
+            attn = call.maps[path] = softmax(scores + bias_table(p.attention_biases))
+            return merge_heads(attn @ v)
+
+        return attend
+
+    def _attention_backward(self, path: str) -> Function:
+        def back(call: Call, dy: Array, qkv: Array) -> Array:
+            p, attn = _mixer(call, path), call.maps.pop(path)
+            q, k, v = split_heads(qkv, p)
+            B, heads, N, V = v.shape
+            dy = dy.reshape(B, N, heads, V).swapaxes(1, 2)
+            dscores = softmax_backward(dy @ v.swapaxes(2, 3), attn)
+            scale = head_sizes(p)[0] ** -0.5
+            dq, dk = dscores @ k * scale, dscores.swapaxes(2, 3) @ q * scale
+            dbiases = bias_table_backward(dscores.sum(0), p.attention_biases)
+            call.dp[f"{path}.attention_biases"] = dbiases
+            return merge_heads(np.concatenate([dq, dk, attn.swapaxes(2, 3) @ dy], axis=-1))
+
+        return back
+
+    def _end(self, call: Call, tokens: Array) -> Array:
+        """Final norm, heads and loss, and the way back to the last block."""
+        p, eps = call.params, self._config.layer_norm_eps
+        normal = layer_norm(tokens, p.norm, eps)
+        pooled = normal.mean(1)
+        call.value, dlogits = call.loss(heads(pooled, p))
+        dpooled, dhead, dhead_dist = heads_backward(dlogits, pooled, p)
+        dnormal = np.broadcast_to(dpooled[:, None] / normal.shape[1], normal.shape)
+        dtokens, dnorm = layer_norm_backward(dnormal, tokens, p.norm, eps)
+        for name, tree in (("norm", dnorm), ("head", dhead), ("head_dist", dhead_dist)):
+            call.dp.update(leaves(tree, name))
+        return dtokens
+
+
+def _norm(call: Call, path: str) -> LayerNorm:
+    return LayerNorm(call.p[f"{path}.weight"], call.p[f"{path}.bias"])
+
+
+def _mixer(call: Call, path: str) -> Attention:
+    qkv, proj = (
+        Linear(call.p[f"{path}.{name}.weight"], call.p[f"{path}.{name}.bias"])
+        for name in ("qkv", "proj")
+    )
+    return Attention(qkv, proj, call.p[f"{path}.attention_biases"])
 
 
 def _like(buffer: Buffer) -> Buffer:

@@ -151,7 +151,8 @@ def work_of_training(
             m, y, s.y_step, x, s.x_step, w, s.w, s.k, panels,
             rows, 0, panels, NONE, -1, 0,
         )  # fmt: skip
-        moments(m, sums, s.y_step, y, s.y_step, rows)
+        if s.sums >= 0:
+            moments(m, sums, s.y_step, y, s.y_step, rows)
     elif s.kind == BATCH_NORM:
         residual = s.residual + first * s.y_step if s.residual >= 0 else -1
         batch_norm(m, y, x, s.y_step, rows, w, s.norm, s.activation, residual)
