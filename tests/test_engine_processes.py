@@ -206,6 +206,27 @@ def test_code_is_made_once_and_then_needs_no_numba(tmp_path, monkeypatch, capsys
     assert file.stat().st_mtime_ns == made
 
 
+def test_without_numba_training_runs_on_the_plain_floor():
+    """Though the machine code may be there."""
+    in_a_process(
+        """
+from npformer.errors import ConfigError
+sys.modules["numba"] = None
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    learn = engine.make_gradients(p, c)
+assert "Numba is missing" in str(said[0].message)
+assert learn.__name__ == "plain"
+try:
+    engine.make_gradients(p, c, "numba")
+except ConfigError as error:
+    assert "Numba is missing" in str(error)
+else:
+    raise AssertionError("not refused")
+"""
+    )
+
+
 def test_importing_the_engine_imports_no_compiler():
     in_a_process("assert 'numba' not in sys.modules and 'llvmlite' not in sys.modules")
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from time import perf_counter
 from typing import Any, Protocol
@@ -151,7 +151,8 @@ def make_gradients(
     noise = dropout > 0 or drop_path > 0
     if noise and engine == "numba":
         raise ConfigError("engine='numba' has no dropout and no drop path; use engine='numpy'")
-    if not _compiled(params, config, "numpy" if noise and engine == "auto" else engine):
+    engine = "numpy" if noise and engine == "auto" else engine
+    if not _compiled(params, config, engine, _training_obstacle):
 
         def plain(x: Array, p: EfficientFormer, loss: Loss, rng: Rng) -> Gradients:
             return model.gradients(x, p, config, loss, Mode(True, dropout, drop_path, rng))
@@ -163,13 +164,33 @@ def make_gradients(
     return lambda x, p, loss, rng: fast(x, p, loss)
 
 
-def _compiled(params: EfficientFormer, config: EfficientFormerConfig, engine: str) -> bool:
+@cache
+def _obstacle() -> str | None:
+    return machine_code.obstacle()
+
+
+@cache
+def _training_obstacle() -> str | None:
+    """Training needs Numba where the code is there, too: its plan asks for the sizes of tiles."""
+    try:
+        from . import training  # noqa: F401
+    except ImportError as error:
+        return f"Numba is missing ({error})"
+    return _obstacle()
+
+
+def _compiled(
+    params: EfficientFormer,
+    config: EfficientFormerConfig,
+    engine: str,
+    obstacle: Callable[[], str | None] = _obstacle,
+) -> bool:
     """Whether the kernels are to run a network; with ``"auto"``, say once why they cannot."""
     if engine not in ENGINES:
         raise ConfigError(f"engine is {engine!r}; expected one of {', '.join(ENGINES)}")
     if engine == "numpy" or (engine == "auto" and _dtypes(params) != {"float32"}):
         return False
-    reason = _unsupported(params, config) or _obstacle()
+    reason = _unsupported(params, config) or obstacle()
     if reason is None:
         return True
     if engine == "numba":
@@ -204,11 +225,6 @@ def _unsupported(params: EfficientFormer, config: EfficientFormerConfig) -> str 
     if (dtypes := _dtypes(params)) != {"float32"}:
         return f"the parameters are {', '.join(sorted(dtypes))} and the kernels float32"
     return None
-
-
-@cache
-def _obstacle() -> str | None:
-    return machine_code.obstacle()
 
 
 @cache
