@@ -1,13 +1,14 @@
 r"""The same training in npformer and in PyTorch, side by side; not a test.
 
     python tests/compare_training.py photos --freeze body --epochs 2
-    python tests/compare_training.py photos --scratch --epochs 8 --lr 2e-3 --warmup 1 \
-        --weight-decay 0.05 --curves curves.svg
+    python tests/compare_training.py photos --scratch --epochs 12 --lr 2e-3 --warmup 1 \
+        --weight-decay 0.05 --seeds 0 1 2 --curves curves.svg
 
 Both start from the same weights and see the same batches at the same learning rates; PyTorch runs
 transformers' model, its own autograd and its own AdamW. Prints accuracy and time of each, epoch by
-epoch, and draws both (``--curves``); the time includes reading and evaluating. What is drawn within
-the network, dropout and drop path, PyTorch would draw otherwise: neither is offered.
+epoch, and at the end the mean over the seeds; draws them all (``--curves``). The time includes
+reading and evaluating. What is drawn within the network, dropout and drop path, PyTorch would draw
+otherwise: neither is offered.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from transformers import EfficientFormerForImageClassificationWithTeacher as Ref
 from npformer import checkpoints
 from npformer.image_processing import EfficientFormerImageProcessor
 from npformer.learn import Augmentation, Progress, Recipe, fit
-from npformer.learn.data import Photographs, find_photographs, training_batches
+from npformer.learn.data import find_photographs, training_batches
 from npformer.learn.evaluation import measure
-from npformer.learn.fitting import Start, Training, prepare, split
+from npformer.learn.fitting import Training, prepare, split
 from npformer.learn.optimizers import decays
 from npformer.model import Logits
 
@@ -47,12 +48,33 @@ def main() -> None:
     parser.add_argument("--jitter", type=float, default=Augmentation().jitter)
     parser.add_argument("--erase", type=float, default=0.0)
     parser.add_argument("--mixup", type=float, default=0.0)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--freeze", nargs="+", default=[])
     parser.add_argument("--curves", type=Path, help="a picture to draw, .svg or .png")
     parser.add_argument("--only", choices=("npformer", "pytorch"))
     args = parser.parse_args()
-    recipe = Recipe(
+    train, val = split(args.folder, None)
+    if val is None:
+        parser.error(f"{args.folder}: no folder val to compare on")
+    found: dict[str, list[list[float]]] = {}
+    for seed in args.seeds:
+        if len(args.seeds) > 1:
+            print(f"seed {seed}", flush=True)
+        recipe = recipe_of(args, seed)
+        if args.only != "npformer":
+            found.setdefault("PyTorch", []).append(in_pytorch(args, recipe, train, val))
+        if args.only != "pytorch":
+            found.setdefault("npformer", []).append(in_npformer(args, recipe, train, val))
+    for name, runs in found.items():
+        last = [100 * top1[-1] for top1 in runs]
+        print(f"{name:<10} mean of {len(last)}: top-1 {np.mean(last):.1f}%")
+    if args.curves:
+        draw(found, args.curves)
+
+
+def recipe_of(args: argparse.Namespace, seed: int) -> Recipe:
+    """Return what the arguments ask for."""
+    return Recipe(
         epochs=args.epochs,
         batch_size=args.batch_size,
         rate=args.lr,
@@ -60,48 +82,32 @@ def main() -> None:
         weight_decay=args.weight_decay,
         label_smoothing=args.label_smoothing,
         freeze=tuple(args.freeze),
-        seed=args.seed,
+        seed=seed,
         augmentation=Augmentation(
             scale=(args.crop, 1.0), jitter=args.jitter, erase=args.erase, mixup=args.mixup
         ),
     )
-    train, val = split(args.folder, None)
-    if val is None:
-        parser.error(f"{args.folder}: no folder val to compare on")
-    found: dict[str, list[float]] = {}
-    photos = find_photographs(train)
-    tested = find_photographs(val, photos.classes)
-    if args.only != "npformer":
-        start = prepare(args.model, photos.classes, recipe.seed, args.scratch)
-        found["PyTorch"] = in_pytorch(start, photos, tested, recipe)
-    if args.only != "pytorch":
-        begun = perf_counter()
-
-        def tell(progress: Progress) -> None:
-            if progress.finished:
-                report("npformer", progress.epoch, progress.finished["val_top1"], begun)
-
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "out"
-            fitted = fit(
-                train, out, recipe, model=args.model, scratch=args.scratch, val=val, callback=tell
-            )
-            found["npformer"] = [line["val_top1"] for line in fitted.history]
-    if args.curves:
-        draw(found, args.curves)
 
 
-def draw(found: dict[str, list[float]], path: Path) -> None:
-    """Draw the accuracy of each epoch, a line for each library."""
+def draw(found: dict[str, list[list[float]]], path: Path) -> None:
+    """Draw the accuracy of each epoch, a line for each library and seed."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3.4), layout="constrained", facecolor="white")
     ax = figure.subplots()
     styles = ("#D55E00", "--", "s"), ("#0072B2", "-", "o")
-    for (name, top1), (colour, line, marker) in zip(found.items(), styles, strict=False):
-        percent = [100 * share for share in top1]
-        epochs = range(1, len(top1) + 1)
-        ax.plot(epochs, percent, line, color=colour, marker=marker, markersize=4, label=name)
+    for (name, runs), (colour, line, marker) in zip(found.items(), styles, strict=False):
+        for n, top1 in enumerate(runs):
+            ax.plot(
+                range(1, len(top1) + 1),
+                [100 * share for share in top1],
+                line,
+                color=colour,
+                marker=marker,
+                markersize=4,
+                alpha=0.8,
+                label=name if n == 0 else None,
+            )
     ax.set(xlabel="epoch", ylabel="top-1 on val (%)", ylim=(0, 100))
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.grid(alpha=0.3)
@@ -114,10 +120,27 @@ def report(name: str, epoch: int, top1: float, begun: float) -> None:
     print(f"{name:<10} epoch {epoch:>3}  top-1 {top1:.1%}  {seconds:.0f} s", flush=True)
 
 
-def in_pytorch(
-    start: Start, photos: Photographs, tested: Photographs, recipe: Recipe
-) -> list[float]:
+def in_npformer(args: argparse.Namespace, recipe: Recipe, train: Path, val: Path) -> list[float]:
+    """Train as anybody would, report after each epoch, and return the accuracies."""
+    begun = perf_counter()
+
+    def tell(progress: Progress) -> None:
+        if progress.finished:
+            report("npformer", progress.epoch, progress.finished["val_top1"], begun)
+
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out"
+        fitted = fit(
+            train, out, recipe, model=args.model, scratch=args.scratch, val=val, callback=tell
+        )
+    return [line["val_top1"] for line in fitted.history]
+
+
+def in_pytorch(args: argparse.Namespace, recipe: Recipe, train: Path, val: Path) -> list[float]:
     """Train transformers' model, report after each epoch, and return the accuracies."""
+    photos = find_photographs(train)
+    tested = find_photographs(val, photos.classes)
+    start = prepare(args.model, photos.classes, recipe.seed, args.scratch)
     with tempfile.TemporaryDirectory() as folder:
         checkpoints.write(folder, start.config, start.params, start.processor)
         model: Any = Reference.from_pretrained(folder).to(memory_format=torch.channels_last)

@@ -45,7 +45,7 @@ class Wanted(NamedTuple):
     digits: int
 
 
-SINGLE = Wanted(p=5, q=6, end="3.95", digits=10)
+SINGLE = Wanted(p=5, q=5, end="3.85", digits=10)
 DOUBLE = Wanted(p=12, q=12, end="6", digits=18)
 
 

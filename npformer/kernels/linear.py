@@ -116,13 +116,8 @@ def finish(
 
 @inlined
 def bend(m: Array, y: int, y_step: int, rows: int) -> None:
-    """Apply GELU to a panel of y; several rows at a time, as one does not fill a processor."""
-    some = repeat(splat(0.0), 4 if WIDE else 2)
-    size = len(some)
-    for i in range(0, rows - size + 1, size):
-        at = y + i * y_step
-        store_rows(m, at, y_step, each(gelu, load_rows(some, m, at, y_step)))
-    for i in range(rows // size * size, rows):
+    """Apply GELU to a panel of y."""
+    for i in range(rows):
         store(m, y + i * y_step, gelu(load(m, y + i * y_step)))
 
 
