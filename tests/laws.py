@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from npformer.kernels.batch_norm import INVERSE, MEAN, ROWS, SCALE, SHIFT, A, B
 from npformer.kernels.batch_norm import C as OFFSET
-from npformer.kernels.layout import GELU, LANES, NONE, RELU, pack, packed_size, padded
+from npformer.kernels.layout import GELU, LANES, NONE, RELU, pack, packed_size, padded, stem_scratch
 from npformer.kernels.linear import tile_columns, tile_rows
 from npformer.kernels.vector import TALL
 from npformer.layers import (
@@ -122,11 +122,14 @@ def close(found: Array, expected: Array) -> None:
 
 @law
 def linear_law(draw: Any, run: Run) -> None:
-    rows, K, N = draw(st.integers(1, 20)), draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    rows, k, N = draw(st.integers(1, 20)), draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    runs = draw(st.integers(1, 3))
+    K = runs * k
     activation, adds = draw(st.sampled_from([NONE, RELU, GELU])), draw(st.booleans())
     adds = adds and activation != GELU
     m, w = Memory(draw), Memory(draw)
-    x, x_step = m.fill(rows, K, draw(st.integers(0, 3)))
+    x, run_step = m.fill(rows * runs, k, draw(st.integers(0, 3)))
+    rows_of_x = m.rows(x, run_step, rows * runs, k).reshape(rows, K)
     y, y_step = m.place(rows, N, draw(st.integers(0, 3)))
     residual, residual_step = m.fill(rows, padded(N)) if adds else (-1, 0)
     p = layer(w, K, N)
@@ -134,13 +137,13 @@ def linear_law(draw: Any, run: Run) -> None:
     first = draw(st.integers(0, padded(N) // LANES))
     last = draw(st.integers(first, padded(N) // LANES))
     before = m.data.copy()
-    run(m.data, y, y_step, x, x_step, w.data, at, K, padded(N) // LANES, rows, first, last,
-        activation, residual, residual_step)  # fmt: skip
+    run(m.data, y, y_step, x, runs * run_step, runs, run_step, w.data, at, K,
+        padded(N) // LANES, rows, first, last, activation, residual, residual_step)  # fmt: skip
     low, high = first * LANES, min(last * LANES, N)
     if last > first:
         m.writes(y + low, y_step, rows, last * LANES - low)
     m.check(before)
-    want = PLAIN[activation](linear(m.rows(x, x_step, rows, K)[None], p))[0]
+    want = PLAIN[activation](linear(rows_of_x[None], p))[0]
     if adds:
         want = want + m.rows(residual, residual_step, rows, N)
     close(m.rows(y, y_step, rows, N)[:, low:high], want[:, low:high])
@@ -225,6 +228,33 @@ def pooling_block_law(draw: Any, run: Run) -> None:
     mixed = image + layer_scale(pooling(image, size), LayerScale(w.data[gamma : gamma + C]))
     want = mixed + mlp(mixed, Mlp(fc1, fc2), PLAIN[activation])
     close(m.rows(y, step, H * W, C)[first:last], want.reshape(-1, C)[first:last])
+
+
+@law
+def stem_law(draw: Any, run: Run) -> None:
+    H, W = draw(st.integers(1, 20)), draw(st.integers(1, 20))
+    C, between, N = draw(st.integers(1, 5)), draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    m, w = Memory(draw, 60000), Memory(draw, 60000)
+    image = m.rng.standard_normal((1, H, W, C)).astype(np.float32)
+    x, _ = m.place(1, image.size, margin=16)
+    m.data[x : x + image.size] = image.ravel()
+    conv1, conv2 = layer(w, 9 * C, between), layer(w, 9 * between, N)
+    at1, at2 = packed(w, conv1), packed(w, conv2)
+    down, across = (H + 3) // 4, (W + 3) // 4
+    y, y_step = m.place(down * across, N)
+    first = draw(st.integers(0, down - 1))
+    last = draw(st.integers(first + 1, down))
+    room = stem_scratch(last - first, W, C, between)
+    scratch, _ = m.place(1, room)
+    before = m.data.copy()
+    run(m.data, y, y_step, x, H, W, C, w.data, at1, between, at2, first, last, scratch)
+    low, high = first * across, last * across
+    m.writes(y + low * y_step, y_step, high - low, N)
+    m.scribbles(scratch, room)
+    m.check(before)
+    want = relu(conv2d(image, Conv2d(conv1.weight.reshape(3, 3, C, between), conv1.bias), 2, 1))
+    want = relu(conv2d(want, Conv2d(conv2.weight.reshape(3, 3, between, N), conv2.bias), 2, 1))
+    close(m.rows(y, y_step, down * across, N)[low:high], want.reshape(-1, N)[low:high])
 
 
 @law
@@ -520,8 +550,8 @@ def conv2d_is_patches_times_weights(draw: Any, run_patches: Run, run_linear: Run
     y, y_step = m.place(rows, N)
     panels = padded(N) // LANES
     run_patches(m.data, windows, step, x, x_step, H, W, C, 3, 2, 1, 0, rows)
-    run_linear(m.data, y, y_step, windows, step, w.data, at, 9 * C, panels, rows, 0, panels,
-               NONE, -1, 0)  # fmt: skip
+    run_linear(m.data, y, y_step, windows, step, 1, 0, w.data, at, 9 * C, panels, rows,
+               0, panels, NONE, -1, 0)  # fmt: skip
     close(m.rows(y, y_step, rows, N), want)
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..configuration import EfficientFormerConfig
-from ..kernels.layout import GELU, LANES, NONE, RELU, pack, packed_size, padded
+from ..kernels.layout import GELU, LANES, NONE, RELU, pack, packed_size, padded, stem_scratch
 from ..layers import Array, Conv2d, Flat, Linear
 from ..layers import AttentionBlock as PlainAttentionBlock
 from ..layers import PoolingBlock as PlainPoolingBlock
@@ -406,17 +406,14 @@ class Plan(Drawing):
         packed, config = self._packed, self._packed.config
         grid = height, width
         x = self.input = Buffer(height * width, config.num_channels, config.num_channels)
-        for layer in packed.stem:
-            x, grid = self._conv2d(x, grid, layer, 3, 2, 1, RELU)
+        x, grid = self._stem(x, grid)
         self._name("stem", x, (*grid, x.channels))
         shape: tuple[int, ...]
         for i, stage in enumerate(packed.stages):
             if stage.downsample is not None:
                 self._where = f"stages.{i}.downsample"
                 window = config.downsample_patch_size, config.downsample_stride
-                x, grid = self._conv2d(
-                    x, grid, stage.downsample, *window, config.downsample_pad, NONE
-                )
+                x, grid = self._conv2d(x, grid, stage.downsample, *window, config.downsample_pad)
                 self._name(f"stages.{i}.downsample", x, (*grid, x.channels))
             shape = *grid, x.channels
             for j, block in enumerate(stage.blocks):
@@ -443,6 +440,20 @@ class Plan(Drawing):
     def _name(self, name: str, buffer: Buffer, shape: tuple[int, ...]) -> None:
         self.results[name] = shape, buffer
 
+    def _stem(self, x: Buffer, grid: tuple[int, int]) -> tuple[Buffer, tuple[int, int]]:
+        (height, width), (conv1, conv2) = grid, self._packed.stem
+        down, across = ((length + 3) // 4 for length in grid)
+
+        def room(rows: int) -> int:
+            return stem_scratch(rows, width, x.channels, conv1.N)
+
+        chunk = max((n for n in range(1, down + 1) if room(n) <= SCRATCH), default=1)
+        self.scratch = max(self.scratch, room(chunk))
+        y = Buffer(down * across, conv2.N, padded(conv2.N))
+        image = {"height": height, "width": width, "channels": x.channels}
+        layers = {"w": conv1.at, "hidden": conv1.N, "w2": conv2.at}
+        return self._step(kinds.STEM, y, x, down, chunk, **image, **layers), (down, across)
+
     def _conv2d(
         self,
         x: Buffer,
@@ -451,7 +462,6 @@ class Plan(Drawing):
         size: int,
         stride: int,
         padding: int,
-        activation: int,
     ) -> tuple[Buffer, tuple[int, int]]:
         height, width = grid
         down, across = ((length + 2 * padding - size) // stride + 1 for length in grid)
@@ -462,10 +472,10 @@ class Plan(Drawing):
             # With room for what `patches` writes too much: the next row may be another thread's.
             patches = Buffer(rows, layer.K, step + LANES)
             self._step(kinds.PATCHES, patches, x, rows, 6, **window)
-            return self._linear(patches, layer, activation), (down, across)
+            return self._linear(patches, layer), (down, across)
         y = Buffer(rows, layer.N, padded(layer.N))
         chunk = self._chunk(step)
-        window |= {"w": layer.at, "k": layer.K, "activation": activation, "grain": ROWS}
+        window |= {"w": layer.at, "k": layer.K, "activation": NONE, "grain": ROWS}
         return self._step(kinds.CONV2D, y, x, rows, chunk, **window), (down, across)
 
     def _chunk(self, step: int) -> int:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 (
+    STEM,
     CONV2D,
     PATCHES,
     POOLING_BLOCK,
@@ -22,10 +23,11 @@ import numpy as np
     BATCH_NORM_SUMS,
     BATCH_NORM_BACKWARD,
     LINEAR_BACKWARD,
-) = range(15)
+) = range(16)
 """Which kernel a step runs. From LINEAR on, a step takes all images at once."""
 
 KERNELS = (
+    "stem",
     "conv2d",
     "patches",
     "pooling_block",
@@ -46,7 +48,7 @@ KERNELS = (
 
 FIELDS = {
     "kind": "one of the above",
-    "units": "what the step is cut along: pixels, panels of columns, heads or tokens",
+    "units": "what the step is cut along: pixels, rows of them, panels of columns, heads or tokens",
     "grain": "how many of them should stay together, for whole tiles",
     "chunk": "how many of them a part has at most",
     "y": "where in the arena the result begins",

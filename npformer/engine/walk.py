@@ -23,6 +23,7 @@ from ..kernels.linear import linear, linear_backward
 from ..kernels.mean import mean
 from ..kernels.pooling import pooling, pooling_backward
 from ..kernels.pooling_block import pooling_block
+from ..kernels.stem import stem
 from ..kernels.vector import kernel
 from ..layers import Array
 from .steps import (
@@ -41,6 +42,7 @@ from .steps import (
     POOLING,
     POOLING_BACKWARD,
     POOLING_BLOCK,
+    STEM,
     Step,
 )
 
@@ -74,14 +76,19 @@ def work(s: Step, m: Array, w: Array, images: int, job: int, parts: int, scratch
     last = min((part + 1) * grains // parts * s.grain, s.units)
     x = s.x + image * s.height * s.width * s.x_step
     y = s.y + image * s.rows * s.y_step
-    if s.kind == POOLING_BLOCK:
+    if s.kind == STEM:
+        stem(
+            m, y, s.y_step, x, s.height, s.width, s.channels,
+            w, s.w, s.hidden, s.w2, first, last, scratch,
+        )  # fmt: skip
+    elif s.kind == POOLING_BLOCK:
         pooling_block(
             m, y, x, s.y_step, s.height, s.width, s.channels, s.window,
             w, s.gamma, s.w, s.hidden, s.w2, s.activation, first, last, scratch,
         )  # fmt: skip
     elif s.kind == LINEAR:
         linear(
-            m, s.y, s.y_step, s.x, s.x_step, w, s.w, s.k, s.units,
+            m, s.y, s.y_step, s.x, s.x_step, 1, 0, w, s.w, s.k, s.units,
             images * s.rows, first, last, s.activation, s.residual, s.y_step,
         )  # fmt: skip
     elif s.kind == CONV2D:
@@ -92,7 +99,7 @@ def work(s: Step, m: Array, w: Array, images: int, job: int, parts: int, scratch
         )  # fmt: skip
         panels = s.y_step // LANES
         linear(
-            m, y + first * s.y_step, s.y_step, scratch, step, w, s.w, s.k, panels,
+            m, y + first * s.y_step, s.y_step, scratch, step, 1, 0, w, s.w, s.k, panels,
             last - first, 0, panels, s.activation, -1, 0,
         )  # fmt: skip
     elif s.kind == PATCHES:
@@ -148,7 +155,7 @@ def work_of_training(
             batch_norm(m, scratch, x, s.x_step, rows, w, s.before, s.activation, -1)
             x = scratch
         linear(
-            m, y, s.y_step, x, s.x_step, w, s.w, s.k, panels,
+            m, y, s.y_step, x, s.x_step, 1, 0, w, s.w, s.k, panels,
             rows, 0, panels, NONE, -1, 0,
         )  # fmt: skip
         if s.sums >= 0:
@@ -164,7 +171,7 @@ def work_of_training(
         if s.w >= 0:
             residual = s.residual + first * s.y_step if s.residual >= 0 else -1
             linear(
-                m, y, s.y_step, dz, s.x_step, w, s.w, s.k, panels,
+                m, y, s.y_step, dz, s.x_step, 1, 0, w, s.w, s.k, panels,
                 rows, 0, panels, NONE, residual, s.y_step,
             )  # fmt: skip
         if s.before >= 0:

@@ -14,6 +14,7 @@ from ..layers import Array
 from .layout import LANES, NONE
 from .linear import linear
 from .softmax import softmax
+from .vector import first as lanes
 from .vector import kernel, load, splat, store
 
 
@@ -23,19 +24,20 @@ def pack_panels(
 ) -> None:
     """Pack the K × columns matrix whose entry (k, j) is ``m[x + k k_step + j j_step]``.
 
-    The result lies at `panels` and is that of `npformer.kernels.linear.pack`, with the bias 0.
+    The result lies at `panels` and is that of `npformer.kernels.layout.pack`, with the bias 0. With
+    a `j_step` of 1, up to 15 numbers behind a row are read.
     """
     count = (columns + LANES - 1) // LANES
-    for j in range(columns):
-        at, to = x + j * j_step, panels + j // LANES * K * LANES + j % LANES
+    for j in range(0, count * LANES, LANES):
+        to, wide = panels + j * K, columns - j
+        store(m, panels + count * K * LANES + j, splat(0.0))
         for k in range(K):
-            m[to + k * LANES] = m[at + k * k_step]
-    for j in range(columns, count * LANES):
-        to = panels + j // LANES * K * LANES + j % LANES
-        for k in range(K):
-            m[to + k * LANES] = 0.0
-    for j in range(count):
-        store(m, panels + count * K * LANES + j * LANES, splat(0.0))
+            row, at = to + k * LANES, x + k * k_step + j * j_step
+            if j_step == 1:
+                store(m, row, lanes(load(m, at), wide))
+            else:
+                for c in range(LANES):
+                    m[row + c] = m[at + c * j_step] if c < wide else 0.0
 
 
 @kernel
@@ -78,12 +80,12 @@ def attention(
             store(m, attn + i * attn_step + c, load(w, bias + i * across * LANES + c))
     pack_panels(m, scratch, qkv + K, 1, qkv_step, K, tokens)  # kᵀ: (K, tokens)
     linear(
-        m, attn, attn_step, qkv, qkv_step, m, scratch, K, across,
+        m, attn, attn_step, qkv, qkv_step, 1, 0, m, scratch, K, across,
         tokens, 0, across, NONE, attn, attn_step,
     )  # fmt: skip
     softmax(m, attn, attn_step, tokens, across * LANES)
     pack_panels(m, scratch, qkv + 2 * K, qkv_step, 1, tokens, V)  # v: (tokens, V)
     linear(
-        m, y, y_step, attn, attn_step, m, scratch, tokens, deep,
+        m, y, y_step, attn, attn_step, 1, 0, m, scratch, tokens, deep,
         tokens, 0, deep, NONE, -1, 0,
     )  # fmt: skip

@@ -24,6 +24,17 @@ def padded(columns: int) -> int:
     return -(-columns // LANES) * LANES
 
 
+def framed(width: int, channels: int) -> int:
+    """Room for a row of pixels in a frame, one of zeros at each end, and for a vector too much."""
+    return (width + 2) * channels + LANES
+
+
+def stem_scratch(rows: int, width: int, channels: int, between: int) -> int:
+    """How many numbers `npformer.kernels.stem.stem` needs for so many rows of its result."""
+    half = (width + 1) // 2
+    return (4 * rows + 3) * framed(width, channels) + (2 * rows + 1) * framed(half, between)
+
+
 def packed_size(K: int, N: int) -> int:
     """How many numbers `pack` makes of a K × N layer."""
     return (K + 1) * padded(N)

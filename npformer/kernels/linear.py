@@ -58,20 +58,20 @@ from .vector import (
 
 @inlined
 def multiply(
-    tile: Tile, m: Array, x: int, x_step: int, w: Array, panel: int, K: int, ahead: bool
+    tile: Tile, m: Array, x: int, x_step: int, w: Array, panel: int, size: int, K: int, ahead: bool
 ) -> Tile:
-    """Micro-kernel: add the product of a few rows of x and a panel of weights to a tile.
+    """Micro-kernel: add the product of a few rows of x and K rows of a panel to a tile.
 
     Four steps a turn, so that counting and finding the rows costs next to nothing. With `ahead`,
-    the next panel is brought into the cache in the meantime.
+    the next panel, `size` numbers behind this one, is brought into the cache in the meantime.
     """
     for k in range(0, K - 3, 4):
         at, row = x + k, panel + LANES * k
         if ahead:
-            prefetch(w, row + K * LANES)
-            prefetch(w, row + K * LANES + LANES)
-            prefetch(w, row + K * LANES + 2 * LANES)
-            prefetch(w, row + K * LANES + 3 * LANES)
+            prefetch(w, row + size)
+            prefetch(w, row + size + LANES)
+            prefetch(w, row + size + 2 * LANES)
+            prefetch(w, row + size + 3 * LANES)
         tile = rank_one(tile, m, at, x_step, load(w, row))
         tile = rank_one(tile, m, at + 1, x_step, load(w, row + LANES))
         tile = rank_one(tile, m, at + 2, x_step, load(w, row + 2 * LANES))
@@ -83,10 +83,9 @@ def multiply(
 
 @inlined
 def multiply_two(
-    a: Tile, b: Tile, m: Array, x: int, x_step: int, w: Array, panel: int, K: int
+    a: Tile, b: Tile, m: Array, x: int, x_step: int, w: Array, panel: int, size: int, K: int
 ) -> tuple[Tile, Tile]:
     """Do as `multiply` does, with a panel and the next: a number of x is loaded once for both."""
-    size = K * LANES
     for k in range(K):
         at, row = x + k, panel + LANES * k
         prefetch(w, row + 2 * size)
@@ -124,21 +123,27 @@ def bend(m: Array, y: int, y_step: int, rows: int) -> None:
 @inlined
 def band(
     like: Tile, i: int, rows: int, two: bool, m: Array, y: int, y_step: int, x: int, x_step: int,
-    w: Array, panel: int, bias: int, K: int, activation: int, residual: int, residual_step: int,
+    runs: int, run_step: int, w: Array, panel: int, bias: int, K: int, activation: int,
+    residual: int, residual_step: int,
 ) -> int:  # fmt: skip
     """Rows from i on, as many as fill tiles of the height of `like`; return where that ends."""
-    adds, size = residual >= 0, len(like)
+    adds, size, run = residual >= 0, len(like), K // runs
     while i + size <= rows:
         at, to, add = x + i * x_step, y + i * y_step, residual + i * residual_step
         tile = alike(like, load(w, bias))
         if two:
             other = alike(like, load(w, bias + LANES))
-            tile, other = multiply_two(tile, other, m, at, x_step, w, panel, K)
+            for u in range(runs):
+                here, row = at + u * run_step, panel + u * run * LANES
+                tile, other = multiply_two(tile, other, m, here, x_step, w, row, K * LANES, run)
             finish(other, m, to + LANES, y_step, activation, adds, add + LANES, residual_step)
-        elif i == 0:
-            tile = multiply(tile, m, at, x_step, w, panel, K, True)
         else:
-            tile = multiply(tile, m, at, x_step, w, panel, K, False)
+            for u in range(runs):
+                here, row = at + u * run_step, panel + u * run * LANES
+                if i == 0:
+                    tile = multiply(tile, m, here, x_step, w, row, K * LANES, run, True)
+                else:
+                    tile = multiply(tile, m, here, x_step, w, row, K * LANES, run, False)
         finish(tile, m, to, y_step, activation, adds, add, residual_step)
         i += size
     return i
@@ -151,6 +156,8 @@ def linear(
     y_step: int,
     x: int,
     x_step: int,
+    runs: int,
+    run_step: int,
     w: Array,
     panels: int,
     K: int,
@@ -172,6 +179,9 @@ def linear(
         Result.
     x, x_step : int
         Input, K numbers in each row.
+    runs, run_step : int
+        Into how many equal runs the K numbers are divided, and how far it is from one to the next;
+        the rows of a convolution's window are such.
     w : ndarray of float32, flat
         Holds, from index `panels`, a packed layer: `count` panels of K rows and the bias.
     panels, K, count : int
@@ -197,7 +207,8 @@ def linear(
         two = WIDE and j + 1 < last
         panel, bias = panels + j * K * LANES, panels + (count * K + j) * LANES
         to, add = y + j * LANES, residual + j * LANES if residual >= 0 else residual
-        fixed = m, to, y_step, x, x_step, w, panel, bias, K, activation, add, residual_step
+        inputs = x, x_step, runs, run_step, w, panel, bias, K
+        fixed = m, to, y_step, *inputs, activation, add, residual_step
         i = band(repeat(nothing, TALL), 0, tall, two, *fixed)
         i = band(repeat(nothing, SHORT), i, rows, two, *fixed)
         i = band(repeat(nothing, 4), i, rows, two, *fixed)
