@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from threading import Thread
+from time import sleep
 
 import numpy as np
 import pytest
@@ -115,7 +117,8 @@ def test_the_walk_in_plain_python():
     arena = plan.borrow(1)
     plan.write(x, arena)
     table = plan.table.view(np.recarray)
-    walk(table, arena.counters, arena.memory, packed.weights, 1, 1, 0, plan.size)
+    counters = np.zeros(1 + 3 * len(table), np.int64)
+    walk(table, counters, arena.memory, packed.weights, 1, 1, 0, len(table), 1, 0, plan.size)
     found = np.empty((1, 7), np.float32)
     plan.read("head", arena, found)
     same([found], [forward(x, p, c).cls_logits], 5e-6)
@@ -480,11 +483,55 @@ def test_no_control_groups(tmp_path):
 
 def test_a_job_that_is_closed_takes_nobody():
     seen = []
-    job = threads.Job(seen.append)
+    job = threads.Job(seen.append, lambda: 0)
     job.join()
     job.close()
     job.join()
     assert seen == [1]
+
+
+def test_helpers_wait_at_a_gate():
+    """What the first thread does before a step is done when the others begin it."""
+    packed = Packed(network(config()), config())
+    plan = Plan(packed, 32, 32)
+    arena = plan.borrow(4)
+    first = plan.table[:1]
+
+    def late() -> None:
+        sleep(0.05)
+        plan.write(images(1, 32, 32), arena)
+
+    found = []
+    for _ in range(5):
+        arena.memory[:] = np.nan
+        arena.walk(first, packed.weights, 1, [(0, late)])
+        at, size = first["y"][0], first["rows"][0] * first["y_step"][0]
+        found.append(arena.memory[at : at + size].copy())
+    assert np.isfinite(found).all()
+    assert all((one == found[0]).all() for one in found)
+
+
+def test_an_error_at_a_gate_lets_the_helpers_go():
+    packed = Packed(network(config()), config())
+    plan = Plan(packed, 32, 32)
+    arena = plan.borrow(4)
+
+    def fail() -> None:
+        sleep(0.05)  # the helpers are there, and wait
+        raise ZeroDivisionError
+
+    caught = []
+
+    def call() -> None:
+        try:
+            arena.walk(plan.table, packed.weights, 1, [(0, fail)])
+        except ZeroDivisionError as error:
+            caught.append(error)
+
+    thread = Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert caught and not thread.is_alive()
 
 
 def test_an_error_in_the_work_reaches_the_caller():

@@ -20,7 +20,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -263,12 +263,19 @@ class Fast:
         plan = self._plan(height, width, min(max(B, 1), TOGETHER), keep)
         outputs = {name: np.empty((B, *plan.results[name][0]), np.float32) for name in plan.outputs}
         arena = plan.borrow(get_num_threads())
-        for start in range(0, B, plan.capacity):
-            stop = min(start + plan.capacity, B)
-            plan.write(x[start:stop], arena)
-            arena.walk(plan.table, self._packed.weights, stop - start)
-            for name, output in outputs.items():
-                plan.read(name, arena, output[start:stop])
+
+        rounds = [slice(i, i + plan.capacity) for i in range(0, B, plan.capacity)]
+
+        def turn(i: int) -> None:
+            """Fetch the results of a round, and bring the images of the next."""
+            if i > 0:
+                for name, output in outputs.items():
+                    plan.read(name, arena, output[rounds[i - 1]])
+            if i < len(rounds):
+                plan.write(x[rounds[i]], arena)
+
+        gates = [(i * len(plan.table), partial(turn, i)) for i in range(len(rounds) + 1)]
+        arena.walk(plan.table, self._packed.weights, B, gates)
         plan.give_back(arena)
         for name in plan.wanted:
             keep(name, outputs[name])
@@ -294,12 +301,11 @@ class Fast:
         plan = self._plan(x.shape[1], x.shape[2], len(x), FORGET)
         arena = plan.borrow(threads)
         plan.write(x, arena)
-        again = min(16, len(plan.table))  # there are no more counters
+        again = 16
         rows = []
         for i, name in enumerate(plan.names):
-            table = np.repeat(plan.table[i : i + 1], again)
             start = perf_counter()
-            arena.walk(table, self._packed.weights, len(x))
+            arena.walk(plan.table[i : i + 1], self._packed.weights, again * len(x))
             seconds = (perf_counter() - start) / again
             rows.append((name, KERNELS[plan.table["kind"][i]], seconds))
         plan.give_back(arena)

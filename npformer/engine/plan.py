@@ -9,9 +9,10 @@ somebody asked for it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -35,6 +36,8 @@ FEW_ROWS = 128
 """With fewer rows than this, a layer is cut along its weights, which are larger, not its rows."""
 ROWS, PANELS = 7, 2
 """What makes whole tiles of the micro-kernel, see `npformer.kernels.linear`."""
+RELEASED = 2**62
+"""What counters are set to after an error, so that nobody waits for what will not be done."""
 SCRATCH = 65536
 """How many numbers a part may need besides input and result: 256 kB, half a second-level cache."""
 
@@ -212,6 +215,9 @@ class _Draft:
     buffers: dict[str, Buffer]
 
 
+Gate: TypeAlias = tuple[int, Callable[[], None]]
+
+
 class Arena:
     """The memory of one call.
 
@@ -226,25 +232,50 @@ class Arena:
         self.threads = threads
         self._place = plan.size, plan.scratch
         self.memory = aligned(plan.size + threads * plan.scratch)
-        self.counters = np.zeros((threads + 1) * len(plan.table), np.int64)
-        self.nowhere = np.zeros((threads, 2), np.int64)
+        self._capacity = plan.capacity
+        self._nowhere = np.zeros((threads, 2), np.int64)
 
-    def walk(self, table: Array, weights: Array, images: int) -> None:
-        """Send all threads through steps of the plan."""
+    def walk(self, table: Array, weights: Array, images: int, gates: Iterable[Gate] = ()) -> None:
+        """Send all threads through steps of the plan, in as many rounds as the images need.
+
+        Parameters
+        ----------
+        table : ndarray of `npformer.engine.steps.STEP`
+        weights : ndarray of float32, flat
+        images : int
+            How many images there are.
+        gates : iterable of (int, callable)
+            Steps, counted on from round to round, and what this thread does before each of them; in
+            this order.
+        """
         entry = machine_code.entry()
-        self.counters[:] = 0
-        arrays = [table, self.counters, self.memory, weights]
+        end = -(-images // self._capacity) * len(table)
+        counters = np.zeros(1 + end * (self.threads + 2), np.int64)
+        arrays = [table, counters, self.memory, weights]
         flat = [number for array in arrays for number in machine_code.arguments(array)]
         size, scratch = self._place
 
-        def work(thread: int) -> None:
-            nowhere = self.nowhere[thread].ctypes.data
-            place = thread, size + thread * scratch
-            status = entry(nowhere, nowhere + 8, *flat, images, self.threads, *place)
-            if status:  # only with NPFORMER_BOUNDSCHECK=1
+        def enter(thread: int, first: int, last: int) -> None:
+            nowhere = self._nowhere[thread].ctypes.data
+            count = self._capacity, images, first, last
+            place = self.threads, thread, size + thread * scratch
+            if entry(nowhere, nowhere + 8, *flat, *count, *place):  # with NPFORMER_BOUNDSCHECK=1
                 raise IndexError("a kernel reached outside of its memory")
 
-        run(work, self.threads)
+        def work(thread: int) -> None:
+            try:
+                first = 0
+                if thread == 0:
+                    for gate, function in gates:
+                        enter(0, first, gate)
+                        function()
+                        first = gate
+                enter(thread, first, end)
+            except BaseException:
+                counters[1:] = RELEASED
+                raise
+
+        run(work, self.threads, lambda: int(counters[0]))
 
 
 class Drawing:
@@ -273,6 +304,7 @@ class Drawing:
         self.input: Buffer
         self._idle: list[Arena] = []
         self._drafts: list[_Draft] = []
+        self._gates = {0}
         self._where = "stem"
 
     def borrow(self, threads: int) -> Arena:
@@ -304,6 +336,7 @@ class Drawing:
     ) -> Buffer:
         """Write down a step; `fields` are those of `npformer.engine.steps`."""
         numbers = {"kind": kind, "units": units, "grain": 1, "chunk": chunk, "rows": y.rows}
+        numbers["gate"] = len(self._drafts) in self._gates
         numbers |= dict.fromkeys(kinds.OPTIONAL, -1) | {"y_step": y.step, "x_step": x.step}
         buffers = {"y": y, "x": x}
         for name, value in fields.items():

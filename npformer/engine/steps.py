@@ -51,6 +51,7 @@ FIELDS = {
     "units": "what the step is cut along: pixels, rows of them, panels of columns, heads or tokens",
     "grain": "how many of them should stay together, for whole tiles",
     "chunk": "how many of them a part has at most",
+    "gate": "1 if the first thread has something to do before, else 0",
     "y": "where in the arena the result begins",
     "y_step": "numbers from one row to the next",
     "rows": "rows of the result, for each image",

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -75,8 +76,9 @@ def usable_cores(system: Path = Path("/")) -> int:
     return max(1, int(min(cores, _group_limit(system))))
 
 
+@cache
 def _group_limit(system: Path) -> float:
-    """Processor time per time that the control group allows, in cores."""
+    """Processor time per time that the control group allows, in cores; asked for once."""
     limit = float("inf")
     try:
         groups = (system / "proc/self/cgroup").read_text().splitlines()
@@ -119,10 +121,12 @@ class Job:
     ----------
     work : callable
         ``work(i)`` is called by each helper, with i from 1.
+    gone : callable
+        Tells how many helpers have nothing to do any more.
     """
 
-    def __init__(self, work: Callable[[int], None]) -> None:
-        self._work = work
+    def __init__(self, work: Callable[[int], None], gone: Callable[[], int]) -> None:
+        self._work, self._gone = work, gone
         self._lock = threading.Lock()
         self._open = True
         self._joined = 0
@@ -141,11 +145,12 @@ class Job:
             self._left.put(None)
 
     def close(self) -> None:
-        """Let nobody join any more, and wait for those who had."""
+        """Let nobody join any more, and wait for those who had, unless they have gone."""
         with self._lock:
             self._open = False
-        for _ in range(self._joined):
-            self._left.get()
+        if self._gone() < self._joined:
+            for _ in range(self._joined):
+                self._left.get()
 
 
 class Team:
@@ -156,7 +161,7 @@ class Team:
         self._size = 0
         self._lock = threading.Lock()
 
-    def run(self, work: Callable[[int], None], threads: int) -> None:
+    def run(self, work: Callable[[int], None], threads: int, gone: Callable[[], int]) -> None:
         """Call ``work(0)`` here and, as far as helpers are idle, ``work(1)`` … elsewhere."""
         if threads == 1:
             work(0)
@@ -167,7 +172,7 @@ class Team:
                 threading.Thread(
                     target=self._help, name=f"npformer-{self._size}", daemon=True
                 ).start()
-        job = Job(work)
+        job = Job(work, gone)
         for _ in range(threads - 1):
             self._jobs.put(job)
         try:
@@ -183,9 +188,13 @@ class Team:
 _team = Team()
 
 
-def run(work: Callable[[int], None], threads: int) -> None:
-    """Call `work` on up to `threads` threads, this one among them, and return when all are done."""
-    _team.run(work, threads)
+def run(work: Callable[[int], None], threads: int, gone: Callable[[], int] = lambda: 0) -> None:
+    """Call `work` on up to `threads` threads, this one among them, and return when all are done.
+
+    If `gone` says that all helpers are as good as done, they are not waited for: it takes a helper
+    as long as ten matrix products to find its way back through the interpreter.
+    """
+    _team.run(work, threads, gone)
 
 
 def _forked() -> None:

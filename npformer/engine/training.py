@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 from typing import TypeAlias
 
@@ -153,12 +154,16 @@ class TrainingPlan(Drawing):
         return Gradients(call.value, call.statistics, dp)
 
     def _run(self, arena: Arena, call: Call) -> None:
-        start = 0
-        for stop, function in [*self._stops, (len(self.table), lambda call: None)]:
-            if stop > start:
-                arena.walk(self.table[start:stop], self._weights, self.capacity)
-            function(call)
-            start = stop
+        """Go forwards, to the loss, whose threads may be others, and backwards."""
+        middle, turn = self._stops[self._turn]
+        for first, last, stops in (
+            (0, middle, self._stops[: self._turn]),
+            (middle, len(self.table), self._stops[self._turn + 1 :]),
+        ):
+            gates = [(stop - first, partial(function, call)) for stop, function in stops]
+            arena.walk(self.table[first:last], self._weights, self.capacity, gates)
+            if first == 0:
+                turn(call)
 
     def _pack(self, p: dict[str, Array]) -> None:
         """Bring all parameters into the form that the kernels read."""
@@ -185,6 +190,7 @@ class TrainingPlan(Drawing):
     def _stop(self, function: Callable[[Call], None]) -> None:
         """Call a function when all steps so far are done."""
         self._stops.append((len(self._drafts), function))
+        self._gates.add(len(self._drafts))
 
     # What the steps are ---------------------------------------------------------------------------
 
@@ -208,6 +214,7 @@ class TrainingPlan(Drawing):
                 elif isinstance(block, AttentionBlock):
                     x = self._attention_block(x, block, self._where)
         dy = _like(x)
+        self._turn = len(self._stops)
         self._compute(self._end, dy, x)
         for back in reversed(self._back):
             dy = back(dy)

@@ -7,6 +7,10 @@ thread that comes to a step takes the next part of its share, by a counter, unti
 then helps with the shares of others, then waits until all parts are finished, and goes on. So a
 thread that comes late or is slow only does less, and if no other thread comes, one does everything.
 
+More images than a plan has room for go through it in rounds. Before some steps the first thread has
+something to do elsewhere, such as to bring in the images of a round; the others wait at a gate,
+which is much faster than to be sent away and called again.
+
 How a step is cut changes nothing in its numbers: each of them is computed by one thread, in an
 order of its own.
 """
@@ -202,53 +206,70 @@ def work_of_training(
 
 
 @kernel
+def wait(counters: Array, i: int, count: int) -> None:
+    """Wait until a counter has come to `count`."""
+    looks = 0
+    while look(counters, i) < count:
+        looks += 1
+        if looks > PATIENCE:
+            give_way()
+
+
+@kernel
 def walk(
     steps: Array,
     counters: Array,
     m: Array,
     w: Array,
-    images: int,
+    capacity: int,
+    total: int,
+    first: int,
+    last: int,
     threads: int,
     thread: int,
     scratch: int,
 ) -> None:
-    """Go through all steps.
+    """Go through steps number `first` up to `last`, counted on from round to round.
 
     Parameters
     ----------
     steps : ndarray of Step
-    counters : ndarray of int64, shape (len(steps) · (threads + 1),)
-        For each step how many parts of each share were taken, and how many are finished in all;
-        zeros at the start.
+    counters : ndarray of int64, shape (1 + rounds · len(steps) · (threads + 2),)
+        How many helpers have gone; then for each step how many parts of each share were taken, how
+        many are finished in all, and whether its gate is open. Zeros at the start.
     m, w : ndarray of float32, flat
         The arena and the weights.
-    images : int
-        How many images are in the arena.
+    capacity, total : int
+        For how many images the arena has room, and how many there are.
+    first, last : int
     threads : int
         How many threads are expected, to cut steps into as many equal shares.
     thread : int
-        Which of them this is.
+        Which of them this is; number 0 opens the gates, and the others are helpers.
     scratch : int
         Where in the arena this thread may scribble.
     """
-    for i in range(len(steps)):
-        s = steps[i]
+    for i in range(first, last):
+        s = steps[i % len(steps)]
+        images = min(capacity, total - i // len(steps) * capacity)
+        taken = 1 + i * (threads + 2)
+        finished, gate = taken + threads, taken + threads + 1
+        if s.gate and thread == 0:
+            fetch_add(counters, gate, 1)
+        elif s.gate:
+            wait(counters, gate, 1)
         parts = (s.units + s.chunk - 1) // s.chunk
         parts = min((parts + threads - 1) // threads * threads, (s.units + s.grain - 1) // s.grain)
         jobs = parts if s.kind >= LINEAR else parts * images
-        taken = i * (threads + 1)
-        finished = taken + threads
         for k in range(threads):
             share = (thread + k) % threads
-            first, last = share * jobs // threads, (share + 1) * jobs // threads
+            begin, end = share * jobs // threads, (share + 1) * jobs // threads
             while True:
-                job = first + fetch_add(counters, taken + share, 1)
-                if job >= last:
+                job = begin + fetch_add(counters, taken + share, 1)
+                if job >= end:
                     break
                 work(s, m, w, images, job, parts, scratch)
                 fetch_add(counters, finished, 1)
-        looks = 0
-        while look(counters, finished) < jobs:
-            looks += 1
-            if looks > PATIENCE:
-                give_way()
+        wait(counters, finished, jobs)
+    if thread > 0:
+        fetch_add(counters, 0, 1)
