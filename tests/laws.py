@@ -137,8 +137,8 @@ def linear_law(draw: Any, run: Run) -> None:
     first = draw(st.integers(0, padded(N) // LANES))
     last = draw(st.integers(first, padded(N) // LANES))
     before = m.data.copy()
-    run(m.data, y, y_step, x, runs * run_step, runs, run_step, w.data, at, K,
-        padded(N) // LANES, rows, first, last, activation, residual, residual_step)  # fmt: skip
+    run(m.data, y, y_step, x, runs * run_step, w.data, at, K, padded(N) // LANES, rows,
+        first, last, activation, residual, residual_step, runs, run_step)  # fmt: skip
     low, high = first * LANES, min(last * LANES, N)
     if last > first:
         m.writes(y + low, y_step, rows, last * LANES - low)
@@ -550,8 +550,8 @@ def conv2d_is_patches_times_weights(draw: Any, run_patches: Run, run_linear: Run
     y, y_step = m.place(rows, N)
     panels = padded(N) // LANES
     run_patches(m.data, windows, step, x, x_step, H, W, C, 3, 2, 1, 0, rows)
-    run_linear(m.data, y, y_step, windows, step, 1, 0, w.data, at, 9 * C, panels, rows,
-               0, panels, NONE, -1, 0)  # fmt: skip
+    run_linear(m.data, y, y_step, windows, step, w.data, at, 9 * C, panels, rows, 0, panels,
+               NONE, -1, 0)  # fmt: skip
     close(m.rows(y, y_step, rows, N), want)
 
 

@@ -531,7 +531,8 @@ def test_an_error_at_a_gate_lets_the_helpers_go():
     thread = Thread(target=call, daemon=True)
     thread.start()
     thread.join(20)
-    assert caught and not thread.is_alive()
+    assert caught
+    assert not thread.is_alive()
 
 
 def test_an_error_in_the_work_reaches_the_caller():

@@ -92,7 +92,7 @@ def work(s: Step, m: Array, w: Array, images: int, job: int, parts: int, scratch
         )  # fmt: skip
     elif s.kind == LINEAR:
         linear(
-            m, s.y, s.y_step, s.x, s.x_step, 1, 0, w, s.w, s.k, s.units,
+            m, s.y, s.y_step, s.x, s.x_step, w, s.w, s.k, s.units,
             images * s.rows, first, last, s.activation, s.residual, s.y_step,
         )  # fmt: skip
     elif s.kind == CONV2D:
@@ -103,7 +103,7 @@ def work(s: Step, m: Array, w: Array, images: int, job: int, parts: int, scratch
         )  # fmt: skip
         panels = s.y_step // LANES
         linear(
-            m, y + first * s.y_step, s.y_step, scratch, step, 1, 0, w, s.w, s.k, panels,
+            m, y + first * s.y_step, s.y_step, scratch, step, w, s.w, s.k, panels,
             last - first, 0, panels, s.activation, -1, 0,
         )  # fmt: skip
     elif s.kind == PATCHES:
@@ -159,7 +159,7 @@ def work_of_training(
             batch_norm(m, scratch, x, s.x_step, rows, w, s.before, s.activation, -1)
             x = scratch
         linear(
-            m, y, s.y_step, x, s.x_step, 1, 0, w, s.w, s.k, panels,
+            m, y, s.y_step, x, s.x_step, w, s.w, s.k, panels,
             rows, 0, panels, NONE, -1, 0,
         )  # fmt: skip
         if s.sums >= 0:
@@ -175,7 +175,7 @@ def work_of_training(
         if s.w >= 0:
             residual = s.residual + first * s.y_step if s.residual >= 0 else -1
             linear(
-                m, y, s.y_step, dz, s.x_step, 1, 0, w, s.w, s.k, panels,
+                m, y, s.y_step, dz, s.x_step, w, s.w, s.k, panels,
                 rows, 0, panels, NONE, residual, s.y_step,
             )  # fmt: skip
         if s.before >= 0:

@@ -80,12 +80,12 @@ def attention(
             store(m, attn + i * attn_step + c, load(w, bias + i * across * LANES + c))
     pack_panels(m, scratch, qkv + K, 1, qkv_step, K, tokens)  # kᵀ: (K, tokens)
     linear(
-        m, attn, attn_step, qkv, qkv_step, 1, 0, m, scratch, K, across,
+        m, attn, attn_step, qkv, qkv_step, m, scratch, K, across,
         tokens, 0, across, NONE, attn, attn_step,
     )  # fmt: skip
     softmax(m, attn, attn_step, tokens, across * LANES)
     pack_panels(m, scratch, qkv + 2 * K, qkv_step, 1, tokens, V)  # v: (tokens, V)
     linear(
-        m, y, y_step, attn, attn_step, 1, 0, m, scratch, tokens, deep,
+        m, y, y_step, attn, attn_step, m, scratch, tokens, deep,
         tokens, 0, deep, NONE, -1, 0,
     )  # fmt: skip

@@ -156,8 +156,6 @@ def linear(
     y_step: int,
     x: int,
     x_step: int,
-    runs: int,
-    run_step: int,
     w: Array,
     panels: int,
     K: int,
@@ -168,6 +166,8 @@ def linear(
     activation: int,
     residual: int,
     residual_step: int,
+    runs: int = 1,
+    run_step: int = 0,
 ) -> None:
     """Some rows and panels of a linear layer with what follows it.
 
@@ -179,9 +179,6 @@ def linear(
         Result.
     x, x_step : int
         Input, K numbers in each row.
-    runs, run_step : int
-        Into how many equal runs the K numbers are divided, and how far it is from one to the next;
-        the rows of a convolution's window are such.
     w : ndarray of float32, flat
         Holds, from index `panels`, a packed layer: `count` panels of K rows and the bias.
     panels, K, count : int
@@ -193,6 +190,9 @@ def linear(
         One of those in `npformer.kernels.layout`.
     residual, residual_step : int
         Added to the result unless negative; may be y itself. Not together with GELU.
+    runs, run_step : int
+        Into how many equal runs the K numbers of an input row are divided, and how far it is from
+        one to the next. The rows of a convolution's window are such.
 
     Notes
     -----

@@ -66,10 +66,10 @@ def pooling_block(
         size, w, gamma, first, last, bent,
     )  # fmt: skip
     linear(
-        m, bent, wide * LANES, scratch, step, 1, 0, w, fc1, channels, wide,
+        m, bent, wide * LANES, scratch, step, w, fc1, channels, wide,
         rows, 0, wide, activation, -1, 0,
     )  # fmt: skip
     linear(
-        m, y + first * step, step, bent, wide * LANES, 1, 0, w, fc2, hidden, narrow,
+        m, y + first * step, step, bent, wide * LANES, w, fc2, hidden, narrow,
         rows, 0, narrow, NONE, scratch, step,
     )  # fmt: skip

@@ -83,16 +83,16 @@ def stem(
             clear(m, to, middle_line - LANES)
         else:
             clear(m, to, between)
-            fixed = m, to + between, between, window, 2 * channels, 3, line, w, conv1, 9 * channels
-            linear(*fixed, panels, half, panels - 1, panels, RELU, -1, 0)
-            linear(*fixed, panels, half, 0, panels - 1, RELU, -1, 0)
+            fixed = m, to + between, between, window, 2 * channels, w, conv1, 9 * channels
+            linear(*fixed, panels, half, panels - 1, panels, RELU, -1, 0, 3, line)
+            linear(*fixed, panels, half, 0, panels - 1, RELU, -1, 0, 3, line)
             clear(m, to + (half + 1) * between, between)
         window += 2 * line
         to += middle_line
     window = middle
     for i in range(first, last):
         linear(
-            m, y + i * across * y_step, y_step, window, 2 * between, 3, middle_line,
-            w, conv2, 9 * between, y_step // LANES, across, 0, y_step // LANES, RELU, -1, 0,
+            m, y + i * across * y_step, y_step, window, 2 * between, w, conv2, 9 * between,
+            y_step // LANES, across, 0, y_step // LANES, RELU, -1, 0, 3, middle_line,
         )  # fmt: skip
         window += 2 * middle_line
