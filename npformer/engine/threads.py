@@ -191,8 +191,8 @@ _team = Team()
 def run(work: Callable[[int], None], threads: int, gone: Callable[[], int] = lambda: 0) -> None:
     """Call `work` on up to `threads` threads, this one among them, and return when all are done.
 
-    If `gone` says that all helpers are as good as done, they are not waited for: it takes a helper
-    as long as ten matrix products to find its way back through the interpreter.
+    Helpers of which `gone` says that they have nothing to do any more are not waited for: their way
+    back through the interpreter takes longer than the last layers do.
     """
     _team.run(work, threads, gone)
 
