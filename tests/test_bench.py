@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -64,6 +65,60 @@ def test_a_contender_that_cannot_start_is_told(folder):
     failures = {}
     assert bench._start(["npformer"], folder, failures) == {}
     assert "model.safetensors" in failures["npformer"]
+
+
+def test_a_contender_that_dies_while_it_is_measured_is_told(folder):
+    failures = {}
+    workers = bench._start(["npformer", "numpy"], folder, failures)
+    workers["numpy"]._process.kill()
+    task = {"batch": 1, "threads": 1, "seconds": 0.0}
+    assert [name for name, _ in bench._ask(workers, task, failures)] == ["npformer"]
+    assert list(workers) == ["npformer"]
+    assert failures == {"numpy": "batch 1, 1 threads: ended without a word"}
+    workers["npformer"].stop()
+
+
+@pytest.fixture
+def broken_peer(tmp_path_factory, monkeypatch):
+    """An ONNX Runtime that is installed and cannot be imported; no other peer but NumPy."""
+    place = tmp_path_factory.mktemp("broken")
+    for package in ("onnx", "onnxruntime"):
+        (place / f"{package}.py").write_text("raise RuntimeError('made for another processor')")
+    monkeypatch.syspath_prepend(place)
+    paths = filter(None, [str(place), os.environ.get("PYTHONPATH")])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    some = {"npformer": "npformer", "numpy": "npformer", "onnxruntime": "onnxruntime"}
+    monkeypatch.setattr(bench, "PEERS", some | {"openvino": "a_package_that_there_is_not"})
+
+
+@pytest.mark.parametrize(
+    ("peers", "code"),
+    [("onnxruntime,numpy", 1), ("openvino,numpy", 1), ("", 0), ("numpy", 0)],
+)
+def test_a_named_contender_has_to_run(folder, broken_peer, peers, code, capsys):
+    """After the others, whose table is printed; one that is merely installed need not."""
+    words = ["bench", "--model", str(folder), "--turns", "1", "--threads", "1", "--json", "--peers"]
+    assert main([*words, *filter(None, [peers])]) == code
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    assert [t["name"] for t in result["timings"]] == ["npformer", "numpy"]
+    reasons = {
+        "onnxruntime": "RuntimeError: made for another processor",
+        "openvino": "it is not installed; pip install a_package_that_there_is_not",
+    }
+    tried = {"": {"onnxruntime"}}.get(peers, set(peers.split(",")) - {"numpy"})
+    assert result["failures"] == {name: reasons[name] for name in tried}
+    told = [f"npformer: {name} was not measured: {reasons[name]}\n" for name in tried if code]
+    assert err == "".join(told)
+
+
+def test_npformer_itself_has_to_run(folder, capsys, monkeypatch):
+    monkeypatch.setattr(bench, "AGREEMENT", 0)
+    words = ["bench", "--model", str(folder), "--turns", "1", "--threads", "1"]
+    assert main([*words, "--peers", "numpy"]) == 1
+    out, err = capsys.readouterr()
+    assert "\nnumpy " in out
+    assert err.startswith("npformer: npformer was not measured: its logits differ by")
 
 
 def test_a_contender_that_there_is_not():
@@ -132,7 +187,11 @@ def test_commands(folder, capsys):
     assert main(["profile", "--model", str(folder), "--passes", "1"]) == 0
     assert "pooling_block" in capsys.readouterr().out
     assert main(["profile", "--model", str(folder), "--passes", "1", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["rows"]
+    printed = json.loads(capsys.readouterr().out)
+    assert set(printed) == {"model", "threads", "rows"}
+    assert set(printed["rows"][0]) == {"name", "kernel", "seconds"}
+    assert printed["rows"][0]["name"] == "stem"
+    assert printed["rows"][0]["seconds"] > 0
 
 
 @pytest.mark.parametrize("bad", ["0", "-1", "x", "1,,2", ""])

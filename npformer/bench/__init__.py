@@ -11,7 +11,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import quantiles
 from typing import Any, NamedTuple
@@ -165,11 +166,11 @@ def bench(
         workers = _start(peers, Path(folder), failures, training, threads[0])
         for batch in batches:
             for n in threads:
-                _warm(workers, batch, n, failures)
+                task = {"batch": batch, "threads": n, "seconds": seconds}
+                for _ in _ask(workers, task | {"seconds": 0.0}, failures):
+                    pass  # the first pass may compile
                 for _ in range(turns):
-                    for name, worker in workers.items():
-                        task = {"batch": batch, "threads": n, "seconds": seconds}
-                        answer = worker.ask(task)
+                    for name, answer in _ask(workers, task, failures):
                         measured.setdefault((name, batch, n), []).extend(answer["seconds"])
                         memory[name, batch] = answer["memory"]
         for worker in workers.values():
@@ -264,6 +265,9 @@ def _start(
     workers = {}
     what = "losses" if training else "logits"
     for name in dict.fromkeys(peers):
+        if find_spec(PEERS[name]) is None:
+            failures[name] = f"it is not installed; pip install {PEERS[name]}"
+            continue
         worker = Worker(name, folder, training)
         try:
             error = worker.ask({"check": True, "threads": threads})["error"]
@@ -279,11 +283,16 @@ def _start(
     return workers
 
 
-def _warm(workers: dict[str, Worker], batch: int, threads: int, failures: dict[str, str]) -> None:
+def _ask(
+    workers: dict[str, Worker], task: dict[str, Any], failures: dict[str, str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Set all a task, one after the other, and go on without those that fail."""
     for name, worker in list(workers.items()):
         try:
-            worker.ask({"batch": batch, "threads": threads, "seconds": 0.0})
+            answer = worker.ask(task)
         except RuntimeError as reason:
-            failures[name] = f"batch {batch}, {threads} threads: {reason}"
+            failures[name] = f"batch {task['batch']}, {task['threads']} threads: {reason}"
             del workers[name]
             worker.stop()
+        else:
+            yield name, answer

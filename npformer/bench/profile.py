@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,17 +11,26 @@ from ..engine import Fast, make_forward
 from . import network
 
 
+class Row(NamedTuple):
+    """One step of the plan."""
+
+    name: str
+    """of the module that it computes, or a part of"""
+    kernel: str
+    seconds: float
+    """for one image: the fastest"""
+
+
 class Profile(NamedTuple):
     """A table of steps."""
 
     model: str
     threads: int
-    rows: list[tuple[str, str, float]]
-    """module, kernel, seconds"""
+    rows: list[Row]
 
     def __str__(self) -> str:
-        whole = sum(seconds for *_, seconds in self.rows)
-        longest = max(seconds for *_, seconds in self.rows)
+        whole = sum(row.seconds for row in self.rows)
+        longest = max(row.seconds for row in self.rows)
         lines = [f"{self.model}, one image, {self.threads} threads: {whole * 1e3:.2f} ms"]
         for name, kernel, seconds in self.rows:
             lines.append(
@@ -29,6 +38,10 @@ class Profile(NamedTuple):
                 f"{bar(seconds / longest)}"
             )
         return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return self._asdict() | {"rows": [row._asdict() for row in self.rows]}
 
 
 def profile(model: str, threads: int, passes: int = 20) -> Profile:
@@ -57,5 +70,5 @@ def profile(model: str, threads: int, passes: int = 20) -> Profile:
     x = np.random.default_rng(1).standard_normal((1, *config.image_shape, config.num_channels))
     times = [run.times(x, threads) for _ in range(passes)]
     fastest = [min(seconds for *_, seconds in same) for same in zip(*times, strict=True)]
-    rows = [(name, kernel, t) for (name, kernel, _), t in zip(times[0], fastest, strict=True)]
+    rows = [Row(name, kernel, t) for (name, kernel, _), t in zip(times[0], fastest, strict=True)]
     return Profile(model, threads, rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from .classify import whole
 
@@ -22,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="",
         metavar="NAME,…",
-        help="measure other runtimes too: all that are installed, or these",
+        help="measure other runtimes too: all that are installed, or these, which must then run",
     )
     parser.add_argument("--turns", type=whole, default=7, help="times each is asked (7)")
     parser.add_argument("--training", action="store_true", help="measure steps of training")
@@ -35,19 +36,25 @@ def numbers(text: str) -> list[int]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and print."""
+    """Measure and print; fail if what was asked for by name could not be measured."""
     from importlib.util import find_spec
 
     from ..bench import PEERS, TRAINED, bench
     from ..engine import get_num_threads
 
-    peers = ["npformer"]
+    asked = ["npformer"]
     if args.peers:
-        peers += [name.strip() for name in args.peers.split(",")]
-    elif args.peers is not None:
+        asked += [name.strip() for name in args.peers.split(",")]
+    found = []
+    if args.peers == "":
         able = TRAINED if args.training else PEERS
-        peers += [name for name in able if find_spec(PEERS[name])]
+        found = [name for name in able if find_spec(PEERS[name])]
     threads = args.threads or sorted({1, get_num_threads()})
-    result = bench(args.model, args.batch, threads, peers, args.turns, training=args.training)
-    print(json.dumps(result.to_dict()) if args.json else result)
-    return 0
+    result = bench(
+        args.model, args.batch, threads, asked + found, args.turns, training=args.training
+    )
+    print(json.dumps(result.to_dict()) if args.json else result, flush=True)
+    missing = [name for name in asked if name in result.failures]
+    for name in missing:
+        print(f"npformer: {name} was not measured: {result.failures[name]}", file=sys.stderr)
+    return 1 if missing else 0

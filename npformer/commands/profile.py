@@ -26,5 +26,5 @@ def run(args: argparse.Namespace) -> int:
     from ..engine import get_num_threads
 
     result = profile(args.model, args.threads or get_num_threads(), args.passes)
-    print(json.dumps(result._asdict()) if args.json else result)
+    print(json.dumps(result.to_dict()) if args.json else result)
     return 0
