@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from engine_cases import PRELUDE, in_a_process
 
+import npformer
+from npformer.checkpoints.folder import find
 from npformer.engine import machine_code
 
+COFFEE = Path(__file__).parents[1] / "notebooks/images/coffee.png"
 COMPILING = "npformer: compiling its kernels for this processor, once (some seconds)\n"
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
@@ -231,17 +236,65 @@ def test_importing_the_engine_imports_no_compiler():
     in_a_process("assert 'numba' not in sys.modules and 'llvmlite' not in sys.modules")
 
 
-def test_a_read_only_installation(tmp_path):
-    """The code is kept in the user's directory, wherever the package lies."""
-    in_a_process(
-        """
-import npformer, pathlib
-package = pathlib.Path(npformer.__file__).parent
-before = sorted(package.rglob("*.o")) + sorted(package.rglob("*.nbi"))
-check(engine.make_forward(p, c)(x).logits)
-assert before == sorted(package.rglob("*.o")) + sorted(package.rglob("*.nbi")) == []
+def set_modes(place, file, directory):
+    for path in [*place.rglob("*"), place]:
+        path.chmod(directory if path.is_dir() else file)
+
+
+@pytest.fixture(scope="module")
+def read_only(tmp_path_factory):
+    """An installation with its weights, that nobody may write to."""
+    place = tmp_path_factory.mktemp("installed") / "npformer"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(npformer.__file__).parent, place, ignore=ignored)
+    shutil.copytree(find("tiny"), place / "weights" / "tiny", dirs_exist_ok=True)
+    set_modes(place, 0o444, 0o555)
+    yield place
+    set_modes(place, 0o644, 0o755)
+
+
+READ_ONLY = """
+import ctypes, npformer, tempfile
+if os.getuid() == 0:  # root gives up what lets it write anywhere
+    version, no_capabilities = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert ctypes.CDLL(None).capset(version, no_capabilities) == 0
+def can_write(folder):
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except PermissionError:
+        return False
+    return True
+assert os.path.dirname(npformer.__file__) == package and not can_write(package)
+assert can_write(engine.machine_code.cache_directory()) == keeps
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for name in ("numba", "auto"):
+        (best, *_) = npformer.load("tiny", engine=name).classify(photograph)
+        assert best.label == "espresso" and best.score > 0.9
+said = [str(warning.message) for warning in caught]
+assert len(said) == (0 if keeps else 1), said
+assert all("cannot keep its compiled kernels" in text for text in said), said
 """
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" and getattr(os, "getuid", lambda: 0)() == 0,
+    reason="this user cannot give up the right to write anywhere",
+)
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_read_only_installation(read_only, tmp_path, monkeypatch, keeps):
+    """Runs the kernels; their code goes into the user's directory, if that can be written to."""
+    cache, elsewhere = tmp_path / "cache", tmp_path / "elsewhere"
+    cache.mkdir(mode=0o700 if keeps else 0o500)
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)  # a process looks for packages where it stands, first of all
+    done = in_a_process(
+        f"package, photograph, keeps = {str(read_only)!r}, {str(COFFEE)!r}, {keeps}" + READ_ONLY,
+        NPFORMER_CACHE_DIR=str(cache),
+        PYTHONPATH=os.pathsep.join([str(read_only.parent), *sys.path]),
     )
+    assert done.stderr == COMPILING
+    assert len(list(cache.iterdir())) == keeps
 
 
 def test_kernels_stay_inside_their_memory(tmp_path):

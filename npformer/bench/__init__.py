@@ -245,7 +245,8 @@ class Worker:
         line = self._process.stdout.readline()
         if not line:
             _, errors = self._process.communicate()
-            raise RuntimeError((errors.strip().splitlines() or ["ended without a word"])[-1])
+            lines = errors.strip().splitlines() or ["ended without a word"]
+            raise RuntimeError(lines[-1].strip())
         answer: dict[str, Any] = json.loads(line)
         return answer
 
