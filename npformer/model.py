@@ -200,27 +200,12 @@ def features(
     keep: Keep = FORGET,
     mode: Mode = EVALUATION,
 ) -> Array:
-    """Run the body of the network, without its heads.
-
-    Parameters
-    ----------
-    x : ndarray, shape (B, H, W, C₀)
-        Preprocessed images.
-    p : EfficientFormer
-    config : EfficientFormerConfig
-    keep : Keep
-        Sees everything, by module path.
-    mode : Mode
+    """Run the body of the network, without its heads; arguments and errors as of `forward`.
 
     Returns
     -------
     ndarray, shape (B, N, Cₙ)
         Tokens after the final layer norm.
-
-    Raises
-    ------
-    ConfigError
-        If the image size leads to another grid than the attention biases were learned for.
     """
     check_input(x.shape, p, config)
     x = x.astype(p.norm.weight.dtype, copy=False)
@@ -311,10 +296,8 @@ def gradients(
 
     Parameters
     ----------
-    x : ndarray, shape (B, H, W, C₀)
-        Preprocessed images.
-    p : EfficientFormer
-    config : EfficientFormerConfig
+    x, p, config
+        As of `forward`.
     loss : callable
         ``loss(logits)`` gives the loss and its gradient with respect to the logits.
     mode : Mode

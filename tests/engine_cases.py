@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,45 @@ SMALL = {
     "id2label": {i: str(i) for i in range(7)},
 }
 """Nothing in it is a multiple of 16."""
+
+
+CASES = {
+    "all there is": {},
+    "tiles that fit": {
+        "hidden_sizes": (16, 32, 48, 64),
+        "dim": 64,
+        "key_dim": 16,
+        "attention_ratio": 2,
+    },
+    "no layer scale": {"use_layer_scale": False},
+    "no attention": {"num_meta3d_blocks": 0},
+    "attention only": {"depths": (1, 0, 1, 2)},
+    "three stages": {
+        "depths": (1, 1, 2),
+        "hidden_sizes": (8, 8, 12),
+        "dim": 12,
+        "downsamples": (False, True, True),
+        "resolution": 8,
+        "num_meta3d_blocks": 1,
+    },
+    "one stage": {
+        "depths": (2,),
+        "hidden_sizes": (12,),
+        "dim": 12,
+        "resolution": 16,
+        "num_meta3d_blocks": 1,
+    },
+    "wide pool": {"pool_size": 5},
+    "relu": {"hidden_act": "relu"},
+    "other windows": {
+        "downsample_patch_size": 2,
+        "downsample_pad": 0,
+        "downsample_stride": 2,
+    },
+    "no labels": {"id2label": {}},
+    "one colour": {"num_channels": 1},
+}
+"""What each network has that the small one has not."""
 
 
 def config(**changes: object) -> EfficientFormerConfig:
@@ -60,6 +100,16 @@ def network(
 def images(count: int, height: int = 64, width: int = 64, seed: int = 1) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return rng.standard_normal((count, height, width, 3)).astype(np.float32)
+
+
+def check_buffers(plan: Any) -> None:
+    """Those that are needed at the same time lie apart, and all of them in the arena."""
+    buffers = {id(b): b for d in plan._drafts for b in d.buffers.values()}.values()
+    for a in buffers:
+        assert 0 <= a.at <= plan.size - plan._size(a)
+        for b in buffers:
+            alive = a is not b and a.needed >= b.born and b.needed >= a.born
+            assert not alive or a.at + plan._size(a) <= b.at or b.at + plan._size(b) <= a.at
 
 
 PRELUDE = """

@@ -49,6 +49,7 @@ Array = np.ndarray
 Run = Callable[..., Any]
 LAWS: dict[str, Callable[[Any, Run], None]] = {}
 PLAIN = {NONE: ACTIVATIONS["linear"], RELU: relu, GELU: gelu}
+ACTIVATION = st.sampled_from(list(PLAIN))
 
 
 def law(function: Callable[[Any, Run], None]) -> Callable[[Any, Run], None]:
@@ -125,7 +126,7 @@ def linear_law(draw: Any, run: Run) -> None:
     rows, k, N = draw(st.integers(1, 20)), draw(st.integers(1, 40)), draw(st.integers(1, 40))
     runs = draw(st.integers(1, 3))
     K = runs * k
-    activation, adds = draw(st.sampled_from([NONE, RELU, GELU])), draw(st.booleans())
+    activation, adds = draw(ACTIVATION), draw(st.booleans())
     adds = adds and activation != GELU
     m, w = Memory(draw), Memory(draw)
     x, run_step = m.fill(rows * runs, k, draw(st.integers(0, 3)))
@@ -207,7 +208,7 @@ def pooling_law(draw: Any, run: Run) -> None:
 @law
 def pooling_block_law(draw: Any, run: Run) -> None:
     C, wide, size = draw(st.integers(1, 20)), draw(st.integers(1, 40)), 3
-    activation = draw(st.sampled_from([NONE, RELU, GELU]))
+    activation = draw(ACTIVATION)
     m, w = Memory(draw), Memory(draw)
     x, step, H, W, image = image_of(m, draw, C)
     gamma, _ = w.fill(1, padded(C))
@@ -443,9 +444,10 @@ def moments_law(draw: Any, run: Run) -> None:
 
 
 class Norm:
-    """A batch norm over a few rows, with its coefficients in `w`."""
+    """A batch norm over a few rows in `m`, with its coefficients in `w`."""
 
-    def __init__(self, draw: Any, m: Memory, w: Memory) -> None:
+    def __init__(self, draw: Any) -> None:
+        m, w = self.m, self.w = Memory(draw), Memory(draw)
         self.rows, self.columns = draw(st.integers(1, 20)), draw(st.integers(1, 40))
         self.z, self.step = m.fill(self.rows, padded(self.columns))
         columns = padded(self.columns)
@@ -468,10 +470,9 @@ class Norm:
 
 @law
 def batch_norm_law(draw: Any, run: Run) -> None:
-    activation, adds = draw(st.sampled_from([NONE, RELU, GELU])), draw(st.booleans())
-    m, w = Memory(draw), Memory(draw)
-    norm = Norm(draw, m, w)
-    rows, step = norm.rows, norm.step
+    activation, adds = draw(ACTIVATION), draw(st.booleans())
+    norm = Norm(draw)
+    m, w, rows, step = norm.m, norm.w, norm.rows, norm.step
     y, _ = m.place(rows, step)
     residual, _ = m.fill(rows, step) if adds else (-1, 0)
     before = m.data.copy()
@@ -486,10 +487,9 @@ def batch_norm_law(draw: Any, run: Run) -> None:
 
 @law
 def batch_norm_sums_law(draw: Any, run: Run) -> None:
-    activation, keeps = draw(st.sampled_from([NONE, RELU, GELU])), draw(st.booleans())
-    m, w = Memory(draw), Memory(draw)
-    norm = Norm(draw, m, w)
-    rows, step = norm.rows, norm.step
+    activation, keeps = draw(ACTIVATION), draw(st.booleans())
+    norm = Norm(draw)
+    m, w, rows, step = norm.m, norm.w, norm.rows, norm.step
     dy, _ = m.fill(rows, step)
     grad = m.rows(dy, step, rows, step).copy()
     du, _ = (dy, step) if draw(st.booleans()) else m.place(rows, step)
@@ -515,9 +515,8 @@ def batch_norm_sums_law(draw: Any, run: Run) -> None:
 
 @law
 def batch_norm_backward_law(draw: Any, run: Run) -> None:
-    m, w = Memory(draw), Memory(draw)
-    norm = Norm(draw, m, w)
-    rows, step = norm.rows, norm.step
+    norm = Norm(draw)
+    m, w, rows, step = norm.m, norm.w, norm.rows, norm.step
     du, _ = m.fill(rows, step)
     grad = m.rows(du, step, rows, step).copy()
     tape = {"mean": norm.p.running_mean, "var": norm.p.running_var}

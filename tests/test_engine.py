@@ -8,7 +8,7 @@ from time import sleep
 
 import numpy as np
 import pytest
-from engine_cases import config, images, network
+from engine_cases import CASES, check_buffers, config, images, network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,44 +28,6 @@ from npformer.tree import transform
 def _default_threads():
     yield
     engine.set_num_threads(None)
-
-
-CASES = {
-    "all there is": {},
-    "tiles that fit": {
-        "hidden_sizes": (16, 32, 48, 64),
-        "dim": 64,
-        "key_dim": 16,
-        "attention_ratio": 2,
-    },
-    "no layer scale": {"use_layer_scale": False},
-    "no attention": {"num_meta3d_blocks": 0},
-    "attention only": {"depths": (1, 0, 1, 2)},
-    "three stages": {
-        "depths": (1, 1, 2),
-        "hidden_sizes": (8, 8, 12),
-        "dim": 12,
-        "downsamples": (False, True, True),
-        "resolution": 8,
-        "num_meta3d_blocks": 1,
-    },
-    "one stage": {
-        "depths": (2,),
-        "hidden_sizes": (12,),
-        "dim": 12,
-        "resolution": 16,
-        "num_meta3d_blocks": 1,
-    },
-    "wide pool": {"pool_size": 5},
-    "relu": {"hidden_act": "relu"},
-    "other windows": {
-        "downsample_patch_size": 2,
-        "downsample_pad": 0,
-        "downsample_stride": 2,
-    },
-    "no labels": {"id2label": {}},
-    "one colour": {"num_channels": 1},
-}
 
 
 def same(found, expected, tolerance):
@@ -256,13 +218,7 @@ def test_a_network_remembers_a_few_plans_only():
 def test_buffers_in_use_do_not_overlap():
     c = config()
     for wanted in ((), ("stem", "stages.0", "stages.2.blocks.1")):
-        plan = Plan(Packed(network(c), c), 64, 64, 2, wanted)
-        buffers = {id(b): b for d in plan._drafts for b in d.buffers.values()}.values()
-        for a in buffers:
-            assert 0 <= a.at <= plan.size - plan._size(a)
-            for b in buffers:
-                alive = a is not b and a.needed >= b.born and b.needed >= a.born
-                assert not alive or a.at + plan._size(a) <= b.at or b.at + plan._size(b) <= a.at
+        check_buffers(Plan(Packed(network(c), c), 64, 64, 2, wanted))
 
 
 def test_windows_of_two_threads_do_not_touch():

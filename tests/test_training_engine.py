@@ -6,9 +6,8 @@ import re
 
 import numpy as np
 import pytest
-from engine_cases import config, images, network
+from engine_cases import CASES, check_buffers, config, images, network
 from planting import planted
-from test_engine import CASES
 
 from npformer import engine
 from npformer.configuration import EfficientFormerConfig
@@ -165,13 +164,7 @@ def test_planted_faults_are_seen(function, text, becomes):
 
 def test_buffers_in_use_do_not_overlap():
     c = config()
-    plan = on_kernels.TrainingPlan(network(c), c, 3, 64, 64)
-    buffers = {id(b): b for d in plan._drafts for b in d.buffers.values()}.values()
-    for a in buffers:
-        assert 0 <= a.at <= plan.size - plan._size(a)
-        for b in buffers:
-            alive = a is not b and a.needed >= b.born and b.needed >= a.born
-            assert not alive or a.at + plan._size(a) <= b.at or b.at + plan._size(b) <= a.at
+    check_buffers(on_kernels.TrainingPlan(network(c), c, 3, 64, 64))
 
 
 # Which engine -------------------------------------------------------------------------------------

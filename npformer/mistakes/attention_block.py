@@ -28,7 +28,7 @@ from ..layers import (
     relu,
 )
 from .exercise import Draw, Table
-from .shared import PATHS, SCALE, kept, like
+from .shared import PATHS, kept, layer_scales, like
 
 TABLE = Table()
 
@@ -103,26 +103,7 @@ TABLE.add(
             )
         )(layer_norm(x, p.norm1)),
     ),
-    (
-        "missing layer scale",
-        f"{SCALE}; both are missing.",
-        lambda x, p: attention_block(x, p._replace(ls1=None, ls2=None)),
-    ),
-    (
-        "missing layer scale",
-        f"{SCALE}: γ₁.",
-        lambda x, p: attention_block(x, p._replace(ls1=None)),
-    ),
-    (
-        "missing layer scale",
-        f"{SCALE}: γ₂.",
-        lambda x, p: attention_block(x, p._replace(ls2=None)),
-    ),
-    (
-        "layer scales swapped",
-        "ls1 belongs to the attention, ls2 to the MLP.",
-        lambda x, p: attention_block(x, p._replace(ls1=p.ls2, ls2=p.ls1)),
-    ),
+    *layer_scales(attention_block, "attention"),
     (
         "missing layer norm",
         "A layer norm stands before the attention and before the MLP; both are missing.",

@@ -19,7 +19,7 @@ from ..layers import (
     update_running,
 )
 from .exercise import Draw, Table
-from .shared import PATH, but, like, normalised, without_bias
+from .shared import affine, but, like, normalised, through_statistics, unweighted
 
 TABLE = Table()
 
@@ -39,21 +39,7 @@ TABLE.add(
         "Subtract the running mean before dividing.",
         lambda x, p, eps=1e-5: x / np.sqrt(p.running_var + eps) * p.weight + p.bias,
     ),
-    (
-        "missing weight",
-        "Multiply the normalised number by the weight of its channel.",
-        lambda x, p, eps=1e-5: batch_norm(x, p._replace(weight=np.ones_like(p.weight)), eps),
-    ),
-    (
-        "missing bias",
-        "Add the bias of the channel at the end.",
-        lambda x, p, eps=1e-5: batch_norm(x, without_bias(p), eps),
-    ),
-    (
-        "bias scaled",
-        "The weight multiplies the normalised number only; the bias comes after it.",
-        lambda x, p, eps=1e-5: batch_norm(x, p._replace(bias=p.bias * p.weight), eps),
-    ),
+    *affine(batch_norm),
     (
         "missing square root",
         "Divide by the standard deviation: the square root of the variance.",
@@ -221,34 +207,13 @@ TABLE.add(
     "batch_norm_backward",
     batch_norm_backward,
     _draw_batch_norm_backward,
-    (
-        "statistics taken for constants",
-        "In training the mean and the variance of the batch depend on x: two more terms.",
-        lambda dy, x, p, eps=1e-5, tape=(): _batch_norm_through(dy, x, p, eps, tape, 0, 0),
-    ),
-    (
-        "path through the mean missing",
-        f"x enters the mean of the batch, {PATH}: − mean(g).",
-        lambda dy, x, p, eps=1e-5, tape=(): _batch_norm_through(dy, x, p, eps, tape, 0, 1),
-    ),
-    (
-        "path through the variance missing",
-        f"x enters the variance of the batch, {PATH}: − x̂ · mean(g · x̂).",
-        lambda dy, x, p, eps=1e-5, tape=(): _batch_norm_through(dy, x, p, eps, tape, 1, 0),
-    ),
+    *through_statistics(_batch_norm_through, "the batch"),
     (
         "tape ignored",
         "If forward used the statistics of the batch, they are on the tape: use them.",
         lambda dy, x, p, eps=1e-5, tape=(): batch_norm_backward(dy, x, p, eps),
     ),
-    (
-        "missing weight",
-        "y = x̂ · weight + bias: the gradient of x̂ is dy · weight.",
-        lambda dy, x, p, eps=1e-5, tape=(): (
-            batch_norm_backward(dy, x, p._replace(weight=np.ones_like(p.weight)), eps, tape)[0],
-            batch_norm_backward(dy, x, p, eps, tape)[1],
-        ),
-    ),
+    unweighted(batch_norm_backward),
     (
         "not normalised",
         "The weight multiplies x̂, the normalised x: its gradient is Σ dy · x̂, not Σ dy · x.",

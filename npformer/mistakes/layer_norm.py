@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,16 @@ from ..layers import (
     layer_norm_backward,
 )
 from .exercise import Draw, Table
-from .shared import PATH, SUM, but, like, mean_over_batch, normalised, without_bias
+from .shared import (
+    SUM,
+    affine,
+    but,
+    like,
+    mean_over_batch,
+    normalised,
+    through_statistics,
+    unweighted,
+)
 
 TABLE = Table()
 
@@ -96,21 +104,7 @@ TABLE.add(
         "Use the ε that the function is given, not always 1e-5.",
         lambda x, p, eps=1e-12: layer_norm(x, p, 1e-5),
     ),
-    (
-        "missing weight",
-        "Multiply the normalised token by the weight.",
-        lambda x, p, eps=1e-12: layer_norm(x, p._replace(weight=np.ones_like(p.weight)), eps),
-    ),
-    (
-        "missing bias",
-        "Add the bias at the end.",
-        lambda x, p, eps=1e-12: layer_norm(x, without_bias(p), eps),
-    ),
-    (
-        "bias scaled",
-        "The weight multiplies the normalised number only; the bias comes after it.",
-        lambda x, p, eps=1e-12: layer_norm(x, p._replace(bias=p.bias * p.weight), eps),
-    ),
+    *affine(layer_norm),
 )
 
 
@@ -144,29 +138,8 @@ TABLE.add(
     "layer_norm_backward",
     layer_norm_backward,
     _draw_layer_norm_backward,
-    (
-        "statistics taken for constants",
-        "The mean and the variance of a token depend on x: two more terms.",
-        partial(_layer_norm_through, mean=0, var=0),
-    ),
-    (
-        "path through the mean missing",
-        f"x enters the mean of its token, {PATH}: − mean(g).",
-        partial(_layer_norm_through, mean=0),
-    ),
-    (
-        "path through the variance missing",
-        f"x enters the variance of its token, {PATH}: − x̂ · mean(g · x̂).",
-        partial(_layer_norm_through, var=0),
-    ),
-    (
-        "missing weight",
-        "y = x̂ · weight + bias: the gradient of x̂ is dy · weight.",
-        lambda dy, x, p, *eps: (
-            layer_norm_backward(dy, x, p._replace(weight=np.ones_like(p.weight)), *eps)[0],
-            layer_norm_backward(dy, x, p, *eps)[1],
-        ),
-    ),
+    *through_statistics(_layer_norm_through, "a token"),
+    unweighted(layer_norm_backward),
     (
         "not normalised",
         "The weight multiplies x̂, the normalised x: its gradient is Σ dy · x̂, not Σ dy · x.",

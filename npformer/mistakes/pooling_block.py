@@ -28,7 +28,7 @@ from ..layers import (
     relu,
 )
 from .exercise import Draw, Table
-from .shared import PATHS, SCALE, kept, like
+from .shared import PATHS, kept, layer_scales, like
 
 TABLE = Table()
 
@@ -67,18 +67,7 @@ TABLE.add(
         "Add what the MLP returns to what went into it: the second residual is missing.",
         lambda x, p: _pooling_block(x, p, (1, 0)),
     ),
-    (
-        "missing layer scale",
-        f"{SCALE}; both are missing.",
-        lambda x, p: pooling_block(x, p._replace(ls1=None, ls2=None)),
-    ),
-    ("missing layer scale", f"{SCALE}: γ₁.", lambda x, p: pooling_block(x, p._replace(ls1=None))),
-    ("missing layer scale", f"{SCALE}: γ₂.", lambda x, p: pooling_block(x, p._replace(ls2=None))),
-    (
-        "layer scales swapped",
-        "ls1 belongs to the pooling, ls2 to the MLP.",
-        lambda x, p: pooling_block(x, p._replace(ls1=p.ls2, ls2=p.ls1)),
-    ),
+    *layer_scales(pooling_block, "pooling"),
     (
         "layer scale on the sum",
         "γ scales the branch alone, not the sum of x and branch.",

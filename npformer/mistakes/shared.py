@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -11,8 +12,8 @@ from ..layers import Array, Trace
 from ..tree import transform
 from .exercise import Draw
 
-SCALE = "The branch is multiplied by its layer scale before it is added"
-"""Begins the hints about layer scale in both kinds of block."""
+Entry: TypeAlias = tuple[str, str, Callable[..., Any]]
+"""Kind, hint, and the layer with this mistake."""
 
 SUM = (
     "mean instead of sum",
@@ -20,9 +21,6 @@ SUM = (
     "loss is a mean, dy is already small.)",
 )
 """Kind and hint of a gradient that is divided by the number of images."""
-
-PATH = "and that depends on x too"
-"""Ends a sentence about a statistic, in both norms."""
 
 PLACES = (
     (
@@ -74,6 +72,11 @@ def without_bias(p: Any) -> Any:
     return p._replace(bias=np.zeros_like(p.bias))
 
 
+def without_weight(p: Any) -> Any:
+    """Return the same parameters with a weight of one."""
+    return p._replace(weight=np.ones_like(p.weight))
+
+
 def normalised(
     x: Array, p: Any, eps: float, axes: tuple[int, ...], ddof: int = 0, centre: float = 1
 ) -> Array:
@@ -111,3 +114,73 @@ def kept(f: Callable[..., Array], *args: Any) -> tuple[Array, Trace]:
     """Run forward with a tape."""
     tape = Trace()
     return f(*args, keep=tape), tape
+
+
+def affine(norm: Callable[..., Array]) -> tuple[Entry, ...]:
+    """Mistakes in what a norm does after it has normalised."""
+    return (
+        (
+            "missing weight",
+            "Multiply the normalised number by the weight of its channel.",
+            lambda x, p, *eps: norm(x, without_weight(p), *eps),
+        ),
+        (
+            "missing bias",
+            "Add the bias of the channel at the end.",
+            lambda x, p, *eps: norm(x, without_bias(p), *eps),
+        ),
+        (
+            "bias scaled",
+            "The weight multiplies the normalised number only; the bias comes after it.",
+            lambda x, p, *eps: norm(x, p._replace(bias=p.bias * p.weight), *eps),
+        ),
+    )
+
+
+def through_statistics(backward: Callable[..., Any], whose: str) -> tuple[Entry, ...]:
+    """Paths that the gradient of a norm takes, cut by ``mean=0`` and ``var=0``."""
+    return (
+        (
+            "statistics taken for constants",
+            f"The mean and the variance of {whose} depend on x: two more terms.",
+            partial(backward, mean=0, var=0),
+        ),
+        (
+            "path through the mean missing",
+            f"The mean of {whose} depends on x too: − mean(g).",
+            partial(backward, mean=0),
+        ),
+        (
+            "path through the variance missing",
+            f"The variance of {whose} depends on x too: − x̂ · mean(g · x̂).",
+            partial(backward, var=0),
+        ),
+    )
+
+
+def unweighted(backward: Callable[..., Any]) -> Entry:
+    """The gradient of a norm that forgets the weight on its way to x."""
+
+    def g(dy: Array, x: Array, p: Any, *rest: Any) -> Any:
+        return backward(dy, x, without_weight(p), *rest)[0], backward(dy, x, p, *rest)[1]
+
+    return "missing weight", "y = x̂ · weight + bias: the gradient of x̂ is dy · weight.", g
+
+
+def layer_scales(block: Callable[..., Array], mixer: str) -> tuple[Entry, ...]:
+    """Mistakes in the layer scale of either kind of block."""
+    rule = "The branch is multiplied by its layer scale before it is added"
+    return (
+        (
+            "missing layer scale",
+            f"{rule}; both are missing.",
+            lambda x, p: block(x, p._replace(ls1=None, ls2=None)),
+        ),
+        ("missing layer scale", f"{rule}: γ₁.", lambda x, p: block(x, p._replace(ls1=None))),
+        ("missing layer scale", f"{rule}: γ₂.", lambda x, p: block(x, p._replace(ls2=None))),
+        (
+            "layer scales swapped",
+            f"ls1 belongs to the {mixer}, ls2 to the MLP.",
+            lambda x, p: block(x, p._replace(ls1=p.ls2, ls2=p.ls1)),
+        ),
+    )
