@@ -22,6 +22,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this
 FORK = """
 def child():
     check(run(x).logits)
+    assert threading.active_count() == 2, threading.enumerate()  # a helper of its own
 def forked():
     pid = os.fork()
     if not pid:
@@ -101,6 +102,29 @@ for t in callers: t.join()
 assert not wrong
 (plan,) = run._plans.values()
 assert 1 <= len(plan._idle) <= 6
+"""
+    )
+
+
+def test_several_python_threads_with_images_of_more_sizes_than_are_remembered():
+    in_a_process(
+        """
+engine.set_num_threads(2)
+c = config(num_meta3d_blocks=0)
+run = engine.make_forward(network(c), c, "numba")
+sizes = [images(1, 40 + i, 40) for i in range(engine.PLANS + 2)]
+want_bits = [run(one).logits for one in sizes]
+wrong = []
+def many(first):
+    for i in list(range(first, len(sizes))) + list(range(first)):
+        if not np.array_equal(run(sizes[i]).logits, want_bits[i]):
+            wrong.append(i)
+callers = [threading.Thread(target=many, args=(3 * i,)) for i in range(4)]
+threading.excepthook = lambda error: wrong.append(error)
+for t in callers: t.start()
+for t in callers: t.join()
+assert not wrong, wrong
+assert len(run._plans) <= engine.PLANS
 """
     )
 
@@ -301,7 +325,13 @@ def test_kernels_stay_inside_their_memory(tmp_path):
     """Once with every load and store checked; and a memory that is too small is seen."""
     in_a_process(
         """
+from npformer.learn.losses import classification
+from npformer.layers import training
+from npformer.model import gradients
 check(engine.make_forward(p, c, "numba")(x).logits)
+rng, loss = np.random.default_rng(0), lambda logits: classification(logits, np.arange(3), 0.1)
+found = engine.make_gradients(p, c, "numba")(x, p, loss, rng)
+assert abs(found.loss - gradients(x, p, c, loss, training(rng)).loss) < 1e-5
 engine.set_num_threads(1)
 run = engine.make_forward(p, c, "numba")
 run(x)
