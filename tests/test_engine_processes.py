@@ -112,15 +112,18 @@ def test_several_python_threads_with_images_of_more_sizes_than_are_remembered():
 engine.set_num_threads(2)
 c = config(num_meta3d_blocks=0)
 run = engine.make_forward(network(c), c, "numba")
-sizes = [images(1, 40 + i, 40) for i in range(engine.PLANS + 2)]
+engine.PLANS = 1
+sizes = [images(1, 40 + i, 40) for i in range(4)]
 want_bits = [run(one).logits for one in sizes]
 wrong = []
 def many(first):
-    for i in list(range(first, len(sizes))) + list(range(first)):
+    for n in range(40):
+        i = (first + n) % len(sizes)
         if not np.array_equal(run(sizes[i]).logits, want_bits[i]):
             wrong.append(i)
-callers = [threading.Thread(target=many, args=(3 * i,)) for i in range(4)]
-threading.excepthook = lambda error: wrong.append(error)
+callers = [threading.Thread(target=many, args=(i,)) for i in range(4)]
+threading.excepthook = wrong.append
+sys.setswitchinterval(1e-6)
 for t in callers: t.start()
 for t in callers: t.join()
 assert not wrong, wrong
@@ -329,10 +332,10 @@ from npformer.learn.losses import classification
 from npformer.layers import training
 from npformer.model import gradients
 check(engine.make_forward(p, c, "numba")(x).logits)
+engine.set_num_threads(1)  # others would wait for one that fails
 rng, loss = np.random.default_rng(0), lambda logits: classification(logits, np.arange(3), 0.1)
 found = engine.make_gradients(p, c, "numba")(x, p, loss, rng)
 assert abs(found.loss - gradients(x, p, c, loss, training(rng)).loss) < 1e-5
-engine.set_num_threads(1)
 run = engine.make_forward(p, c, "numba")
 run(x)
 (plan,) = run._plans.values()
