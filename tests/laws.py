@@ -53,8 +53,22 @@ ACTIVATION = st.sampled_from(list(PLAIN))
 
 
 def law(function: Callable[[Any, Run], None]) -> Callable[[Any, Run], None]:
-    """Register the law of the kernel of that name: ``law(draw, run)``."""
-    LAWS[function.__name__] = function
+    """Register the law of the kernel of that name, ``law(draw, run)``.
+
+    Whatever it is, the kernel has to leave all arrays but its first as they are.
+    """
+
+    def watched(draw: Any, run: Run) -> None:
+        def run_and_compare(m: Array, *rest: Any) -> None:
+            read = [array for array in rest if isinstance(array, np.ndarray)]
+            before = [array.copy() for array in read]
+            run(m, *rest)
+            for array, was in zip(read, before, strict=True):
+                np.testing.assert_array_equal(array, was)
+
+        function(draw, run_and_compare)
+
+    LAWS[function.__name__] = watched
     return function
 
 

@@ -57,22 +57,36 @@ def test_a_convolution_is_patches_times_weights(data):
     )
 
 
-@pytest.mark.parametrize("fault", ["reads outside", "writes outside"])
-def test_a_fault_is_seen(fault):
-    """The laws themselves can fail."""
-    mean = KERNELS["mean"]
+def reads_outside(m, y, x, step, tokens, channels):
+    KERNELS["mean"](m, y, x, step, tokens + 1, channels)
 
-    def faulty(m, y, x, step, tokens, channels):
-        if fault == "reads outside":
-            mean(m, y, x, step, tokens + 1, channels)
-        else:
-            mean(m, y, x, step, tokens, channels)
-            m[y - 1] = 0
+
+def writes_outside(m, y, x, step, tokens, channels):
+    KERNELS["mean"](m, y, x, step, tokens, channels)
+    m[y - 1] = 0
+
+
+def writes_to_the_weights(m, *rest):
+    KERNELS["layer_norm"](m, *rest)
+    weights = next(array for array in rest if isinstance(array, np.ndarray))
+    weights[0] = 0
+
+
+@pytest.mark.parametrize(
+    ("name", "faulty"),
+    [
+        ("mean", reads_outside),
+        ("mean", writes_outside),
+        ("layer_norm", writes_to_the_weights),
+    ],
+)
+def test_a_fault_is_seen(name, faulty):
+    """The laws themselves can fail."""
 
     @seldom
     @given(data=st.data())
     def check(data):
-        LAWS["mean"](data.draw, faulty)
+        LAWS[name](data.draw, faulty)
 
     with pytest.raises(AssertionError):
         check()
