@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_quirks import SMALL
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -29,13 +30,6 @@ from npformer.configuration import EfficientFormerConfig
 from npformer.errors import ConfigError
 from npformer.layers import Array
 from npformer.model import forward
-
-SMALL: dict[str, Any] = {
-    "depths": [1, 2], "hidden_sizes": [4, 8], "downsamples": [True, True], "dim": 8, "key_dim": 2,
-    "attention_ratio": 2, "num_attention_heads": 2, "mlp_expansion_ratio": 2, "resolution": 3,
-    "num_labels": 5, "image_size": 24, "use_layer_scale": False, "initializer_range": 0.5,
-}  # fmt: skip
-"""24×24 pixels become 3×3 tokens."""
 
 
 def config(**changes: Any) -> Any:

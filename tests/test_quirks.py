@@ -26,6 +26,7 @@ SMALL: dict[str, Any] = {
     "attention_ratio": 2, "num_attention_heads": 2, "mlp_expansion_ratio": 2, "resolution": 3,
     "num_labels": 5, "image_size": 24, "use_layer_scale": False, "initializer_range": 0.5,
 }  # fmt: skip
+"""24×24 pixels become 3×3 tokens."""
 
 
 def config(**changes: Any) -> EfficientFormerConfig:
