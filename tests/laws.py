@@ -36,6 +36,7 @@ from npformer.layers import (
     layer_scale_backward,
     linear,
     linear_backward,
+    masked,
     mlp,
     patches,
     patches_backward,
@@ -545,6 +546,25 @@ def batch_norm_backward_law(draw: Any, run: Run) -> None:
     m.writes(dz, step, rows, step)
     m.check(before)
     close(m.rows(dz, step, rows, step), want)
+
+
+@law
+def drop_path_law(draw: Any, run: Run) -> None:
+    rows, columns, adds = draw(st.integers(1, 9)), draw(st.integers(1, 40)), draw(st.booleans())
+    mask = draw(st.sampled_from([0.0, 1.0, 1.25, 10.0]))
+    m = Memory(draw)
+    branch, step = m.fill(rows, padded(columns))
+    values = m.rows(branch, step, rows, step).copy()
+    y, _ = (branch, step) if draw(st.booleans()) else m.place(rows, columns)
+    residual, _ = m.fill(rows, step) if adds else (-1, 0)
+    before = m.data.copy()
+    run(m.data, y, branch, step, rows, mask, residual)
+    m.writes(y, step, rows, step)
+    m.check(before)
+    want = masked(values, {"mask": np.float32(mask)})
+    if adds:
+        want = want + m.rows(residual, step, rows, step)
+    close(m.rows(y, step, rows, step), want)
 
 
 def conv2d_is_patches_times_weights(draw: Any, run_patches: Run, run_linear: Run) -> None:

@@ -13,7 +13,7 @@ from npformer import engine
 from npformer.configuration import EfficientFormerConfig
 from npformer.engine import training as on_kernels
 from npformer.errors import ConfigError
-from npformer.layers import Array, Trace
+from npformer.layers import Array, Mode, Trace
 from npformer.layers import training as in_training
 from npformer.learn.losses import classification
 from npformer.model import EfficientFormer, Gradients, Logits, gradients, update_statistics
@@ -33,15 +33,21 @@ def loss(outputs: Logits) -> tuple[float, Logits]:
     return classification(outputs, targets, 0.1)
 
 
+def noisy(drop_path: float) -> Mode:
+    return in_training(np.random.default_rng(5), drop_path=drop_path)
+
+
 class Plain:
     """The plain floor in float64, and how far from it the plain floor is in float32."""
 
-    def __init__(self, x: Array, p: EfficientFormer, c: EfficientFormerConfig) -> None:
-        self.p, self.mode = p, in_training(RNG)
+    def __init__(
+        self, x: Array, p: EfficientFormer, c: EfficientFormerConfig, drop_path: float = 0.0
+    ) -> None:
+        self.p = p
         wide = transform(np.float64, p)
-        self.exact = gradients(x.astype(np.float64), wide, c, loss, self.mode)
+        self.exact = gradients(x.astype(np.float64), wide, c, loss, noisy(drop_path))
         self.moved = update_statistics(wide, self.exact.tape)
-        single = gradients(x, p, c, loss, self.mode)
+        single = gradients(x, p, c, loss, noisy(drop_path))
         self.rounding = max(self.distances(single.dp).values())
 
     def distances(self, dp: EfficientFormer) -> dict[str, float]:
@@ -106,23 +112,40 @@ def test_channels_far_from_zero():
     Plain(x, p, c).agrees(engine.make_gradients(p, c, "numba")(x, p, loss, RNG))
 
 
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"no labels"}))
+def test_drop_path_draws_and_learns_as_on_the_plain_floor(name):
+    c, rate = config(**CASES[name]), 0.4
+    p, x = network(c), images(6)[..., : c.num_channels]
+    plain, rng = noisy(rate), np.random.default_rng(5)
+    found = engine.make_gradients(p, c, "numba", drop_path=rate)(x, p, loss, rng)
+    Plain(x, p, c, rate).agrees(found)
+    tape = gradients(x, p, c, loss, plain).tape
+    masks = [array.ravel() for name, array in tape.items() if name.endswith("mask")]
+    assert len(masks) == 2 * (sum(c.depths) - 1)  # the first block keeps its branches
+    assert {0} < {*np.concatenate(masks)}
+    assert rng.bit_generator.state == plain.rng.bit_generator.state
+
+
 def same_bits(a: Gradients, b: Gradients) -> bool:
     both = zip(leaves(a.dp), leaves(b.dp), strict=True)
     statistics = all((a.tape[name] == b.tape[name]).all() for name in a.tape)
     return a.loss == b.loss and statistics and all((u == v).all() for (_, u), (_, v) in both)
 
 
-def test_the_same_bits_for_any_number_of_threads_and_run_to_run():
+@pytest.mark.parametrize("rate", [0.0, 0.4])
+def test_the_same_bits_for_any_number_of_threads_and_run_to_run(rate):
     c = config()
     p, x = network(c), images(5)
-    run = engine.make_gradients(p, c, "numba")
-    first = run(x, p, loss, RNG)
+    run = engine.make_gradients(p, c, "numba", drop_path=rate)
+    first = run(x, p, loss, np.random.default_rng(5))
     for threads in (1, 2, 3, 7):
         engine.set_num_threads(threads)
         for _ in range(3):
-            assert same_bits(run(x, p, loss, RNG), first)
-    again = engine.make_gradients(p, c, "numba")
-    assert same_bits(again(x, p, loss, RNG), first)
+            assert same_bits(run(x, p, loss, np.random.default_rng(5)), first)
+    again = engine.make_gradients(p, c, "numba", drop_path=rate)
+    assert same_bits(again(x, p, loss, np.random.default_rng(5)), first)
+    other = again(x, p, loss, np.random.default_rng(6))
+    assert same_bits(other, first) == (rate == 0)
 
 
 def test_parameters_and_size_of_batch_may_change_from_step_to_step():
@@ -134,7 +157,7 @@ def test_parameters_and_size_of_batch_may_change_from_step_to_step():
         assert same_bits(run(x, p, loss, RNG), fresh)
 
 
-FAULTS = [
+ALWAYS = [
     (on_kernels.TrainingPlan._coefficients, "-scale * by_one / total", "0"),
     (on_kernels.TrainingPlan._coefficients, "-scale * inverse * by_normal / total", "0"),
     (on_kernels.TrainingPlan._coefficients, "weight * by_normal + bias * by_one", "by_normal"),
@@ -143,9 +166,9 @@ FAULTS = [
     (on_kernels.TrainingPlan._statistics, "parts[:, 1] + between", "parts[:, 1]"),
     (on_kernels.TrainingPlan._statistics, "total - n.grain * (len(parts) - 1)", "n.grain"),
     (on_kernels.TrainingPlan._pooling_block, "fc2, residual=dy)", "fc2)"),
-    (on_kernels.TrainingPlan._pooling_block, "dy, mixed, fc1", "dy, x, fc1"),
+    (on_kernels.TrainingPlan._pooling_block, "branch, mixed, fc1", "branch, x, fc1"),
     (on_kernels.TrainingPlan._mlp_backward, "(fc2, dy, NONE)", "(fc2, dy, 1)"),
-    (on_kernels.TrainingPlan._attention_block, "(proj, NONE, x)", "(proj, NONE)"),
+    (on_kernels.TrainingPlan._attention_block, "(x, proj, mask1)", "(normal1, proj, mask1)"),
     (on_kernels.TrainingPlan._attention_block, ", dmiddle, dnormal, x)", ", dmiddle, dmiddle, x)"),
     (on_kernels.TrainingPlan._keep_gamma, "images.sum(0", "images[:1].sum(0"),
     (on_kernels.TrainingPlan._end, " / normal.shape[1]", ""),
@@ -153,13 +176,34 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("function", "text", "becomes"), FAULTS, ids=[f[1] for f in FAULTS])
-def test_planted_faults_are_seen(function, text, becomes):
+WITH_DROP_PATH = [
+    (on_kernels.TrainingPlan.__call__, "survival((self.capacity,), rate, rng)", "1"),
+    (on_kernels.TrainingPlan._draw, "not isinstance(block, Flat)", "1"),
+    (on_kernels.TrainingPlan._residual, "w=mask", "w=self._masks[0][0]"),
+    (on_kernels.TrainingPlan._residual, "mask < 0", "True"),
+    (on_kernels.TrainingPlan._residual_backward, "mask < 0", "True"),
+    (on_kernels.TrainingPlan._pack, "self._mask(mask) * p.get", "p.get"),
+    (on_kernels.TrainingPlan._pooling_block, '"gamma_step": x.step', '"gamma_step": 0'),
+    (on_kernels.TrainingPlan._pooling_block, "dgamma, mask1)", "dgamma, -1)"),
+    (on_kernels.TrainingPlan._pooling_block, "fc2, residual=dy)", "fc2, residual=branch)"),
+    (on_kernels.TrainingPlan._attention_block, "(dy, mask2)", "(dy, -1)"),
+    (on_kernels.TrainingPlan._attention_block, "(dmiddle, mask1)", "(dmiddle, mask2)"),
+    (on_kernels.TrainingPlan._attention_block, "dmiddle, dy, dnormal", "dmiddle, branch, dnormal"),
+]
+
+
+FAULTS = [(0.0, *fault) for fault in ALWAYS] + [(0.4, *fault) for fault in WITH_DROP_PATH]
+
+
+@pytest.mark.parametrize(
+    ("rate", "function", "text", "becomes"), FAULTS, ids=[f[2] for f in FAULTS]
+)
+def test_planted_faults_are_seen(rate, function, text, becomes):
     c = config()
-    p, x = network(c), images(3)
-    plain = Plain(x, p, c)
+    p, x = network(c), images(6)
+    plain = Plain(x, p, c, rate)
     with planted(function, text, becomes), pytest.raises(AssertionError):
-        plain.agrees(engine.make_gradients(p, c, "numba")(x, p, loss, RNG))
+        plain.agrees(on_kernels.FastGradients(c, rate)(x, p, loss, np.random.default_rng(5)))
 
 
 def test_buffers_in_use_do_not_overlap():
@@ -178,14 +222,13 @@ def test_numpy_is_the_plain_floor():
     assert "stages.0.blocks.0.mlp.fc1" in found.tape
 
 
-@pytest.mark.parametrize("noise", [{"dropout": 0.5}, {"drop_path": 0.5}])
-def test_noise_runs_on_the_plain_floor(noise):
-    c = config()
+def test_dropout_runs_on_the_plain_floor():
+    c, noise = config(), {"dropout": 0.5, "drop_path": 0.5}
     p, x = network(c), images(2)
     found = engine.make_gradients(p, c, **noise)(x, p, loss, np.random.default_rng(5))
     mode = in_training(np.random.default_rng(5), **noise)
     assert same_bits(found, gradients(x, p, c, loss, mode))
-    with pytest.raises(ConfigError, match="no dropout and no drop path; use engine='numpy'"):
+    with pytest.raises(ConfigError, match=r"dropout is 0\.5 and engine='numba' has none"):
         engine.make_gradients(p, c, "numba", **noise)
 
 

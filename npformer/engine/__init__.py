@@ -130,7 +130,7 @@ def make_gradients(
         Of the shapes and dtype that the parameters will have.
     config : EfficientFormerConfig
     engine : {"auto", "numba", "numpy"}
-        As of `make_forward`. The kernels have neither dropout nor drop path: with those, ``"auto"``
+        As of `make_forward`. The kernels have drop path, but no dropout: with that, ``"auto"``
         takes the plain layers.
     dropout, drop_path : float
         Rates of noise, as of `npformer.layers.training`.
@@ -148,10 +148,9 @@ def make_gradients(
     ConfigError
         If there is no such engine, or ``"numba"`` cannot run this network here.
     """
-    noise = dropout > 0 or drop_path > 0
-    if noise and engine == "numba":
-        raise ConfigError("engine='numba' has no dropout and no drop path; use engine='numpy'")
-    engine = "numpy" if noise and engine == "auto" else engine
+    if dropout > 0 and engine == "numba":
+        raise ConfigError(f"dropout is {dropout} and engine='numba' has none; use engine='numpy'")
+    engine = "numpy" if dropout > 0 and engine == "auto" else engine
     if not _compiled(params, config, engine, _training_obstacle):
 
         def plain(x: Array, p: EfficientFormer, loss: Loss, rng: Rng) -> Gradients:
@@ -160,8 +159,7 @@ def make_gradients(
         return plain
     from .training import FastGradients
 
-    fast = FastGradients(config)
-    return lambda x, p, loss, rng: fast(x, p, loss)
+    return FastGradients(config, drop_path)
 
 
 @cache

@@ -17,13 +17,14 @@ import numpy as np
     MEAN,
     PATCHES_BACKWARD,
     POOLING_BACKWARD,
+    DROP_PATH,
     LINEAR,
     LINEAR_FOR_NORM,
     BATCH_NORM,
     BATCH_NORM_SUMS,
     BATCH_NORM_BACKWARD,
     LINEAR_BACKWARD,
-) = range(16)
+) = range(17)
 """Which kernel a step runs. From LINEAR on, a step takes all images at once."""
 
 KERNELS = (
@@ -37,6 +38,7 @@ KERNELS = (
     "mean",
     "patches_backward",
     "pooling_backward",
+    "drop_path",
     "linear",
     "linear for batch norm",
     "batch_norm",
@@ -63,11 +65,12 @@ FIELDS = {
     "window": "side of a window",
     "stride": "step of a window",
     "padding": "zeros around the image",
-    "w": "where in the weights the packed layer begins, the bias table, or the affine part",
+    "w": "where in the weights the packed layer begins, the bias table, the affine part or mask",
     "k": "rows of the packed matrix; in attention the width K of a key",
     "w2": "the second packed layer",
     "hidden": "width between both layers; in attention the width of a head's result",
     "gamma": "layer scale in the weights",
+    "gamma_step": "numbers from that of one image to the next; 0 if they share it",
     "eps": "ε in the weights",
     "activation": "what follows the product",
     "residual": "what is added to it, in the arena; −1 for nothing",

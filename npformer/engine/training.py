@@ -9,6 +9,10 @@ leaves what it takes to go back through it, and the list of that is drawn in rev
 of the whole batch must be known before the next step can begin, as the mean of a channel, the walk
 stops and a function is called.
 
+The masks of drop path are drawn before the walk begins, in the order of the blocks. Each image has
+a layer scale of its own on the pooled branch, which the mask is part of; other branches have a step
+for it.
+
 Of a pooling block only its input, the mixed image, and what both batch norms see are kept; the
 activation of the hidden map, the widest of all, is computed again on the way back.
 
@@ -39,9 +43,12 @@ from ..layers import (
     Array,
     Attention,
     AttentionBlock,
+    Flat,
     LayerNorm,
     Linear,
+    Mode,
     PoolingBlock,
+    Rng,
     Trace,
     bias_table,
     bias_table_backward,
@@ -52,6 +59,7 @@ from ..layers import (
     softmax_backward,
 )
 from ..layers.attention import merge_heads, split_heads
+from ..layers.dropout import survival
 from ..model import EfficientFormer, Gradients, Loss, check_input, heads, heads_backward
 from ..tree import build, leaves
 from . import steps as kinds
@@ -118,6 +126,8 @@ class TrainingPlan(Drawing):
         For the shapes.
     config : EfficientFormerConfig
     batch, height, width : int
+    drop_path : float
+        Its rate in the last block.
     """
 
     def __init__(
@@ -127,6 +137,7 @@ class TrainingPlan(Drawing):
         batch: int,
         height: int,
         width: int,
+        drop_path: float = 0.0,
     ) -> None:
         super().__init__(batch)
         self._config = config
@@ -134,16 +145,20 @@ class TrainingPlan(Drawing):
         self._shapes = {path: leaf.shape for path, leaf in leaves(params)}
         self._room = 0
         self._layers: list[Layer] = []
-        self._gammas: list[tuple[str, int, int]] = []
+        self._gammas: list[tuple[str, int, int, int]] = []
+        self._mode = Mode(drop_path=drop_path)
+        self._masks: list[tuple[int, float]] = []
         self._stops: list[tuple[int, Callable[[Call], None]]] = []
         self._back: list[Callable[[Buffer], Buffer]] = []
         self._draw(params, height, width)
         self._finish()
         self._weights = aligned(self._room)
 
-    def __call__(self, x: Array, params: EfficientFormer, loss: Loss) -> Gradients:
+    def __call__(self, x: Array, params: EfficientFormer, loss: Loss, rng: Rng) -> Gradients:
         """Return loss, statistics and gradients of a batch, (B, H, W, C₀)."""
         p = dict(leaves(params))
+        for at, rate in self._masks:
+            self._weights[at : at + self.capacity] = survival((self.capacity,), rate, rng)
         self._pack(p)
         arena = self.borrow(get_num_threads())
         call = Call(p, params, loss, arena.memory)
@@ -177,9 +192,11 @@ class TrainingPlan(Drawing):
                 rows[:] = 0
                 rows[INVERSE, : n.N] = 1
                 rows[[SCALE, A], : n.N] = p.get(n.scale, np.float32(1))
-        for path, at, channels in self._gammas:
-            self._weights[at : at + padded(channels)] = 0
-            self._weights[at : at + channels] = p.get(path, 1)
+        for path, at, channels, mask in self._gammas:
+            size = self.capacity * padded(channels)
+            gammas = self._weights[at : at + size].reshape(self.capacity, -1)
+            gammas[:] = 0
+            gammas[:, :channels] = self._mask(mask) * p.get(path, np.float32(1))
 
     def _reserve(self, count: int) -> int:
         """Room among the weights."""
@@ -196,7 +213,7 @@ class TrainingPlan(Drawing):
 
     def _draw(self, params: EfficientFormer, height: int, width: int) -> None:
         """Write down all steps."""
-        config, grid = self._config, (height, width)
+        config, grid, number = self._config, (height, width), 0
         x = self.input = Buffer(height * width, config.num_channels, config.num_channels)
         for i in (1, 2):
             names = f"stem.conv{i}", f"stem.norm{i}"
@@ -209,10 +226,12 @@ class TrainingPlan(Drawing):
                 x, grid = self._conv2d(x, grid, *names, *window, config.downsample_pad, NONE)
             for j, block in enumerate(params_of_stage.blocks):
                 self._where = f"stages.{i}.blocks.{j}"
+                rate = self._mode.at(number, sum(config.depths)).drop_path
                 if isinstance(block, PoolingBlock):
-                    x = self._pooling_block(x, grid, self._where)
+                    x = self._pooling_block(x, grid, self._where, rate)
                 elif isinstance(block, AttentionBlock):
-                    x = self._attention_block(x, block, self._where)
+                    x = self._attention_block(x, block, self._where, rate)
+                number += not isinstance(block, Flat)
         dy = _like(x)
         self._turn = len(self._stops)
         self._compute(self._end, dy, x)
@@ -256,32 +275,35 @@ class TrainingPlan(Drawing):
         self._back.append(back)
         return y, (down, across)
 
-    def _pooling_block(self, x: Buffer, grid: tuple[int, int], name: str) -> Buffer:
-        gamma = self._reserve(padded(x.channels))
-        self._gammas.append((f"{name}.ls1.gamma", gamma, x.channels))
+    def _pooling_block(self, x: Buffer, grid: tuple[int, int], name: str, rate: float) -> Buffer:
+        mask1, mask2 = self._room_for_mask(rate), self._room_for_mask(rate)
+        gamma = self._reserve(self.capacity * x.step)
+        self._gammas.append((f"{name}.ls1.gamma", gamma, x.channels, mask1))
         image = {"height": grid[0], "width": grid[1], "channels": x.channels}
-        image |= {"window": self._config.pool_size, "gamma": gamma}
+        image |= {"window": self._config.pool_size, "gamma": gamma, "gamma_step": x.step}
         self.scratch = max(self.scratch, grid[1] * x.step)
         mixed = Buffer(x.rows, x.channels, x.step)
         self._step(kinds.POOLING, mixed, x, x.rows, x.rows, **image)
         fc1 = self._linear(mixed, f"{name}.mlp.fc1", f"{name}.mlp.norm1")
         names = f"{name}.mlp.fc2", f"{name}.mlp.norm2", f"{name}.ls2.gamma"
         fc2 = self._linear(fc1.z, *names, before=fc1)
-        y = self._batch_norm(fc2, NONE, mixed)
+        y = self._residual(mixed, fc2, mask2)
 
         def back(dy: Buffer) -> Buffer:
             self._where = name
-            dmixed = self._mlp_backward(dy, mixed, fc1, fc2, residual=dy)
+            branch = self._residual_backward(dy, mask2)
+            dmixed = self._mlp_backward(branch, mixed, fc1, fc2, residual=dy)
             dx, dgamma = _like(x), Buffer(1, x.channels, x.step)
             more = {"residual": dmixed, "sums": dgamma}
             self._step(kinds.POOLING_BACKWARD, dx, x, 1, 1, **image, **more)
-            self._stop(lambda call: self._keep_gamma(call, f"{name}.ls1.gamma", dgamma))
+            self._stop(lambda call: self._keep_gamma(call, f"{name}.ls1.gamma", dgamma, mask1))
             return dx
 
         self._back.append(back)
         return y
 
-    def _attention_block(self, x: Buffer, block: AttentionBlock, name: str) -> Buffer:
+    def _attention_block(self, x: Buffer, block: AttentionBlock, name: str, rate: float) -> Buffer:
+        mask1, mask2 = self._room_for_mask(rate), self._room_for_mask(rate)
         mixer = f"{name}.token_mixer"
         heads = len(block.token_mixer.attention_biases)
         _, V = head_sizes(block.token_mixer)
@@ -291,20 +313,22 @@ class TrainingPlan(Drawing):
         mixed = Buffer(x.rows, heads * V, padded(heads * V))
         self._compute(self._attention(mixer), mixed, qkv.z)
         proj = self._linear(mixed, f"{mixer}.proj", "", f"{name}.ls1.gamma")
-        middle = self._batch_norm(proj, NONE, x)
+        middle = self._residual(x, proj, mask1)
         self._compute(self._layer_norm(f"{name}.norm2"), normal2, middle)
         fc1 = self._linear(normal2, f"{name}.mlp.fc1", "")
         fc2 = self._linear(fc1.z, f"{name}.mlp.fc2", "", f"{name}.ls2.gamma", before=fc1)
-        y = self._batch_norm(fc2, NONE, middle)
+        y = self._residual(middle, fc2, mask2)
 
         def back(dy: Buffer) -> Buffer:
             self._where = name
-            dnormal = self._mlp_backward(dy, normal2, fc1, fc2)
+            branch = self._residual_backward(dy, mask2)
+            dnormal = self._mlp_backward(branch, normal2, fc1, fc2)
             dmiddle, dproj, dqkv, dx = _like(x), _like(x), _like(qkv.z), _like(x)
             norm_backward = self._layer_norm_backward(f"{name}.norm2")
             self._compute(norm_backward, dmiddle, dy, dnormal, middle)
-            self._sums(proj, dmiddle, NONE)
-            dmixed = self._backward(proj, dmiddle, dproj, True)
+            branch = self._residual_backward(dmiddle, mask1)
+            self._sums(proj, branch, NONE)
+            dmixed = self._backward(proj, branch, dproj, True)
             self._linear_backward(proj, mixed, dproj)
             self._compute(self._attention_backward(mixer), dqkv, dmixed, qkv.z)
             self._sums(qkv, dqkv, NONE)
@@ -346,6 +370,27 @@ class TrainingPlan(Drawing):
         self._step(kinds.LINEAR_FOR_NORM, z, x, total, grain, sums=sums, **fields)
         self._stop(lambda call: self._statistics(call, n, sums))
         return n
+
+    def _room_for_mask(self, rate: float) -> int:
+        """Room for a mask of drop path, in the order in which they are drawn; −1 for none."""
+        if rate == 0:
+            return -1
+        at = self._reserve(self.capacity)
+        self._masks.append((at, rate))
+        return at
+
+    def _residual(self, x: Buffer, n: Layer, mask: int) -> Buffer:
+        """Add the branch that ends with `n`, for those images that drop path spares."""
+        if mask < 0:
+            return self._batch_norm(n, NONE, x)
+        y = self._batch_norm(n, NONE)
+        return self._step(kinds.DROP_PATH, y, y, y.rows, y.rows, w=mask, residual=x)
+
+    def _residual_backward(self, dy: Buffer, mask: int) -> Buffer:
+        """Gradient of the branch."""
+        if mask < 0:
+            return dy
+        return self._step(kinds.DROP_PATH, _like(dy), dy, dy.rows, dy.rows, w=mask)
 
     def _batch_norm(self, n: Layer, activation: int, residual: Buffer | None = None) -> Buffer:
         more = {} if residual is None else {"residual": residual}
@@ -497,9 +542,15 @@ class TrainingPlan(Drawing):
         rows[B, : n.N] = -scale * inverse * by_normal / total
         rows[C, : n.N] = -scale * by_one / total
 
-    def _keep_gamma(self, call: Call, path: str, dgamma: Buffer) -> None:
+    def _mask(self, mask: int) -> Array:
+        """What the branch of each image is multiplied by, (B, 1); without drop path (1, 1)."""
+        if mask < 0:
+            return np.ones((1, 1), np.float32)
+        return self._weights[mask : mask + self.capacity, None]
+
+    def _keep_gamma(self, call: Call, path: str, dgamma: Buffer, mask: int) -> None:
         if path in call.p:
-            images = self._rows(call, dgamma)[:, : dgamma.channels]
+            images = self._rows(call, dgamma)[:, : dgamma.channels] * self._mask(mask)
             call.dp[path] = images.sum(0, dtype=np.float64).astype(np.float32)
 
     def _compute(self, function: Function, y: Buffer, *x: Buffer) -> None:
@@ -599,16 +650,18 @@ class FastGradients:
     Parameters
     ----------
     config : EfficientFormerConfig
+    drop_path : float
     """
 
-    def __init__(self, config: EfficientFormerConfig) -> None:
-        self._config = config
+    def __init__(self, config: EfficientFormerConfig, drop_path: float = 0.0) -> None:
+        self._config, self._drop_path = config, drop_path
         self._plans: dict[tuple[int, ...], TrainingPlan] = {}
 
-    def __call__(self, x: Array, params: EfficientFormer, loss: Loss) -> Gradients:
+    def __call__(self, x: Array, p: EfficientFormer, loss: Loss, rng: Rng) -> Gradients:
         """Return loss, statistics and gradients of a batch, (B, H, W, C₀)."""
-        check_input(x.shape, params, self._config)
-        size = x.shape[:3]
+        check_input(x.shape, p, self._config)
+        batch, height, width, _ = x.shape
+        size = batch, height, width
         if size not in self._plans:
-            self._plans = {size: TrainingPlan(params, self._config, *size)}
-        return self._plans[size](x, params, loss)
+            self._plans = {size: TrainingPlan(p, self._config, *size, self._drop_path)}
+        return self._plans[size](x, p, loss, rng)

@@ -21,6 +21,7 @@ from ..kernels.atomics import fetch_add, give_way, look
 from ..kernels.attention import attention
 from ..kernels.batch_norm import batch_norm, batch_norm_backward, batch_norm_sums, moments
 from ..kernels.conv2d import patches, patches_backward
+from ..kernels.drop_path import drop_path
 from ..kernels.layer_norm import layer_norm
 from ..kernels.layout import LANES, NONE
 from ..kernels.linear import linear, linear_backward
@@ -36,6 +37,7 @@ from .steps import (
     BATCH_NORM_BACKWARD,
     BATCH_NORM_SUMS,
     CONV2D,
+    DROP_PATH,
     LAYER_NORM,
     LINEAR,
     LINEAR_BACKWARD,
@@ -114,7 +116,7 @@ def work(s: Step, m: Array, w: Array, images: int, job: int, parts: int, scratch
     elif s.kind == POOLING:
         pooling(
             m, y + first * s.y_step, s.y_step, x, s.x_step, s.height, s.width, s.channels,
-            s.window, w, s.gamma, first, last, scratch,
+            s.window, w, s.gamma + image * s.gamma_step, first, last, scratch,
         )  # fmt: skip
     elif s.kind == LAYER_NORM:
         layer_norm(
@@ -201,8 +203,13 @@ def work_of_training(
         here = image * s.rows * s.y_step
         pooling_backward(
             m, s.y + here, s.residual + here, s.x + here, s.y_step, s.height, s.width,
-            s.channels, s.window, w, s.gamma, s.sums + image * s.y_step, scratch,
+            s.channels, s.window, w, s.gamma + image * s.gamma_step,
+            s.sums + image * s.y_step, scratch,
         )  # fmt: skip
+    elif s.kind == DROP_PATH:
+        here = (image * s.rows + first) * s.y_step
+        residual = s.residual + here if s.residual >= 0 else -1
+        drop_path(m, s.y + here, s.x + here, s.y_step, rows, w[s.w + image], residual)
 
 
 @kernel

@@ -195,8 +195,8 @@ def fit(
     unreadable : {"refuse", "skip"}
         What to do with a file that cannot be read.
     engine : {"auto", "numba", "numpy"}
-        What computes, see `npformer.engine.make_gradients`: learning with dropout or drop path
-        runs on the plain layers.
+        What computes, see `npformer.engine.make_gradients`: learning with dropout runs on the
+        plain layers.
     callback : callable, optional
         Called with a `Progress`.
 
