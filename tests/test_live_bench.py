@@ -8,7 +8,6 @@ from engine_cases import config, images, network
 
 from npformer.bench import peers
 from npformer.checkpoints import write
-from npformer.configuration import EfficientFormerConfig
 from npformer.model import forward
 
 
@@ -18,8 +17,7 @@ def test_contender(name, tmp_path):
     pytest.importorskip(name)
     if name in ("onnxruntime", "openvino"):
         pytest.importorskip("onnx")
-    c = EfficientFormerConfig.variant("l1") if name == "timm" else config()
-    x = images(2, 224, 224) if name == "timm" else images(2)
+    c, x = config(), images(2)
     p = network(c)
     write(tmp_path, c, p)
     want = forward(x, p, c).logits

@@ -7,6 +7,7 @@ that can be folded is folded already; PyTorch the channels-last layout and infer
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -71,19 +72,30 @@ def openvino(folder: Path, threads: int) -> Run:
 def timm_model(folder: Path) -> Any:
     """PyTorch's network by timm."""
     import torch
-    from timm.models.efficientformer import EfficientFormer
+    from timm.models import efficientformer
 
+    library: Any = efficientformer  # its annotations are narrower than what it takes
     found = read(folder)
     config = found.config
-    model: Any = EfficientFormer(
+    model = library.EfficientFormer(
         depths=tuple(config.depths),
         embed_dims=tuple(config.hidden_sizes),
         num_classes=config.num_labels,
         downsamples=(False, *map(bool, config.downsamples[:-1])),
         num_vit=config.num_meta3d_blocks,
+        norm_layer_cl=partial(torch.nn.LayerNorm, eps=config.layer_norm_eps),
     )
+    for block in model.stages[-1].blocks:
+        if isinstance(block, library.MetaBlock1d):  # its attention is for 7×7 tokens always
+            block.token_mixer = library.Attention(
+                config.dim,
+                config.key_dim,
+                config.num_attention_heads,
+                config.attention_ratio,
+                config.token_grid,
+            )
     tensors = state_dict(found.params, config, "timm")
-    model.load_state_dict({k: torch.tensor(v) for k, v in tensors.items()}, strict=False)
+    model.load_state_dict({k: torch.tensor(v) for k, v in tensors.items()})
     return model
 
 
