@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -157,6 +158,33 @@ def test_parameters_and_size_of_batch_may_change_from_step_to_step():
         assert same_bits(run(x, p, loss, RNG), fresh)
 
 
+def test_whatever_was_in_memory_before_changes_nothing():
+    c, rate = config(), 0.4
+    p, x = network(c), images(4)
+    run = on_kernels.FastGradients(c, rate)
+    first = run(x, p, loss, np.random.default_rng(5))
+    for memory in (run._arena, run._weights):
+        memory(0).base[:] = np.nan
+    assert same_bits(run(x, p, loss, np.random.default_rng(5)), first)
+
+
+def test_the_memory_of_the_largest_batch_serves_all():
+    c = config()
+    p = network(c)
+
+    def most(*counts: int) -> int:
+        run = on_kernels.FastGradients(c)
+        tracemalloc.start()
+        for count in counts:
+            run(images(count), p, loss, RNG)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
+
+    most(32)  # what is made once
+    assert most(16, 32, 8, 31, 32) < 1.2 * most(32)
+
+
 ALWAYS = [
     (on_kernels.TrainingPlan._coefficients, "-scale * by_one / total", "0"),
     (on_kernels.TrainingPlan._coefficients, "-scale * inverse * by_normal / total", "0"),
@@ -182,7 +210,7 @@ WITH_DROP_PATH = [
     (on_kernels.TrainingPlan._residual, "w=mask", "w=self._masks[0][0]"),
     (on_kernels.TrainingPlan._residual, "mask < 0", "True"),
     (on_kernels.TrainingPlan._residual_backward, "mask < 0", "True"),
-    (on_kernels.TrainingPlan._pack, "self._mask(mask) * p.get", "p.get"),
+    (on_kernels.TrainingPlan._pack, "self._mask(call, mask) * p.get", "p.get"),
     (on_kernels.TrainingPlan._pooling_block, '"gamma_step": x.step', '"gamma_step": 0'),
     (on_kernels.TrainingPlan._pooling_block, "dgamma, mask1)", "dgamma, -1)"),
     (on_kernels.TrainingPlan._pooling_block, "fc2, residual=dy)", "fc2, residual=branch)"),

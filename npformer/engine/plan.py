@@ -191,6 +191,20 @@ def aligned(count: int) -> Array:
     return raw[start : start + count]
 
 
+class Memory:
+    """Uninitialised float32 that serve again: as many as were ever asked for at once."""
+
+    def __init__(self) -> None:
+        self._numbers = aligned(0)
+
+    def __call__(self, count: int) -> Array:
+        """As `aligned`; what was returned before is not to be used any more."""
+        if len(self._numbers) < count:
+            self._numbers = aligned(0)  # so that there are never two
+            self._numbers = aligned(count)
+        return self._numbers[:count]
+
+
 @dataclass(eq=False)
 class Buffer:
     """A place in the arena: for each image some rows of `channels` numbers."""
@@ -226,12 +240,14 @@ class Arena:
     plan : Drawing
     threads : int
         How many threads it has room for.
+    take : callable
+        Where the numbers come from.
     """
 
-    def __init__(self, plan: Drawing, threads: int) -> None:
+    def __init__(self, plan: Drawing, threads: int, take: Callable[[int], Array] = aligned) -> None:
         self.threads = threads
         self._place = plan.size, plan.scratch
-        self.memory = aligned(plan.size + threads * plan.scratch)
+        self.memory = take(plan.size + threads * plan.scratch)
         self._capacity = plan.capacity
         self._nowhere = np.zeros((threads, 2), np.int64)
 

@@ -63,7 +63,7 @@ from ..layers.dropout import survival
 from ..model import EfficientFormer, Gradients, Loss, check_input, heads, heads_backward
 from ..tree import build, leaves
 from . import steps as kinds
-from .plan import ACTIVATIONS, Arena, Buffer, Drawing, aligned
+from .plan import ACTIVATIONS, Arena, Buffer, Drawing, Memory
 from .plan import ROWS as SHORT
 from .threads import get_num_threads
 from .walk import CHUNK
@@ -106,6 +106,7 @@ class Call:
     params: EfficientFormer
     loss: Loss
     memory: Array
+    weights: Array
     statistics: Trace = field(default_factory=Trace)
     dp: dict[str, Array] = field(default_factory=dict)
     maps: dict[str, Array] = field(default_factory=dict)
@@ -128,6 +129,11 @@ class TrainingPlan(Drawing):
     batch, height, width : int
     drop_path : float
         Its rate in the last block.
+
+    Attributes
+    ----------
+    room : int
+        Numbers in the weights.
     """
 
     def __init__(
@@ -143,7 +149,7 @@ class TrainingPlan(Drawing):
         self._config = config
         self._activation = ACTIVATIONS[config.hidden_act]
         self._shapes = {path: leaf.shape for path, leaf in leaves(params)}
-        self._room = 0
+        self.room = 0
         self._layers: list[Layer] = []
         self._gammas: list[tuple[str, int, int, int]] = []
         self._mode = Mode(drop_path=drop_path)
@@ -152,19 +158,23 @@ class TrainingPlan(Drawing):
         self._back: list[Callable[[Buffer], Buffer]] = []
         self._draw(params, height, width)
         self._finish()
-        self._weights = aligned(self._room)
 
-    def __call__(self, x: Array, params: EfficientFormer, loss: Loss, rng: Rng) -> Gradients:
+    def __call__(
+        self,
+        x: Array,
+        params: EfficientFormer,
+        loss: Loss,
+        rng: Rng,
+        arena: Arena,
+        weights: Array,
+    ) -> Gradients:
         """Return loss, statistics and gradients of a batch, (B, H, W, C₀)."""
-        p = dict(leaves(params))
-        for at, rate in self._masks:
-            self._weights[at : at + self.capacity] = survival((self.capacity,), rate, rng)
-        self._pack(p)
-        arena = self.borrow(get_num_threads())
-        call = Call(p, params, loss, arena.memory)
+        call = Call(dict(leaves(params)), params, loss, arena.memory, weights)
+        for mask, rate in self._masks:
+            self._mask(call, mask)[:, 0] = survival((self.capacity,), rate, rng)
+        self._pack(call)
         self.write(x, arena)
         self._run(arena, call)
-        self.give_back(arena)
         dp = build(lambda path, leaf: call.dp.get(path, np.zeros_like(leaf)), params)
         return Gradients(call.value, call.statistics, dp)
 
@@ -176,32 +186,33 @@ class TrainingPlan(Drawing):
             (middle, len(self.table), self._stops[self._turn + 1 :]),
         ):
             gates = [(stop - first, partial(function, call)) for stop, function in stops]
-            arena.walk(self.table[first:last], self._weights, self.capacity, gates)
+            arena.walk(self.table[first:last], call.weights, self.capacity, gates)
             if first == 0:
                 turn(call)
 
-    def _pack(self, p: dict[str, Array]) -> None:
+    def _pack(self, call: Call) -> None:
         """Bring all parameters into the form that the kernels read."""
+        p, weights = call.p, call.weights
         for n in self._layers:
             W, b = p[f"{n.layer}.weight"].reshape(n.K, n.N), p[f"{n.layer}.bias"]
-            pack(Linear(W, b), self._weights[n.at : n.transposed])
+            pack(Linear(W, b), weights[n.at : n.transposed])
             end = n.transposed + packed_size(n.N, n.K)
-            pack(Linear(W.T, np.zeros(n.K, W.dtype)), self._weights[n.transposed : end])
+            pack(Linear(W.T, np.zeros(n.K, W.dtype)), weights[n.transposed : end])
             if not n.norm:
-                rows = self._coefficient_rows(n)
+                rows = self._coefficient_rows(call, n)
                 rows[:] = 0
                 rows[INVERSE, : n.N] = 1
                 rows[[SCALE, A], : n.N] = p.get(n.scale, np.float32(1))
         for path, at, channels, mask in self._gammas:
             size = self.capacity * padded(channels)
-            gammas = self._weights[at : at + size].reshape(self.capacity, -1)
+            gammas = weights[at : at + size].reshape(self.capacity, -1)
             gammas[:] = 0
-            gammas[:, :channels] = self._mask(mask) * p.get(path, np.float32(1))
+            gammas[:, :channels] = self._mask(call, mask) * p.get(path, np.float32(1))
 
     def _reserve(self, count: int) -> int:
         """Room among the weights."""
-        at = self._room
-        self._room += padded(count)
+        at = self.room
+        self.room += padded(count)
         return at
 
     def _stop(self, function: Callable[[Call], None]) -> None:
@@ -492,9 +503,9 @@ class TrainingPlan(Drawing):
         parts = self._rows(call, sums).reshape(-1, 2, n.z.step)
         return parts[:, :, : n.N].astype(np.float64)
 
-    def _coefficient_rows(self, n: Layer) -> Array:
+    def _coefficient_rows(self, call: Call, n: Layer) -> Array:
         size = len(ROWS) * n.z.step
-        return self._weights[n.coefficients : n.coefficients + size].reshape(-1, n.z.step)
+        return call.weights[n.coefficients : n.coefficients + size].reshape(-1, n.z.step)
 
     def _statistics(self, call: Call, n: Layer, sums: Buffer) -> None:
         """Mean and variance over the batch (Chan, Golub & LeVeque 1979), and what follows."""
@@ -509,7 +520,7 @@ class TrainingPlan(Drawing):
         tape("mean", mean.astype(np.float32))
         tape("var", variance.astype(np.float32))
         tape("n", np.array(total))
-        rows = self._coefficient_rows(n)
+        rows = self._coefficient_rows(call, n)
         rows[:] = 0
         inverse = 1 / np.sqrt(variance + self._config.batch_norm_eps)
         gamma = call.p.get(n.scale, np.float32(1))
@@ -536,21 +547,21 @@ class TrainingPlan(Drawing):
         call.dp[f"{n.norm}.bias"] = (gamma * by_one).astype(np.float32)
         if n.scale in call.p:
             call.dp[n.scale] = (weight * by_normal + bias * by_one).astype(np.float32)
-        rows = self._coefficient_rows(n)
+        rows = self._coefficient_rows(call, n)
         scale, inverse = rows[SCALE, : n.N], rows[INVERSE, : n.N]
         rows[A, : n.N] = scale
         rows[B, : n.N] = -scale * inverse * by_normal / total
         rows[C, : n.N] = -scale * by_one / total
 
-    def _mask(self, mask: int) -> Array:
+    def _mask(self, call: Call, mask: int) -> Array:
         """What the branch of each image is multiplied by, (B, 1); without drop path (1, 1)."""
         if mask < 0:
             return np.ones((1, 1), np.float32)
-        return self._weights[mask : mask + self.capacity, None]
+        return call.weights[mask : mask + self.capacity, None]
 
     def _keep_gamma(self, call: Call, path: str, dgamma: Buffer, mask: int) -> None:
         if path in call.p:
-            images = self._rows(call, dgamma)[:, : dgamma.channels] * self._mask(mask)
+            images = self._rows(call, dgamma)[:, : dgamma.channels] * self._mask(call, mask)
             call.dp[path] = images.sum(0, dtype=np.float64).astype(np.float32)
 
     def _compute(self, function: Function, y: Buffer, *x: Buffer) -> None:
@@ -645,7 +656,10 @@ def _like(buffer: Buffer) -> Buffer:
 
 
 class FastGradients:
-    """Gradients by the compiled walk; remembers the plan for the last size of batch.
+    """Gradients by the compiled walk.
+
+    The plan for the last size of batch is remembered, and drawn anew in milliseconds when another
+    size comes. Memory is what takes long to get: that of the largest batch serves all.
 
     Parameters
     ----------
@@ -656,6 +670,7 @@ class FastGradients:
     def __init__(self, config: EfficientFormerConfig, drop_path: float = 0.0) -> None:
         self._config, self._drop_path = config, drop_path
         self._plans: dict[tuple[int, ...], TrainingPlan] = {}
+        self._arena, self._weights = Memory(), Memory()
 
     def __call__(self, x: Array, p: EfficientFormer, loss: Loss, rng: Rng) -> Gradients:
         """Return loss, statistics and gradients of a batch, (B, H, W, C₀)."""
@@ -664,4 +679,6 @@ class FastGradients:
         size = batch, height, width
         if size not in self._plans:
             self._plans = {size: TrainingPlan(p, self._config, *size, self._drop_path)}
-        return self._plans[size](x, p, loss, rng)
+        plan = self._plans[size]
+        arena = Arena(plan, get_num_threads(), self._arena)
+        return plan(x, p, loss, rng, arena, self._weights(plan.room))
