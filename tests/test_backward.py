@@ -214,6 +214,19 @@ def test_mlp(B: int, N: int, name: str, mode: int, seed: int) -> None:
     )
 
 
+@quick
+@given(st.integers(2, 4), SIZES, st.integers(0, 1), st.integers(0, 2), SEEDS)
+def test_downsample(B: int, W: int, pad: int, mode: int, seed: int) -> None:
+    check_composite(
+        lambda x, p, keep, mode: layers.downsample(x, p, 2, pad, 1e-3, keep, mode),
+        lambda dy, x, p, tape: layers.downsample_backward(dy, x, p, 2, pad, 1e-3, tape),
+        normal(seed, B, 5, W + 2, 2),
+        layers.Downsample(layers.Conv2d(normal(seed, 3, 3, 2, 4), normal(seed, 4)), norm(seed, 4)),
+        modes(seed)[mode],
+        seed,
+    )
+
+
 def conv_mlp_parameters(seed: int) -> layers.ConvMlp:
     fc1 = layers.Conv2d(normal(seed, 1, 1, 4, 8), normal(seed, 8))
     fc2 = layers.Conv2d(normal(seed, 1, 1, 8, 4), normal(seed, 4))

@@ -209,11 +209,14 @@ def test_the_crop_is_that_part_of_the_picture() -> None:
 
 
 def test_jitter_by_hand() -> None:
-    x = np.full((2, 2, 3), 0.5, np.float32)
-    brightness = np.random.default_rng(3).uniform(0.5, 1.5, 3)[0]
-    found = colour_jitter(x, 0.5, np.random.default_rng(3))
-    # An even grey picture has neither contrast nor saturation.
-    np.testing.assert_allclose(found, 0.5 * brightness, rtol=1e-6)
+    x = np.random.default_rng(0).uniform(0.4, 0.6, (5, 6, 3)).astype(np.float32)
+    brightness, contrast, saturation = np.random.default_rng(3).uniform(0.8, 1.2, 3)
+    found = colour_jitter(x, 0.2, np.random.default_rng(3))
+    before, after = (image @ [0.299, 0.587, 0.114] for image in (x, found))  # (5, 6), grey
+    mean = before.mean()
+    np.testing.assert_allclose(after, brightness * (mean + contrast * (before - mean)), rtol=1e-5)
+    colour = brightness * contrast * saturation * (x - before[..., None])
+    np.testing.assert_allclose(found - after[..., None], colour, rtol=0, atol=1e-6)
     coloured = np.random.default_rng(0).random((5, 6, 3)).astype(np.float32)
     np.testing.assert_allclose(
         colour_jitter(coloured, 0.0, np.random.default_rng(0)), coloured, atol=1e-6
@@ -241,7 +244,7 @@ def test_mixup_mixes_targets_as_images() -> None:
     mixed, mixed_targets = mixup(x, targets, 0.4, np.random.default_rng(1))
     np.testing.assert_array_equal(mixed[:, 0, 0], mixed_targets)
     np.testing.assert_allclose(mixed_targets.sum(1), 1, rtol=1e-6)
-    assert 0 < mixed_targets[0, 0] < 1
+    assert mixed_targets[0, 0] == np.float32(np.random.default_rng(1).beta(0.4, 0.4))
     assert mixed.dtype == np.float32
 
 

@@ -23,6 +23,7 @@ import npformer
 from npformer import checkpoints
 from npformer.checkpoints import safetensors_file
 from npformer.errors import ConfigError, ImageError, WeightsError
+from npformer.image_processing import EfficientFormerImageProcessor
 from npformer.layers import Array, Trace, layer_norm
 from npformer.learn import (
     NONE,
@@ -32,6 +33,7 @@ from npformer.learn import (
     Progress,
     Recipe,
     evaluate,
+    find_photographs,
     fit,
     fitting,
     grad_cam,
@@ -40,7 +42,8 @@ from npformer.learn import (
 )
 from npformer.learn import curves as drawing
 from npformer.learn.data import Batch
-from npformer.model import EfficientFormer, backward, forward
+from npformer.learn.evaluation import measure
+from npformer.model import EfficientFormer, Logits, backward, forward
 from npformer.tree import leaves
 
 EVERYTHING = Recipe(
@@ -160,26 +163,34 @@ def test_kernels_learn_what_the_plain_floor_learns(
             assert b[key] == c[key]
 
 
-@pytest.mark.parametrize("moment", [(1, 1), (1, 3), (2, 2), (3, 3)])
+@pytest.mark.parametrize(
+    ("moment", "engine"),
+    [*(((i, j), "numpy") for i, j in [(1, 1), (1, 3), (2, 2), (3, 3)]), ((2, 2), "numba")],
+)
 def test_ctrl_c_saves_and_resuming_gives_the_same_bits(
-    learn: Any, tmp_path: Path, moment: tuple[int, int]
+    learn: Any, tmp_path: Path, moment: tuple[int, int], engine: str, monkeypatch: Any
 ) -> None:
-    whole = weights(learn(EVERYTHING, "whole").folder)
+    recipe = EVERYTHING if engine == "numpy" else replace(EVERYTHING, dropout=0.0)
+    monkeypatch.setenv("NPFORMER_NUM_THREADS", "2")
+    whole = learn(recipe, "whole", engine=engine)
+    monkeypatch.setenv("NPFORMER_NUM_THREADS", "1")
 
     def stop(progress: Progress) -> None:
         if (progress.epoch, progress.step) == moment:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        learn(EVERYTHING, "cut", callback=stop)
+        learn(recipe, "cut", engine=engine, callback=stop)
     weights(tmp_path / "cut")  # can be used
     begun: list[tuple[int, int]] = []
     fitted = learn(
-        EVERYTHING, "cut", resume=True, callback=lambda p: begun.append((p.epoch, p.step))
-    )
+        recipe, "cut", engine=engine, resume=True,
+        callback=lambda p: begun.append((p.epoch, p.step)),
+    )  # fmt: skip
     assert begun[0] > moment or moment[1] == 3
-    assert same(weights(fitted.folder), whole)
-    assert [row["epoch"] for row in fitted.history] == [1, 2, 3]
+    assert same(weights(fitted.folder), weights(whole.folder))
+    for key in ("epoch", "loss"):
+        assert [row[key] for row in fitted.history] == [row[key] for row in whole.history]
 
 
 def test_sgd_and_a_frozen_body_resume_too(learn: Any) -> None:
@@ -445,6 +456,22 @@ def test_unreadable_files_are_told_or_refused(learn: Any, tmp_path: Path) -> Non
     assert fitted.history[-1]["step"] == 24
 
 
+def test_a_step_without_a_photograph_resumes_too(learn: Any, tmp_path: Path) -> None:
+    folder = photographs(tmp_path / "bad")
+    (folder / "lime" / "2.png").write_bytes(b"no picture")
+    recipe = replace(PLAIN, batch_size=1)
+    whole = weights(learn(recipe, "whole", folder=folder, unreadable="skip").folder)
+
+    def stop(progress: Progress) -> None:
+        if progress.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learn(recipe, "cut", folder=folder, unreadable="skip", callback=stop)
+    fitted = learn(recipe, "cut", folder=folder, unreadable="skip", resume=True)
+    assert same(weights(fitted.folder), whole)
+
+
 def test_classes_of_validation_must_be_known(learn: Any, tmp_path: Path) -> None:
     other = photographs(tmp_path / "other", 1, ("sky",))
     with pytest.raises(DataError, match="'sky' is none of the 2 classes"):
@@ -474,6 +501,14 @@ def test_evaluation_ranks_by_hand(model: Path, photos: Path, tmp_path: Path) -> 
         ("LABEL_1", np.mean(hits[:3])), ("LABEL_3", np.mean(hits[3:])),
     ]  # fmt: skip
     assert seen == [(4, 6), (6, 6)]
+
+
+def test_the_fifth_answer_counts_and_the_sixth_does_not(photos: Path) -> None:
+    listed = find_photographs(photos, ["lime", "plum", *"abcdef"])
+    processor = EfficientFormerImageProcessor(size=16, crop_size=16)
+    logits = np.array([3.0, 2.0, 9.0, 8.0, 7.0, 6.0, 0.0, 0.0])
+    found = measure(lambda x: Logits(np.tile(logits, (len(x), 1)), None, None), listed, processor)
+    assert (found.images, found.top1, found.top5) == (12, 0.0, 0.5)
 
 
 def _network(model: Path) -> tuple[EfficientFormer, Any, Array]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
+transformers = pytest.importorskip("transformers")
 pytest.importorskip("timm")
 
 from golden.training_steps import OPTIMIZERS, reference
+from photo_cases import network, photographs
 from training_steps import compare, run
 
+import npformer
 from npformer.layers import (
     bce_with_logits,
     bce_with_logits_backward,
@@ -20,6 +25,7 @@ from npformer.layers import (
     mse,
     mse_backward,
 )
+from npformer.learn import Recipe, fit
 from npformer.learn.losses import soft_distillation
 from npformer.model import Logits
 
@@ -31,6 +37,21 @@ X, SOFT, HARD = RNG.standard_normal((6, 5)), RNG.random((6, 5)), np.array([0, 4,
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_twenty_steps(optimizer: str) -> None:
     compare(run(optimizer), reference(optimizer))
+
+
+def test_transformers_reads_what_was_trained(tmp_path: Path) -> None:
+    photos, model = photographs(tmp_path / "photos"), network(tmp_path / "model")
+    recipe = Recipe(epochs=2, batch_size=4)
+    folder = fit(photos, tmp_path / "out", recipe, model=model, engine="numpy").folder
+    theirs = transformers.EfficientFormerForImageClassificationWithTeacher.from_pretrained(folder)
+    processor = transformers.EfficientFormerImageProcessor.from_pretrained(folder)
+    path = photos / "plum" / "3.png"
+    with torch.no_grad():
+        logits = theirs(**processor(Image.open(path), return_tensors="pt")).logits[0]
+    found = {a.label: a.score for a in npformer.load(folder, engine="numpy").classify(path)}
+    expected = {theirs.config.id2label[i]: p.item() for i, p in enumerate(logits.softmax(-1))}
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert sorted(found) == ["lime", "plum"]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])

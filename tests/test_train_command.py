@@ -16,12 +16,19 @@ from photo_cases import network, photographs
 from npformer import checkpoints, cli
 from npformer.commands.evaluate import table
 from npformer.commands.train import line
+from npformer.engine.machine_code import obstacle
 from npformer.learn.evaluation import ClassScore, Evaluation
 
 
 @pytest.fixture(autouse=True)
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def kernels() -> None:
+    """Compile them before, which is told on standard error, if they are not there yet."""
+    obstacle()
 
 
 @pytest.fixture
