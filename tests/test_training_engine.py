@@ -16,8 +16,15 @@ from npformer.engine import training as on_kernels
 from npformer.errors import ConfigError
 from npformer.layers import Array, Mode, Trace
 from npformer.layers import training as in_training
-from npformer.learn.losses import classification
-from npformer.model import EfficientFormer, Gradients, Logits, gradients, update_statistics
+from npformer.learn.losses import classification, hard_distillation
+from npformer.model import (
+    EfficientFormer,
+    Gradients,
+    Logits,
+    Loss,
+    gradients,
+    update_statistics,
+)
 from npformer.tree import leaves, transform
 
 RNG = np.random.default_rng(0)  # nothing is drawn from it without noise
@@ -34,6 +41,15 @@ def loss(outputs: Logits) -> tuple[float, Logits]:
     return classification(outputs, targets, 0.1)
 
 
+def two_losses(outputs: Logits) -> tuple[float, Logits]:
+    """Each head has a gradient of its own, and a share of that of the mean."""
+    n, K = outputs.logits.shape
+    value, dlogits = loss(outputs)
+    targets = np.arange(n) % K
+    more, dheads = hard_distillation(outputs, targets, np.eye(K)[(targets + 1) % K])
+    return value + more, dheads._replace(logits=dlogits.logits)
+
+
 def noisy(drop_path: float) -> Mode:
     return in_training(np.random.default_rng(5), drop_path=drop_path)
 
@@ -42,7 +58,12 @@ class Plain:
     """The plain floor in float64, and how far from it the plain floor is in float32."""
 
     def __init__(
-        self, x: Array, p: EfficientFormer, c: EfficientFormerConfig, drop_path: float = 0.0
+        self,
+        x: Array,
+        p: EfficientFormer,
+        c: EfficientFormerConfig,
+        drop_path: float = 0.0,
+        loss: Loss = loss,
     ) -> None:
         self.p = p
         wide = transform(np.float64, p)
@@ -104,6 +125,13 @@ def test_many_rows_of_many_parts():
     c = EfficientFormerConfig.variant("l1", image_size=96, resolution=3, depths=(1, 1, 1, 1))
     p, x = network(c), images(4, 96, 96)
     Plain(x, p, c).agrees(engine.make_gradients(p, c, "numba")(x, p, loss, RNG))
+
+
+def test_both_heads_may_learn_something_else():
+    c = config()
+    p, x = network(c), images(3)
+    found = engine.make_gradients(p, c, "numba")(x, p, two_losses, RNG)
+    Plain(x, p, c, loss=two_losses).agrees(found)
 
 
 def test_channels_far_from_zero():
