@@ -362,8 +362,14 @@ def heads(pooled: Array, p: EfficientFormer, keep: Keep = FORGET) -> Logits:
         return Logits(pooled, None, None)
     by_class = keep("head", linear(pooled, p.head))  # (B, C) -> (B, n_labels)
     if p.head_dist is None:
+        return join(by_class)
+    return join(by_class, keep("head_dist", linear(pooled, p.head_dist)))
+
+
+def join(by_class: Array, by_teacher: Array | None = None) -> Logits:
+    """Average the answers of both heads, (B, n_labels), if there are two."""
+    if by_teacher is None:
         return Logits(by_class, None, None)
-    by_teacher = keep("head_dist", linear(pooled, p.head_dist))
     return Logits((by_class + by_teacher) / 2, by_class, by_teacher)
 
 
@@ -386,14 +392,20 @@ def heads_backward(
     """
     if p.head is None:
         return dy.logits, None, None
-    share = dy.logits if p.head_dist is None else dy.logits / 2
-    by_class = share if dy.cls_logits is None else share + dy.cls_logits
-    dpooled, dhead = linear_backward(by_class, pooled, p.head)
     if p.head_dist is None:
-        return dpooled, dhead, None
-    by_teacher = share if dy.distillation_logits is None else share + dy.distillation_logits
+        return *linear_backward(dy.logits, pooled, p.head), None
+    by_class, by_teacher = join_backward(dy)
+    dpooled, dhead = linear_backward(by_class, pooled, p.head)
     dpooled_too, dhead_dist = linear_backward(by_teacher, pooled, p.head_dist)
     return dpooled + dpooled_too, dhead, dhead_dist
+
+
+def join_backward(dy: Logits) -> tuple[Array, Array]:
+    """Gradient of `join` for two heads."""
+    share = dy.logits / 2
+    by_class = share if dy.cls_logits is None else share + dy.cls_logits
+    by_teacher = share if dy.distillation_logits is None else share + dy.distillation_logits
+    return by_class, by_teacher
 
 
 def stage_sizes(height: int, width: int, config: EfficientFormerConfig) -> list[tuple[int, int]]:

@@ -119,11 +119,11 @@ MUTANTS: dict[Callable[..., Any], list[tuple[str, str]]] = {
     model.stage_backward: [
         ("dy, inputs[i], block, activation", "dy, inputs[2], block, activation"),
     ],
-    model.heads_backward: [
+    model.heads_backward: [("dpooled + dpooled_too", "dpooled")],
+    model.join_backward: [
         ("dy.logits / 2", "dy.logits"),
         ("share + dy.cls_logits", "share"),
         ("share + dy.distillation_logits", "share"),
-        ("dpooled + dpooled_too", "dpooled"),
     ],
     model.backward: [
         ("dpooled[:, None] / N", "dpooled[:, None]"),

@@ -7,7 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from engine_cases import CASES, check_buffers, config, images, network
+from engine_cases import CASES, check_buffers, config, images, in_a_process, network
 from planting import planted
 
 from npformer import engine
@@ -155,6 +155,24 @@ def test_drop_path_draws_and_learns_as_on_the_plain_floor(name):
     assert rng.bit_generator.state == plain.rng.bit_generator.state
 
 
+def test_the_same_bits_for_any_number_of_threads_of_blas():
+    """Which follows the number of cores: what NumPy multiplies here has to be small."""
+    script = """
+from hashlib import sha256
+from npformer.bench import random_weights
+from npformer.configuration import EfficientFormerConfig
+from npformer.learn.losses import classification
+from npformer.tree import leaves
+c = EfficientFormerConfig.variant("l1", depths=(1, 1, 1, 2))
+p, x = random_weights(c), images(16, 224, 224)
+run = engine.make_gradients(p, c, "numba")
+dp = run(x, p, lambda outputs: classification(outputs, np.arange(16), 0.1), None).dp
+print(sha256(b"".join(leaf.tobytes() for _, leaf in leaves(dp))).hexdigest())
+"""
+    one, two = (in_a_process(script, OPENBLAS_NUM_THREADS=n, OMP_NUM_THREADS=n) for n in "12")
+    assert one.stdout == two.stdout
+
+
 def same_bits(a: Gradients, b: Gradients) -> bool:
     both = zip(leaves(a.dp), leaves(b.dp), strict=True)
     statistics = all((a.tape[name] == b.tape[name]).all() for name in a.tape)
@@ -227,7 +245,10 @@ ALWAYS = [
     (on_kernels.TrainingPlan._attention_block, "(x, proj, mask1)", "(normal1, proj, mask1)"),
     (on_kernels.TrainingPlan._attention_block, ", dmiddle, dnormal, x)", ", dmiddle, dmiddle, x)"),
     (on_kernels.TrainingPlan._keep_gamma, "images.sum(0", "images[:1].sum(0"),
-    (on_kernels.TrainingPlan._end, " / normal.shape[1]", ""),
+    (on_kernels.TrainingPlan._pool_backward, " / tokens.shape[1]", ""),
+    (on_kernels.TrainingPlan._heads, ", residual=dpooled", ""),
+    (on_kernels.TrainingPlan._heads, "self._sums(n, dz, NONE)", "self._sums(layers[0], dz, NONE)"),
+    (on_kernels.TrainingPlan._loss, "first, call.second", "call.second, first"),
     (on_kernels.TrainingPlan._pack, "W.T, np", "W.T * 0.999, np"),
 ]
 
@@ -257,9 +278,9 @@ FAULTS = [(0.0, *fault) for fault in ALWAYS] + [(0.4, *fault) for fault in WITH_
 def test_planted_faults_are_seen(rate, function, text, becomes):
     c = config()
     p, x = network(c), images(6)
-    plain = Plain(x, p, c, rate)
+    plain, rng = Plain(x, p, c, rate, two_losses), np.random.default_rng(5)
     with planted(function, text, becomes), pytest.raises(AssertionError):
-        plain.agrees(on_kernels.FastGradients(c, rate)(x, p, loss, np.random.default_rng(5)))
+        plain.agrees(on_kernels.FastGradients(c, rate)(x, p, two_losses, rng))
 
 
 def test_buffers_in_use_do_not_overlap():

@@ -1,7 +1,7 @@
 """Training: forward and backward of a whole batch, by the compiled walk.
 
     convolutions, linear layers, pooling       steps of the walk, forwards and then backwards
-    attention maps, layer norms, heads, loss   NumPy, between the steps
+    attention maps, layer norms, loss          NumPy, between the steps
     batch statistics, coefficients             NumPy, on a few numbers for each channel
 
 A plan is drawn once for a size of batch. While the forward steps are written down, each layer
@@ -60,7 +60,7 @@ from ..layers import (
 )
 from ..layers.attention import merge_heads, split_heads
 from ..layers.dropout import survival
-from ..model import EfficientFormer, Gradients, Loss, check_input, heads, heads_backward
+from ..model import EfficientFormer, Gradients, Loss, check_input, join, join_backward
 from ..tree import build, leaves
 from . import steps as kinds
 from .plan import ACTIVATIONS, Arena, Buffer, Drawing, Memory
@@ -112,6 +112,8 @@ class Call:
     maps: dict[str, Array] = field(default_factory=dict)
     """attention maps"""
     value: float = 0.0
+    second: Array = field(default_factory=lambda: np.zeros(0))
+    """gradient of the second head's output"""
 
 
 Function: TypeAlias = Callable[..., Array]
@@ -243,9 +245,10 @@ class TrainingPlan(Drawing):
                 elif isinstance(block, AttentionBlock):
                     x = self._attention_block(x, block, self._where, rate)
                 number += not isinstance(block, Flat)
-        dy = _like(x)
-        self._turn = len(self._stops)
-        self._compute(self._end, dy, x)
+        pooled, dy = Buffer(1, x.channels, x.step), _like(x)
+        self._compute(self._pool, pooled, x)
+        dpooled = self._heads(params, pooled)
+        self._compute(self._pool_backward, dy, dpooled, x)
         for back in reversed(self._back):
             dy = back(dy)
 
@@ -351,6 +354,22 @@ class TrainingPlan(Drawing):
 
         self._back.append(back)
         return y
+
+    def _heads(self, params: EfficientFormer, pooled: Buffer) -> Buffer:
+        """Classify, compute the loss, and go back to what the heads saw."""
+        names = [name for name in ("head", "head_dist") if getattr(params, name) is not None]
+        layers = [self._linear(pooled, name, "") for name in names]
+        outputs = [n.z for n in layers] or [pooled]
+        gradients = [_like(z) for z in outputs]
+        self._turn = len(self._stops)
+        for i, gradient in enumerate(gradients):
+            self._compute(self._loss if i == 0 else _second, gradient, *outputs)
+        dpooled = None
+        for n, dz in zip(layers, gradients, strict=False):
+            self._sums(n, dz, NONE)
+            dpooled = self._backward(n, dz, dz, True, residual=dpooled)
+            self._linear_backward(n, pooled, dz)
+        return dpooled or gradients[0]
 
     def _linear(
         self,
@@ -624,18 +643,28 @@ class TrainingPlan(Drawing):
 
         return back
 
-    def _end(self, call: Call, tokens: Array) -> Array:
-        """Final norm, heads and loss, and the way back to the last block."""
-        p, eps = call.params, self._config.layer_norm_eps
-        normal = layer_norm(tokens, p.norm, eps)
-        pooled = normal.mean(1)
-        call.value, dlogits = call.loss(heads(pooled, p))
-        dpooled, dhead, dhead_dist = heads_backward(dlogits, pooled, p)
-        dnormal = np.broadcast_to(dpooled[:, None] / normal.shape[1], normal.shape)
-        dtokens, dnorm = layer_norm_backward(dnormal, tokens, p.norm, eps)
-        for name, tree in (("norm", dnorm), ("head", dhead), ("head_dist", dhead_dist)):
-            call.dp.update(leaves(tree, name))
+    def _pool(self, call: Call, tokens: Array) -> Array:
+        """Final norm, and the mean over all tokens."""
+        return layer_norm(tokens, _norm(call, "norm"), self._config.layer_norm_eps).mean(1)
+
+    def _pool_backward(self, call: Call, dpooled: Array, tokens: Array) -> Array:
+        dnormal = np.broadcast_to(dpooled / tokens.shape[1], tokens.shape)
+        eps = self._config.layer_norm_eps
+        dtokens, dp = layer_norm_backward(dnormal, tokens, _norm(call, "norm"), eps)
+        call.dp.update(leaves(dp, "norm"))
         return dtokens
+
+    def _loss(self, call: Call, *outputs: Array) -> Array:
+        """Loss, and its gradient with respect to the first output; that of the second waits."""
+        call.value, dlogits = call.loss(join(*(z[:, 0] for z in outputs)))
+        if len(outputs) == 1:
+            return dlogits.logits
+        first, call.second = join_backward(dlogits)
+        return first
+
+
+def _second(call: Call, *outputs: Array) -> Array:
+    return call.second
 
 
 def _norm(call: Call, path: str) -> LayerNorm:
