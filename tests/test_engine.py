@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 import warnings
-from threading import Thread
+from threading import Event, Thread
 from time import sleep
 
 import numpy as np
@@ -521,6 +521,22 @@ def test_an_error_at_a_gate_lets_the_helpers_go():
     thread.join(20)
     assert caught
     assert not thread.is_alive()
+
+
+def test_an_error_of_a_helper_reaches_the_caller():
+    joined = Event()
+
+    def work(thread: int) -> None:
+        if thread == 0:
+            joined.wait(20)
+        else:
+            joined.set()
+            raise ZeroDivisionError
+
+    for _ in range(3):  # the helper lives on
+        joined.clear()
+        with pytest.raises(ZeroDivisionError):
+            threads.run(work, 2)
 
 
 def test_an_error_in_the_work_reaches_the_caller():

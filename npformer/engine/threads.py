@@ -130,6 +130,7 @@ class Job:
         self._lock = threading.Lock()
         self._open = True
         self._joined = 0
+        self._error: BaseException | None = None
         self._left: SimpleQueue[None] = SimpleQueue()
 
     def join(self) -> None:
@@ -141,16 +142,23 @@ class Job:
             number = self._joined
         try:
             self._work(number)
+        except BaseException as error:
+            self._error = error
         finally:
             self._left.put(None)
 
     def close(self) -> None:
-        """Let nobody join any more, and wait for those who had, unless they have gone."""
+        """Let nobody join any more, and wait for those who had, unless they have gone.
+
+        What a helper failed with is raised here.
+        """
         with self._lock:
             self._open = False
         if self._gone() < self._joined:
             for _ in range(self._joined):
                 self._left.get()
+            if self._error is not None:
+                raise self._error
 
 
 class Team:
