@@ -81,7 +81,7 @@ def test_the_walk_in_plain_python():
     plan.write(x, arena)
     table = plan.table.view(np.recarray)
     counters = np.zeros(1 + 3 * len(table), np.int64)
-    walk(table, counters, arena.memory, packed.weights, 1, 1, 0, len(table), 1, 0, plan.size)
+    walk(table, counters, arena.memory, packed.weights, 1, 0, len(table), 1, 0, plan.size)
     found = np.empty((1, 7), np.float32)
     plan.read("head", arena, found)
     same([found], [forward(x, p, c).cls_logits], 5e-6)

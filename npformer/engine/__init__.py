@@ -20,7 +20,9 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache, partial
+from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -35,7 +37,7 @@ from ..tree import leaves, transform
 from . import machine_code
 from .plan import ACTIVATIONS, Packed, Plan
 from .steps import KERNELS
-from .threads import get_num_threads, set_num_threads
+from .threads import get_num_threads, run, set_num_threads
 
 __all__ = [
     "ENGINES",
@@ -49,7 +51,8 @@ __all__ = [
 ENGINES = ("auto", "numba", "numpy")
 TOGETHER = 4
 """At most so many images go through the network at once. Each large matrix is then fetched once for
-all of them, and memory does not grow with the batch."""
+all of them, and memory does not grow with the batch. Where there are enough images for all threads,
+each thread takes so many for itself: then nobody waits for anybody."""
 PLANS = 8
 """How many plans a network remembers: one for each size of image and set of wanted results."""
 
@@ -260,24 +263,43 @@ class Fast:
         B, height, width, _ = x.shape
         plan = self._plan(height, width, min(max(B, 1), TOGETHER), keep)
         outputs = {name: np.empty((B, *plan.results[name][0]), np.float32) for name in plan.outputs}
-        arena = plan.borrow(get_num_threads())
+        threads = get_num_threads()
+        rounds = [slice(i, i + TOGETHER) for i in range(0, B, TOGETHER)]
+        apart = B // (threads * TOGETHER) * threads
+        left: SimpleQueue[slice] = SimpleQueue()
+        for part in rounds[:apart]:
+            left.put(part)
 
-        rounds = [slice(i, i + plan.capacity) for i in range(0, B, plan.capacity)]
+        def take(_: int) -> None:
+            """Send rounds through on this thread alone, as long as there are some."""
+            with suppress(Empty):
+                while True:
+                    self._send(plan, x, outputs, left.get_nowait(), threads, alone=True)
 
-        def turn(i: int) -> None:
-            """Fetch the results of a round, and bring the images of the next."""
-            if i > 0:
-                for name, output in outputs.items():
-                    plan.read(name, arena, output[rounds[i - 1]])
-            if i < len(rounds):
-                plan.write(x[rounds[i]], arena)
-
-        gates = [(i * len(plan.table), partial(turn, i)) for i in range(len(rounds) + 1)]
-        arena.walk(plan.table, self._packed.weights, B, gates)
-        plan.give_back(arena)
+        if apart:
+            run(take, threads)
+        for part in rounds[apart:]:
+            self._send(plan, x, outputs, part, threads, alone=False)
         for name in plan.wanted:
             keep(name, outputs[name])
         return self._logits(outputs)
+
+    def _send(
+        self,
+        plan: Plan,
+        x: Array,
+        outputs: dict[str, Array],
+        part: slice,
+        threads: int,
+        alone: bool,
+    ) -> None:
+        """Send some images through, with all threads or on this one alone."""
+        arena, images = plan.borrow(threads), x[part]
+        gates = [(0, partial(plan.write, images, arena))]
+        arena.walk(plan.table, self._packed.weights, len(images), gates, alone)
+        for name, output in outputs.items():
+            plan.read(name, arena, output[part])
+        plan.give_back(arena)
 
     def _plan(self, height: int, width: int, capacity: int, keep: Keep) -> Plan:
         """The plan for such images; made when it is first needed."""
@@ -302,8 +324,9 @@ class Fast:
         again = 16
         rows = []
         for i, name in enumerate(plan.names):
+            table = np.repeat(plan.table[i : i + 1], again)
             start = perf_counter()
-            arena.walk(plan.table[i : i + 1], self._packed.weights, again * len(x))
+            arena.walk(table, self._packed.weights, len(x))
             seconds = (perf_counter() - start) / again
             rows.append((name, KERNELS[plan.table["kind"][i]], seconds))
         plan.give_back(arena)

@@ -248,11 +248,17 @@ class Arena:
         self.threads = threads
         self._place = plan.size, plan.scratch
         self.memory = take(plan.size + threads * plan.scratch)
-        self._capacity = plan.capacity
         self._nowhere = np.zeros((threads, 2), np.int64)
 
-    def walk(self, table: Array, weights: Array, images: int, gates: Iterable[Gate] = ()) -> None:
-        """Send all threads through steps of the plan, in as many rounds as the images need.
+    def walk(
+        self,
+        table: Array,
+        weights: Array,
+        images: int,
+        gates: Iterable[Gate] = (),
+        alone: bool = False,
+    ) -> None:
+        """Send all threads, or this one alone, through steps of the plan.
 
         Parameters
         ----------
@@ -261,21 +267,21 @@ class Arena:
         images : int
             How many images there are.
         gates : iterable of (int, callable)
-            Steps, counted on from round to round, and what this thread does before each of them; in
-            this order.
+            Steps, and what this thread does before each of them; in this order.
+        alone : bool
         """
         entry = machine_code.entry()
-        end = -(-images // self._capacity) * len(table)
-        counters = np.zeros(1 + end * (self.threads + 2), np.int64)
+        threads = 1 if alone else self.threads
+        end = len(table)
+        counters = np.zeros(1 + end * (threads + 2), np.int64)
         arrays = [table, counters, self.memory, weights]
         flat = [number for array in arrays for number in machine_code.arguments(array)]
         size, scratch = self._place
 
         def enter(thread: int, first: int, last: int) -> None:
             nowhere = self._nowhere[thread].ctypes.data
-            count = self._capacity, images, first, last
-            place = self.threads, thread, size + thread * scratch
-            if entry(nowhere, nowhere + 8, *flat, *count, *place):  # with NPFORMER_BOUNDSCHECK=1
+            where = images, first, last, threads, thread, size + thread * scratch
+            if entry(nowhere, nowhere + 8, *flat, *where):  # with NPFORMER_BOUNDSCHECK=1
                 raise IndexError("a kernel reached outside of its memory")
 
         def work(thread: int) -> None:
@@ -291,7 +297,7 @@ class Arena:
                 counters[1:] = RELEASED
                 raise
 
-        run(work, self.threads, lambda: int(counters[0]))
+        run(work, threads, lambda: int(counters[0]))
 
 
 class Drawing:

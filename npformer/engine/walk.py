@@ -7,9 +7,8 @@ thread that comes to a step takes the next part of its share, by a counter, unti
 then helps with the shares of others, then waits until all parts are finished, and goes on. So a
 thread that comes late or is slow only does less, and if no other thread comes, one does everything.
 
-More images than a plan has room for go through it in rounds. Before some steps the first thread has
-something to do elsewhere, such as to bring in the images of a round; the others wait at a gate,
-which is much faster than to be sent away and called again.
+Before some steps the first thread has something to do elsewhere, such as to bring in the images.
+The others wait at a gate, which is much faster than to be sent away and called again.
 
 How a step is cut changes nothing in its numbers: each of them is computed by one thread, in an
 order of its own.
@@ -228,26 +227,25 @@ def walk(
     counters: Array,
     m: Array,
     w: Array,
-    capacity: int,
-    total: int,
+    images: int,
     first: int,
     last: int,
     threads: int,
     thread: int,
     scratch: int,
 ) -> None:
-    """Go through steps number `first` up to `last`, counted on from round to round.
+    """Go through steps number `first` up to `last`.
 
     Parameters
     ----------
     steps : ndarray of Step
-    counters : ndarray of int64, shape (1 + rounds · len(steps) · (threads + 2),)
+    counters : ndarray of int64, shape (1 + len(steps) · (threads + 2),)
         How many helpers have gone; then for each step how many parts of each share were taken, how
         many are finished in all, and whether its gate is open. Zeros at the start.
     m, w : ndarray of float32, flat
         The arena and the weights.
-    capacity, total : int
-        For how many images the arena has room, and how many there are.
+    images : int
+        How many images are in the arena.
     first, last : int
     threads : int
         How many threads are expected, to cut steps into as many equal shares.
@@ -257,8 +255,7 @@ def walk(
         Where in the arena this thread may scribble.
     """
     for i in range(first, last):
-        s = steps[i % len(steps)]
-        images = min(capacity, total - i // len(steps) * capacity)
+        s = steps[i]
         taken = 1 + i * (threads + 2)
         finished, gate = taken + threads, taken + threads + 1
         if s.gate and thread == 0:
