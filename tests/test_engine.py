@@ -523,6 +523,28 @@ def test_an_error_at_a_gate_lets_the_helpers_go():
     assert not thread.is_alive()
 
 
+@pytest.mark.parametrize("fails", [0, 5])
+def test_after_an_error_no_more_rounds_are_begun(fails, monkeypatch):
+    engine.set_num_threads(2)
+    run, x = engine.make_forward(network(config()), config(), "numba"), images(64)
+    run(x)
+    begun, write = [], Plan.write
+
+    def failing(plan: Plan, part: np.ndarray, arena: object) -> None:
+        begun.append(part)
+        if len(begun) == fails + 1:
+            raise ZeroDivisionError
+        sleep(0.02)
+        write(plan, part, arena)
+
+    monkeypatch.setattr(Plan, "write", failing)
+    with pytest.raises(ZeroDivisionError):
+        run(x)
+    assert len(begun) <= fails + 3
+    monkeypatch.undo()
+    np.testing.assert_array_equal(run(x).logits, run(x).logits)
+
+
 def test_an_error_of_a_helper_reaches_the_caller():
     joined = Event()
 

@@ -18,11 +18,9 @@ Nothing of Numba is imported before a network is made, and nothing but the engin
 from __future__ import annotations
 
 import warnings
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import cache, partial
-from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -237,6 +235,13 @@ def _say_once(reason: str) -> None:
     )
 
 
+def _next(left: deque[slice]) -> slice | None:
+    try:
+        return left.popleft()
+    except IndexError:
+        return None
+
+
 class Fast:
     """A network folded, packed and planned.
 
@@ -266,15 +271,16 @@ class Fast:
         threads = get_num_threads()
         rounds = [slice(i, i + TOGETHER) for i in range(0, B, TOGETHER)]
         apart = B // (threads * TOGETHER) * threads
-        left: SimpleQueue[slice] = SimpleQueue()
-        for part in rounds[:apart]:
-            left.put(part)
+        left = deque(rounds[:apart])
 
         def take(_: int) -> None:
             """Send rounds through on this thread alone, as long as there are some."""
-            with suppress(Empty):
-                while True:
-                    self._send(plan, x, outputs, left.get_nowait(), threads, alone=True)
+            try:
+                while part := _next(left):
+                    self._send(plan, x, outputs, part, threads, alone=True)
+            except BaseException:
+                left.clear()  # so that nobody is waited for longer than for one round
+                raise
 
         if apart:
             run(take, threads)
