@@ -178,9 +178,9 @@ MUTANTS = (
     # The heads.
     Mutant("the first token instead of the mean", model.forward,
            "tokens.mean(1)", "tokens[:, 0]", "pooled"),
-    Mutant("heads added, not averaged", model.heads,
+    Mutant("heads added, not averaged", model.join,
            "(by_class + by_teacher) / 2", "by_class + by_teacher", "logits"),
-    Mutant("the class head alone", model.heads,
+    Mutant("the class head alone", model.join,
            "(by_class + by_teacher) / 2", "by_class", "logits"),
     Mutant("the distillation head is the class head", model.heads,
            "linear(pooled, p.head_dist)", "linear(pooled, p.head)", "head_dist"),
