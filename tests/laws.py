@@ -165,12 +165,18 @@ def linear_law(draw: Any, run: Run) -> None:
     close(m.rows(y, y_step, rows, N)[:, low:high], want[:, low:high])
 
 
-@law
-def patches_law(draw: Any, run: Run) -> None:
+def window_of(draw: Any) -> tuple[int, int, int, int, int]:
+    """Side, stride and padding of a window, and height and width of an image that it fits into."""
     size, stride = draw(st.integers(1, 4)), draw(st.integers(1, 3))
     padding = draw(st.integers(0, 2))
     low = max(1, size - 2 * padding)
     H, W = draw(st.integers(low, low + 5)), draw(st.integers(low, low + 5))
+    return size, stride, padding, H, W
+
+
+@law
+def patches_law(draw: Any, run: Run) -> None:
+    size, stride, padding, H, W = window_of(draw)
     C = draw(st.sampled_from([1, 3, 5, 16, 20, 32]))
     m = Memory(draw, 60000)
     image = m.rng.standard_normal((1, H, W, C)).astype(np.float32)
@@ -397,10 +403,7 @@ def linear_backward_law(draw: Any, run: Run) -> None:
 
 @law
 def patches_backward_law(draw: Any, run: Run) -> None:
-    size, stride = draw(st.integers(1, 4)), draw(st.integers(1, 3))
-    padding = draw(st.integers(0, 2))
-    low = max(1, size - 2 * padding)
-    H, W = draw(st.integers(low, low + 5)), draw(st.integers(low, low + 5))
+    size, stride, padding, H, W = window_of(draw)
     channels = draw(st.sampled_from([1, 3, 5, 16, 20]))
     down, across = ((n + 2 * padding - size) // stride + 1 for n in (H, W))
     m = Memory(draw, 60000)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from gradient_check import check
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_mutants_backward import planted
 
@@ -38,6 +38,7 @@ def check_loss(
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 5), st.integers(2, 5), st.sampled_from([0.0, 0.1, 1.0]), SEEDS, st.booleans())
+@example(4, 3, 0.1, 0, False)  # the third label is ignored: drawing alone misses it now and then
 def test_losses(B: int, K: int, smoothing: float, seed: int, soft: bool) -> None:
     rng = np.random.default_rng(seed)
     x, labels = rng.standard_normal((B, K)), rng.integers(0, K, B)

@@ -324,22 +324,9 @@ class Drawing:
         self.scratch = 0
         self.names: list[str] = []
         self.input: Buffer
-        self._idle: list[Arena] = []
         self._drafts: list[_Draft] = []
         self._gates = {0}
         self._where = "stem"
-
-    def borrow(self, threads: int) -> Arena:
-        """Memory for one call: that of an earlier one, or new."""
-        try:
-            arena = self._idle.pop()
-        except IndexError:
-            return Arena(self, threads)
-        return arena if arena.threads == threads else Arena(self, threads)
-
-    def give_back(self, arena: Arena) -> None:
-        """Let a later call have the memory."""
-        self._idle.append(arena)
 
     def write(self, images: Array, arena: Arena) -> None:
         """Copy images, (images, H, W, C), into the arena.
@@ -440,6 +427,7 @@ class Plan(Drawing):
         wanted: tuple[str, ...] = (),
     ) -> None:
         super().__init__(capacity)
+        self._idle: list[Arena] = []
         self.results: dict[str, tuple[tuple[int, ...], Buffer]] = {}
         self._packed = packed
         self._draw(height, width)
@@ -448,6 +436,18 @@ class Plan(Drawing):
         for name in self.outputs:
             self.results[name][1].needed = len(self._drafts)
         self._finish()
+
+    def borrow(self, threads: int) -> Arena:
+        """Memory for one call: that of an earlier one, or new."""
+        try:
+            arena = self._idle.pop()
+        except IndexError:
+            return Arena(self, threads)
+        return arena if arena.threads == threads else Arena(self, threads)
+
+    def give_back(self, arena: Arena) -> None:
+        """Let a later call have the memory."""
+        self._idle.append(arena)
 
     def read(self, name: str, arena: Arena, out: Array) -> None:
         """Copy a result, (images, ...), out of the arena."""

@@ -103,7 +103,6 @@ class Call:
     """What belongs to one call of a plan."""
 
     p: dict[str, Array]
-    params: EfficientFormer
     loss: Loss
     memory: Array
     weights: Array
@@ -171,7 +170,7 @@ class TrainingPlan(Drawing):
         weights: Array,
     ) -> Gradients:
         """Return loss, statistics and gradients of a batch, (B, H, W, C₀)."""
-        call = Call(dict(leaves(params)), params, loss, arena.memory, weights)
+        call = Call(dict(leaves(params)), loss, arena.memory, weights)
         for mask, rate in self._masks:
             self._mask(call, mask)[:, 0] = survival((self.capacity,), rate, rng)
         self._pack(call)

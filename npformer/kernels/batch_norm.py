@@ -13,7 +13,7 @@ from __future__ import annotations
 from ..layers import Array
 from .activations import gelu, gelu_backward, relu, relu_backward
 from .layout import GELU, LANES, NONE, RELU
-from .vector import fma, kernel, load, splat, store
+from .vector import clear, fma, kernel, load, store
 
 ROWS = MEAN, SCALE, SHIFT, INVERSE, A, B, C = range(7)
 """The coefficients: μ, a, β, 1/σ, A, B, C; each row has room for whole vectors."""
@@ -33,9 +33,7 @@ def moments(m: Array, sums: int, sums_step: int, x: int, x_step: int, rows: int)
         At least 1.
     """
     share = 1.0 / rows
-    for c in range(0, sums_step, LANES):
-        store(m, sums + c, splat(0.0))
-        store(m, sums + sums_step + c, splat(0.0))
+    clear(m, sums, 2 * sums_step)
     for at in range(x, x + rows * x_step, x_step):
         for c in range(0, sums_step, LANES):
             store(m, sums + c, load(m, sums + c) + load(m, at + c))
@@ -117,8 +115,7 @@ def batch_norm_sums(
     norm, activation : int
     """
     mean, scale, shift = norm + MEAN * step, norm + SCALE * step, norm + SHIFT * step
-    for c in range(0, 2 * step, LANES):
-        store(m, sums + c, splat(0.0))
+    clear(m, sums, 2 * step)
     for i in range(0, rows * step, step):
         for c in range(0, step, LANES):
             centred, grad = load(m, z + i + c) - load(w, mean + c), load(m, dy + i + c)

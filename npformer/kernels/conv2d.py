@@ -9,22 +9,8 @@ from __future__ import annotations
 
 from ..layers import Array
 from .layout import LANES
+from .vector import clear, copy, kernel, load, store
 from .vector import first as lanes
-from .vector import inlined, kernel, load, splat, store
-
-
-@inlined
-def copy(m: Array, to: int, at: int, count: int) -> None:
-    """``m[to + i] = m[at + i]`` for i up to `count`, rounded up to whole vectors."""
-    for i in range(0, count, LANES):
-        store(m, to + i, load(m, at + i))
-
-
-@inlined
-def clear(m: Array, to: int, count: int) -> None:
-    """``m[to + i] = 0`` for i up to `count`, rounded up to whole vectors."""
-    for i in range(0, count, LANES):
-        store(m, to + i, splat(0.0))
 
 
 @kernel

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ..layers import Array
 from .layout import LANES
-from .vector import Vector, fma, inlined, kernel, load, splat, store
+from .vector import Vector, clear, fma, inlined, kernel, load, splat, store
 
 
 @inlined
@@ -127,8 +127,7 @@ def pooling_backward(
     """
     pad = size // 2
     line = width * step
-    for c in range(0, channels, LANES):
-        store(m, dgamma + c, splat(0.0))
+    clear(m, dgamma, channels)
     for i in range(height):
         top, bottom = max(i - pad, 0), min(i + pad + 1, height)
         for j in range(width):

@@ -14,10 +14,9 @@ are copied into such a frame first.
 from __future__ import annotations
 
 from ..layers import Array
-from .conv2d import clear, copy
 from .layout import LANES, RELU, framed
 from .linear import linear
-from .vector import inlined, kernel
+from .vector import clear, copy, inlined, kernel
 
 inlined(framed)
 

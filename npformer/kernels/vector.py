@@ -226,6 +226,20 @@ def _splat(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     return _spread(builder, values[0])
 
 
+@inlined
+def copy(m: Array, to: int, at: int, count: int) -> None:
+    """``m[to + i] = m[at + i]`` for i up to `count`, rounded up to whole vectors."""
+    for i in range(0, count, LANES):
+        store(m, to + i, load(m, at + i))
+
+
+@inlined
+def clear(m: Array, to: int, count: int) -> None:
+    """``m[to + i] = 0`` for i up to `count`, rounded up to whole vectors."""
+    for i in range(0, count, LANES):
+        store(m, to + i, splat(0.0))
+
+
 def fma(a: Vector, b: Vector, c: Vector) -> Vector:
     """``a b + c``, rounded once."""
     return (a.astype(np.float64) * b + c).astype(np.float32)
