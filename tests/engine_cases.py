@@ -36,6 +36,7 @@ CASES = {
         "key_dim": 16,
         "attention_ratio": 2,
     },
+    "products of halves": {"hidden_sizes": (96, 128, 20, 36)},
     "no layer scale": {"use_layer_scale": False},
     "no attention": {"num_meta3d_blocks": 0},
     "attention only": {"depths": (1, 0, 1, 2)},

@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 
 from npformer.kernels.batch_norm import INVERSE, MEAN, ROWS, SCALE, SHIFT, A, B
 from npformer.kernels.batch_norm import C as OFFSET
-from npformer.kernels.layout import GELU, LANES, NONE, RELU, pack, packed_size, padded, stem_scratch
+from npformer.kernels.layout import (
+    GELU,
+    LANES,
+    NONE,
+    RELU,
+    pack,
+    pack_sums,
+    packed_size,
+    padded,
+    stem_scratch,
+    strassen_scratch,
+    sums_size,
+)
 from npformer.kernels.linear import tile_columns, tile_rows
 from npformer.kernels.vector import TALL
 from npformer.layers import (
@@ -50,6 +62,8 @@ Array = np.ndarray
 Run = Callable[..., Any]
 LAWS: dict[str, Callable[[Any, Run], None]] = {}
 PLAIN = {NONE: ACTIVATIONS["linear"], RELU: relu, GELU: gelu}
+AFTER = PLAIN | {GELU: lambda x: gelu(2 * x)}
+"""What follows the product of a layer: the weights before a GELU are halved."""
 ACTIVATION = st.sampled_from(list(PLAIN))
 
 
@@ -116,11 +130,13 @@ class Memory:
         assert not (changed & ~self.may_change).any(), np.flatnonzero(changed & ~self.may_change)
 
 
-def packed(memory: Memory, p: Linear) -> int:
-    """Put a packed layer into memory."""
-    size = packed_size(*p.weight.shape)
-    at, _ = memory.place(1, size)
+def packed(memory: Memory, p: Linear, halved: bool = False) -> int:
+    """Put a packed layer into memory, and behind it what `strassen` needs."""
+    size, more = packed_size(*p.weight.shape), sums_size(*p.weight.shape) if halved else 0
+    at, _ = memory.place(1, size + more)
     pack(p, memory.data[at : at + size])
+    if halved:
+        pack_sums(p, memory.data[at + size : at + size + more])
     return at
 
 
@@ -148,21 +164,73 @@ def linear_law(draw: Any, run: Run) -> None:
     rows_of_x = m.rows(x, run_step, rows * runs, k).reshape(rows, K)
     y, y_step = m.place(rows, N, draw(st.integers(0, 3)))
     residual, residual_step = m.fill(rows, padded(N)) if adds else (-1, 0)
-    p = layer(w, K, N)
-    at = packed(w, p)
-    first = draw(st.integers(0, padded(N) // LANES))
-    last = draw(st.integers(first, padded(N) // LANES))
+    # A part of a larger layer: some of its rows, and a bias that lies elsewhere.
+    above, below = draw(st.integers(0, 3)), draw(st.integers(0, 3))
+    whole = layer(w, above + K + below, N)
+    p = Linear(whole.weight[above : above + K], whole.bias)
+    at = packed(w, whole)
+    size, count = (above + K + below) * LANES, padded(N) // LANES
+    bias, start, start_step = at + count * size, -1, 0
+    if draw(st.booleans()):
+        start, start_step = m.fill(rows, padded(N), draw(st.integers(0, 3)))
+        p = Linear(p.weight, m.rows(start, start_step, rows, N)[:, None])
+    elif above + below == 0 and draw(st.booleans()):
+        size, bias = 0, -1
+    first = draw(st.integers(0, count))
+    last = draw(st.integers(first, count))
     before = m.data.copy()
-    run(m.data, y, y_step, x, runs * run_step, w.data, at, K, padded(N) // LANES, rows,
-        first, last, activation, residual, residual_step, runs, run_step)  # fmt: skip
+    run(m.data, y, y_step, x, runs * run_step, w.data, at + above * LANES, K, count, rows,
+        first, last, activation, residual, residual_step, runs, run_step, start, start_step,
+        size, bias)  # fmt: skip
     low, high = first * LANES, min(last * LANES, N)
     if last > first:
         m.writes(y + low, y_step, rows, last * LANES - low)
     m.check(before)
-    want = PLAIN[activation](linear(rows_of_x[None], p))[0]
+    want = AFTER[activation](linear(rows_of_x[:, None], p))[:, 0]
     if adds:
         want = want + m.rows(residual, residual_step, rows, N)
     close(m.rows(y, y_step, rows, N)[:, low:high], want[:, low:high])
+
+
+@law
+def strassen_law(draw: Any, run: Run) -> None:
+    """Also with rows in which something is no number, or too large to be added to another."""
+    pairs, apart = draw(st.integers(1, 17)), draw(st.integers(0, 3))
+    K, N = (draw(st.sampled_from([32, 64, 96, 160])) for _ in range(2))
+    activation, adds = draw(ACTIVATION), draw(st.booleans())
+    adds = adds and activation != GELU
+    m, w = Memory(draw, 60000), Memory(draw, 80000)
+    rows = 2 * pairs + apart
+    used = np.r_[:pairs, pairs + apart : rows]
+    x, x_step = m.fill(rows, K, draw(st.integers(0, 3)))
+    m.rows(x, x_step, rows, K)[pairs : pairs + apart] = np.nan
+    for bad in draw(st.lists(st.sampled_from([np.nan, np.inf, -np.inf, 1e36, 1e20]), max_size=2)):
+        m.rows(x, x_step, rows, K)[
+            draw(st.sampled_from(list(used))), draw(st.integers(0, K - 1))
+        ] = bad
+    y, y_step = m.place(rows, N, draw(st.integers(0, 3)))
+    residual, residual_step = m.fill(rows, N) if adds else (-1, 0)
+    p = layer(w, K, N)
+    at = packed(w, p, halved=True)
+    room = strassen_scratch(pairs, K, N)
+    scratch, _ = m.place(1, room)
+    before = m.data.copy()
+    below = pairs + apart
+    with np.errstate(all="ignore"):
+        run(m.data, y, y_step, below * y_step, x, x_step, below * x_step, w.data, at, K, N, pairs,
+            activation, residual, residual_step, below * residual_step, scratch)  # fmt: skip
+    m.scribbles(scratch, room)
+    m.may_change[y : y + rows * y_step].reshape(rows, y_step)[used, :N] = True
+    m.check(before)
+    with np.errstate(all="ignore"):
+        want = AFTER[activation](linear(m.rows(x, x_step, rows, K)[used, None], p))[:, 0]
+    if adds:
+        want = want + m.rows(residual, residual_step, rows, N)[used]
+    found = m.rows(y, y_step, rows, N)[used]
+    for one, other in zip(found, want, strict=True):
+        odd = ~np.isfinite(other)
+        np.testing.assert_array_equal(one[odd], other[odd])
+        close(one[~odd], other[~odd])
 
 
 def window_of(draw: Any) -> tuple[int, int, int, int, int]:
@@ -215,11 +283,9 @@ def pooling_law(draw: Any, run: Run) -> None:
     first = draw(st.integers(0, H * W - 1))
     last = draw(st.integers(first + 1, H * W))
     y, y_step = m.place(last - first, C)
-    scratch, _ = m.place(1, W * step)
     before = m.data.copy()
-    run(m.data, y, y_step, x, step, H, W, C, size, w.data, gamma, first, last, scratch)
+    run(m.data, y, y_step, x, step, H, W, C, size, w.data, gamma, first, last)
     m.writes(y, y_step, last - first, C)
-    m.scribbles(scratch, W * step)
     m.check(before)
     p = LayerScale(w.data[gamma : gamma + C])
     want = (image + layer_scale(pooling(image, size), p)).reshape(-1, C)
@@ -228,28 +294,33 @@ def pooling_law(draw: Any, run: Run) -> None:
 
 @law
 def pooling_block_law(draw: Any, run: Run) -> None:
-    C, wide, size = draw(st.integers(1, 20)), draw(st.integers(1, 40)), 3
+    halved = draw(st.booleans())
+    size = st.sampled_from([32, 64]) if halved else st.integers(1, 40)
+    C, wide = draw(size), draw(size)
     activation = draw(ACTIVATION)
-    m, w = Memory(draw), Memory(draw)
+    m, w = Memory(draw, 80000), Memory(draw, 60000)
     x, step, H, W, image = image_of(m, draw, C)
     gamma, _ = w.fill(1, padded(C))
     fc1, fc2 = layer(w, C, wide), layer(w, wide, C)
-    at1, at2 = packed(w, fc1), packed(w, fc2)
+    at1, at2 = packed(w, fc1, halved), packed(w, fc2, halved)
     y, _ = m.place(H * W, C)
-    first = draw(st.integers(0, H * W - 1))
-    last = draw(st.integers(first + 1, H * W))
-    rows = last - first
-    room = rows * step + max(rows * padded(wide), W * step)
+    pairs = draw(st.integers(0, H * W // 2)) if halved else 0
+    first = draw(st.integers(0, H * W - pairs - 1))
+    last = draw(st.integers(first + 1, H * W - pairs))
+    here = np.arange(first, last)
+    mine = np.r_[here[here < pairs], here + pairs]
+    room = (last - first) * 2 * (step + padded(wide))
+    room += max(strassen_scratch(last - first, *shape) for shape in ((C, wide), (wide, C)))
     scratch, _ = m.place(1, room)
     before = m.data.copy()
-    run(m.data, y, x, step, H, W, C, size, w.data, gamma, at1, wide, at2, activation,
+    run(m.data, y, x, step, H, W, C, 3, w.data, gamma, at1, wide, at2, activation, pairs,
         first, last, scratch)  # fmt: skip
-    m.writes(y + first * step, step, rows, C)
+    m.may_change[y : y + H * W * step].reshape(-1, step)[mine] = True
     m.scribbles(scratch, room)
     m.check(before)
-    mixed = image + layer_scale(pooling(image, size), LayerScale(w.data[gamma : gamma + C]))
-    want = mixed + mlp(mixed, Mlp(fc1, fc2), PLAIN[activation])
-    close(m.rows(y, step, H * W, C)[first:last], want.reshape(-1, C)[first:last])
+    mixed = image + layer_scale(pooling(image, 3), LayerScale(w.data[gamma : gamma + C]))
+    want = mixed + mlp(mixed, Mlp(fc1, fc2), AFTER[activation])
+    close(m.rows(y, step, H * W, C)[mine], want.reshape(-1, C)[mine])
 
 
 @law

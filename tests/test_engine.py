@@ -103,10 +103,13 @@ def test_published_sizes(name):
         assert np.abs(plain[key]).max() * 1e-3 >= 5e-6 * np.abs(block).max(), key
 
 
-@pytest.fixture(scope="module")
-def nine():
+TWO = "all there is", "products of halves"
+
+
+@pytest.fixture(scope="module", params=TWO)
+def nine(request):
     """A network, nine images, and their logits one by one on one thread."""
-    c = config()
+    c = config(**CASES[request.param])
     run = engine.make_forward(network(c), c, "numba")
     x = images(9)
     engine.set_num_threads(1)
@@ -166,10 +169,11 @@ def test_a_batch_of_none():
     assert run(images(0)).logits.shape == (0, 7)
 
 
+@pytest.mark.parametrize("case", TWO)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_a_number_comes_out_as_from_the_plain_floor(bad):
+def test_what_is_not_a_number_comes_out_as_from_the_plain_floor(bad, case):
     """Where it was put in; neither in the next image nor in the next call, which is clean."""
-    c = config()
+    c = config(**CASES[case])
     p, x = network(c), images(2)
     run = engine.make_forward(p, c, "numba")
     clean, alone = run(x).logits, run(x[1:]).logits
@@ -183,7 +187,8 @@ def test_what_is_not_a_number_comes_out_as_from_the_plain_floor(bad):
     for key in fast:
         strange = [np.where(np.isfinite(trace[key]), 0, trace[key]) for trace in (fast, plain)]
         np.testing.assert_array_equal(*strange, key)
-    assert np.isinf(plain["stem"]).any() == np.isinf(bad)
+    if case == TWO[0]:  # the other adds up so many channels that infinities of both signs meet
+        assert np.isinf(plain["stem"]).any() == np.isinf(bad)
     np.testing.assert_array_equal(run(images(2)).logits, clean)
 
 

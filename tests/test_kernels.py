@@ -173,6 +173,8 @@ def _bend(m, which):
             x = activations.relu(x)
         elif which == 2:
             x = erf.normal_distribution(x)
+        elif which == 4:
+            x = activations.gelu_of_double(x)
         else:
             x = softmax.exp(x)
         vector.store(m, i, x)
@@ -195,6 +197,9 @@ def test_elementwise_functions(make):
     with np.errstate(all="ignore"):
         want = gelu(NUMBERS.astype(np.float64))
         np.testing.assert_allclose(values(0, NUMBERS), want, rtol=3e-7, atol=8e-7)
+        half = NUMBERS / 2
+        there = np.abs(half) > 1e-37  # where halving costs no bit
+        np.testing.assert_array_equal(values(4, half)[there], values(0, NUMBERS)[there])
         np.testing.assert_array_equal(values(1, NUMBERS), relu(NUMBERS))
         x = -np.abs(NUMBERS)
         np.testing.assert_allclose(
@@ -202,6 +207,7 @@ def test_elementwise_functions(make):
         )
         special = np.resize(np.array([np.nan, np.inf, -np.inf], np.float32), 16)
         np.testing.assert_array_equal(values(0, special), gelu(special))
+        np.testing.assert_array_equal(values(4, special), gelu(special))
         np.testing.assert_array_equal(values(1, special), relu(special))
         np.testing.assert_array_equal(values(2, special), np.resize([np.nan, 1, 0], 16))
         low = np.resize(np.array([np.nan, 0, -np.inf], np.float32), 16)
@@ -216,4 +222,4 @@ def test_plain_words_refuse_to_leave_an_array():
         with pytest.raises(AssertionError):
             vector.store(m, outside, np.zeros(16))
     with pytest.raises(AssertionError):
-        vector.rank_one((m[:16],) * 3, m, 20, 6, m[:16])
+        vector.rank_one(((m[:16],) * 3,), m, 20, 6, m, 0, 0)

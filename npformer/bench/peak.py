@@ -27,13 +27,12 @@ def fma_peak(threads: int, repeats: int = 7) -> float:
     float
         GFLOP/s; a multiply-add is two operations.
     """
-    from ..kernels.vector import TALL, compiled, load, rank_one, repeat, store_rows
+    from ..kernels.vector import TALL, compiled, load_rows, rank_one, store_rows, zeros
 
     def multiply_add(m: Array, steps: int) -> None:
-        row = load(m, 0)
-        tile = repeat(row, TALL)
+        tile = load_rows(zeros(TALL, 1), m, 0, 16)
         for _ in range(steps):
-            tile = rank_one(tile, m, 0, 0, row)
+            tile = rank_one(tile, m, 0, 0, m, 0, 0)
         store_rows(m, 0, 16, tile)
 
     run = compiled(multiply_add)

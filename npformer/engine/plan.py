@@ -17,11 +17,24 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from ..configuration import EfficientFormerConfig
-from ..kernels.layout import GELU, LANES, NONE, RELU, pack, packed_size, padded, stem_scratch
+from ..kernels.layout import (
+    GELU,
+    LANES,
+    NONE,
+    RELU,
+    halves,
+    pack,
+    pack_sums,
+    packed_size,
+    padded,
+    stem_scratch,
+    strassen_scratch,
+    sums_size,
+)
 from ..layers import Array, Conv2d, Flat, Linear
 from ..layers import AttentionBlock as PlainAttentionBlock
 from ..layers import PoolingBlock as PlainPoolingBlock
-from ..model import EfficientFormer
+from ..model import EfficientFormer, stage_sizes
 from ..tree import leaves
 from . import machine_code
 from . import steps as kinds
@@ -48,6 +61,8 @@ class Layer(NamedTuple):
     at: int
     K: int
     N: int
+    halved: bool
+    """whether what `npformer.kernels.strassen` needs lies behind it"""
 
 
 class PackedPooling(NamedTuple):
@@ -93,6 +108,7 @@ class Packed:
 
     def __init__(self, p: EfficientFormer, config: EfficientFormerConfig) -> None:
         eps = config.batch_norm_eps
+        sizes = [rows * columns for rows, columns in stage_sizes(*config.image_shape, config)]
         self._used = 0
         self.weights = aligned(_room(p))
         self.config = config
@@ -104,9 +120,9 @@ class Packed:
         self.stages = [
             PackedStage(
                 stage.downsample and self._add_conv(fold_batch_norm(*stage.downsample, eps)),
-                tuple(self._add_block(block, eps) for block in stage.blocks),
+                tuple(self._add_block(block, eps, pixels) for block in stage.blocks),
             )
-            for stage in p.stages
+            for stage, pixels in zip(p.stages, sizes, strict=True)
         ]
         self.norm = self._add(np.stack([_wide(p.norm.weight), _wide(p.norm.bias)]))
         self.heads = {
@@ -116,7 +132,7 @@ class Packed:
         }
 
     def _add_block(
-        self, block: PlainPoolingBlock | PlainAttentionBlock | Flat, eps: float
+        self, block: PlainPoolingBlock | PlainAttentionBlock | Flat, eps: float, pixels: int
     ) -> PackedPooling | PackedAttention | Flat:
         folded = fold_block(block, eps)
         if isinstance(folded, PoolingBlock):
@@ -124,8 +140,8 @@ class Packed:
             gamma = np.ones(C) if folded.ls1 is None else folded.ls1.gamma
             return PackedPooling(
                 self._add(_wide(gamma)),
-                self._add_linear(folded.mlp.fc1),
-                self._add_linear(folded.mlp.fc2),
+                self._add_linear(self._bent(folded.mlp.fc1), pixels >= FEW_ROWS),
+                self._add_linear(folded.mlp.fc2, pixels >= FEW_ROWS),
             )
         if isinstance(folded, AttentionBlock):
             n, N, _ = folded.bias.shape
@@ -140,7 +156,7 @@ class Packed:
                 self._add_linear(folded.qkv),
                 self._add(table),
                 self._add_linear(spread),
-                self._add_linear(folded.mlp.fc1),
+                self._add_linear(self._bent(folded.mlp.fc1)),
                 self._add_linear(folded.mlp.fc2),
                 n,
                 K,
@@ -155,11 +171,23 @@ class Packed:
         self.weights[at + array.size : self._used] = 0
         return at
 
-    def _add_linear(self, p: Linear) -> Layer:
-        at = self._used
-        self._used += packed_size(*p.weight.shape)
+    def _add_linear(self, p: Linear, many_rows: bool = False) -> Layer:
+        """Pack a layer; if it is for many rows, and large enough, as `strassen` needs it."""
+        at, (K, N) = self._used, p.weight.shape
+        self._used += packed_size(K, N)
         pack(p, self.weights[at : self._used])
-        return Layer(at, *p.weight.shape)
+        halved = many_rows and halves(K, N)
+        if halved:
+            begin = self._used
+            self._used += sums_size(K, N)
+            pack_sums(p, self.weights[begin : self._used])
+        return Layer(at, K, N, halved)
+
+    def _bent(self, p: Linear) -> Linear:
+        """A layer before the activation: the kernels' GELU is that of twice their sums."""
+        if ACTIVATIONS[self.config.hidden_act] != GELU:
+            return p
+        return Linear(p.weight / 2, p.bias / 2)
 
     def _add_conv(self, p: Conv2d) -> Layer:
         *window, N = p.weight.shape
@@ -171,7 +199,7 @@ def _wide(row: Array) -> Array:
 
 
 def _room(p: EfficientFormer) -> int:
-    """At most so many numbers does a packed network need."""
+    """At most so many numbers does a packed network need; what is never written takes no memory."""
     room = LANES
     for path, leaf in leaves(p):
         if path.endswith("attention_biases"):
@@ -180,7 +208,8 @@ def _room(p: EfficientFormer) -> int:
         elif path.endswith("proj.weight"):
             room += 2 * prod(leaf.shape[:-1]) * padded(leaf.shape[-1]) + LANES**2 * leaf.shape[-1]
         else:
-            room += prod(leaf.shape[:-1]) * padded(leaf.shape[-1])
+            times = 2 if ".blocks." in path else 1  # what `pack_sums` makes is as much again
+            room += times * prod(leaf.shape[:-1]) * padded(leaf.shape[-1])
     return room
 
 
@@ -533,9 +562,9 @@ class Plan(Drawing):
         window |= {"w": layer.at, "k": layer.K, "activation": NONE, "grain": ROWS}
         return self._step(kinds.CONV2D, y, x, rows, chunk, **window), (down, across)
 
-    def _chunk(self, step: int) -> int:
+    def _chunk(self, step: int, scratch: int = SCRATCH) -> int:
         """How many rows a part has, if each takes `step` numbers of scratch."""
-        chunk = max(SCRATCH // step // (2 * ROWS), 1) * 2 * ROWS
+        chunk = max(scratch // step // (2 * ROWS), 1) * 2 * ROWS
         self.scratch = max(self.scratch, chunk * step + LANES)
         return chunk
 
@@ -558,26 +587,23 @@ class Plan(Drawing):
         height, width = grid
         image = {"height": height, "width": width, "channels": x.channels}
         image |= {"window": config.pool_size, "gamma": block.gamma}
-        activation = ACTIVATIONS[config.hidden_act]
         y = Buffer(x.rows, x.channels, x.step)
         if x.rows < FEW_ROWS:
-            self.scratch = max(self.scratch, width * x.step)
             pooled = self._step(kinds.POOLING, y, x, x.rows, 6, **image)
             return self._mlp(pooled, pooled, block.fc1, block.fc2)
-        wide = padded(block.fc1.N)
-        line = -(-width * x.step // (wide * ROWS)) * ROWS  # rows of the hidden map hold the sums
-        chunk = max(self._chunk(x.step + wide), line)
-        self.scratch = max(self.scratch, chunk * (x.step + wide))
+        C, hidden, activation = block.fc1.K, block.fc1.N, ACTIVATIONS[config.hidden_act]
+        room, pairs = x.step + padded(hidden), 0
+        if block.fc1.halved:
+            pairs = x.rows // (2 * ROWS) * ROWS  # such as fill whole tiles
+            room = 2 * room + max(strassen_scratch(1, C, hidden), strassen_scratch(1, hidden, C))
+        image |= {"w": block.fc1.at, "w2": block.fc2.at, "hidden": hidden, "pairs": pairs}
         return self._step(
             kinds.POOLING_BLOCK,
             y,
             x,
-            x.rows,
-            chunk,
+            x.rows - pairs,
+            self._chunk(room, 2 * SCRATCH if pairs else SCRATCH),
             grain=ROWS,
-            w=block.fc1.at,
-            w2=block.fc2.at,
-            hidden=block.fc1.N,
             activation=activation,
             **image,
         )

@@ -57,6 +57,7 @@ FIELDS = {
     "y": "where in the arena the result begins",
     "y_step": "numbers from one row to the next",
     "rows": "rows of the result, for each image",
+    "pairs": "how many pixels are multiplied together with the pixel as far behind; 0 for none",
     "x": "where the input begins",
     "x_step": "numbers from one row to the next",
     "height": "rows of the input's pixels",

@@ -89,7 +89,7 @@ def work(s: Step, m: Array, w: Array, images: int, job: int, parts: int, scratch
     elif s.kind == POOLING_BLOCK:
         pooling_block(
             m, y, x, s.y_step, s.height, s.width, s.channels, s.window,
-            w, s.gamma, s.w, s.hidden, s.w2, s.activation, first, last, scratch,
+            w, s.gamma, s.w, s.hidden, s.w2, s.activation, s.pairs, first, last, scratch,
         )  # fmt: skip
     elif s.kind == LINEAR:
         linear(
@@ -115,7 +115,7 @@ def work(s: Step, m: Array, w: Array, images: int, job: int, parts: int, scratch
     elif s.kind == POOLING:
         pooling(
             m, y + first * s.y_step, s.y_step, x, s.x_step, s.height, s.width, s.channels,
-            s.window, w, s.gamma + image * s.gamma_step, first, last, scratch,
+            s.window, w, s.gamma + image * s.gamma_step, first, last,
         )  # fmt: skip
     elif s.kind == LAYER_NORM:
         layer_norm(

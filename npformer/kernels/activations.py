@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import pi, sqrt
 
-from .erf import normal_distribution, times_ratio
+from .erf import OF_QUARTER, OF_SQUARE, normal_distribution, times_ratio
 from .softmax import exp
 from .vector import Vector, at_least, at_most, fma, inlined, splat, zero_below
 
@@ -31,7 +31,14 @@ def gelu(x: Vector) -> Vector:
     It is never above relu(x), which the sum passes where R ends, and which is as good from there.
     """
     square = x * x
-    return at_most(fma(x, splat(0.5), times_ratio(square, square)), relu(x))
+    return at_most(fma(x, splat(0.5), times_ratio(square, square, OF_SQUARE)), relu(x))
+
+
+@inlined
+def gelu_of_double(h: Vector) -> Vector:
+    """``gelu(2 h)``, the same bits for one multiplication less."""
+    square = h * h
+    return at_most(h + times_ratio(square, square, OF_QUARTER), relu(h + h))
 
 
 @inlined

@@ -9,36 +9,46 @@ go into its coefficients, and both polynomials are divided by the highest of Q.
 from __future__ import annotations
 
 from math import sqrt
+from typing import TypeAlias
 
 from ..layers.erf import SINGLE
 from .vector import Vector, at_least, at_most, fma, inlined, splat
 
-HIGHEST = SINGLE.q[5] / 2**5
-P0, P1, P2, P3, P4, P5 = (sqrt(0.5) / 2 * c / 2**k / HIGHEST for k, c in enumerate(SINGLE.p))
-Q0, Q1, Q2, Q3, Q4, _ = (c / 2**k / HIGHEST for k, c in enumerate(SINGLE.q))
-LIMIT = 2 * SINGLE.limit**2
+Coefficients: TypeAlias = tuple[float, ...]
+
+
+def _of(scale: float) -> Coefficients:
+    """Limit of s and coefficients, P₀ … P₅ and Q₀ … Q₄ (Q₅ = 1), of ``scale R(scale · s)``."""
+    highest = SINGLE.q[5] * (scale / 2) ** 5
+    p = (sqrt(0.5) * c * (scale / 2) ** (k + 1) / highest for k, c in enumerate(SINGLE.p))
+    q = (c * (scale / 2) ** k / highest for k, c in enumerate(SINGLE.q[:5]))
+    return (2 * SINGLE.limit**2 / scale, *p, *q)
+
+
+OF_SQUARE, OF_QUARTER = _of(1), _of(4)
+"""R(s) for s = x², and 4 R(4 s) for s = x²/4"""
 
 
 @inlined
-def times_ratio(factor: Vector, square: Vector) -> Vector:
-    """``factor · R(square)``; R stays as it is where x leaves the range of the rational.
+def times_ratio(factor: Vector, square: Vector, c: Coefficients) -> Vector:
+    """``factor · R(square)``, or another ratio; it stays as it is where x leaves its range.
 
     Notes
     -----
     Each step of Horner's rule waits for the one before. A processor does not: it already works on
     the other polynomial, and on the next vectors.
     """
-    s = at_most(square, splat(LIMIT))
-    p, q = fma(s, splat(P5), splat(P4)), s + splat(Q4)
-    p, q = fma(s, p, splat(P3)), fma(s, q, splat(Q3))
-    p, q = fma(s, p, splat(P2)), fma(s, q, splat(Q2))
-    p, q = fma(s, p, splat(P1)), fma(s, q, splat(Q1))
-    p, q = fma(s, p, splat(P0)), fma(s, q, splat(Q0))
+    s = at_most(square, splat(c[0]))
+    p, q = fma(s, splat(c[6]), splat(c[5])), s + splat(c[11])
+    p, q = fma(s, p, splat(c[4])), fma(s, q, splat(c[10]))
+    p, q = fma(s, p, splat(c[3])), fma(s, q, splat(c[9]))
+    p, q = fma(s, p, splat(c[2])), fma(s, q, splat(c[8]))
+    p, q = fma(s, p, splat(c[1])), fma(s, q, splat(c[7]))
     return factor * p / q
 
 
 @inlined
 def normal_distribution(x: Vector) -> Vector:
     """Probability that a normal variable is below x, lane by lane."""
-    half_erf = times_ratio(x, x * x)
+    half_erf = times_ratio(x, x * x, OF_SQUARE)
     return at_most(at_least(half_erf, splat(-0.5)), splat(0.5)) + 0.5

@@ -10,13 +10,19 @@ filled up with zeros. The bias follows the panels.
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..layers import Array, Linear
 
 LANES = 16
 """Numbers in a vector, on every machine: AVX-512 has room for 16, AVX2 for 8, NEON for 4."""
 
 NONE, RELU, GELU = range(3)
-"""Which activation follows a product."""
+"""Which activation follows a product. GELU is that of twice the sums: whoever packs a layer before
+it halves the weights, which costs no bit and saves a multiplication for each number."""
+
+SMALLEST_HALVED = 96
+"""Fewer inputs or outputs than that are multiplied in one piece"""
 
 
 def padded(columns: int) -> int:
@@ -60,3 +66,44 @@ def pack(p: Linear, out: Array) -> None:
         panels[whole, :, : N % LANES] = p.weight[:, whole * LANES :]
     out[K * width :] = 0
     out[K * width : K * width + N] = p.bias
+
+
+def halves(K: int, N: int) -> bool:
+    """Whether a K × N layer is multiplied as `npformer.kernels.strassen` does.
+
+    Its halves have to consist of whole panels. A small one has too few multiply-adds to save some.
+    """
+    return min(K, N) >= SMALLEST_HALVED and K % (2 * LANES) == 0 and N % (2 * LANES) == 0
+
+
+def pack_sums(p: Linear, out: Array) -> None:
+    """Lay out the sums of quarters of a weight matrix that `npformer.kernels.strassen` needs.
+
+    Parameters
+    ----------
+    p : Linear
+        K × N, both multiples of 32.
+    out : ndarray of float32, shape (sums_size(K, N),)
+        Four packed layers of half the size both ways. That of T₁ has a bias: what that of the
+        right columns has more than that of the left.
+    """
+    K, N = p.weight.shape
+    quarters = p.weight.astype(np.float64).reshape(2, K // 2, 2, N // 2).swapaxes(1, 2)
+    (b11, b12), (b21, b22) = quarters
+    left, right = p.bias.astype(np.float64).reshape(2, N // 2)
+    t1, t3 = b12 - b11, b22 - b12
+    t2 = b22 - t1
+    nothing = np.zeros(N // 2)
+    biases = right - left, nothing, nothing, nothing
+    for t, bias, place in zip((t1, t2, t3, b21 - t2), biases, out.reshape(4, -1), strict=True):
+        pack(Linear(t, bias), place)
+
+
+def sums_size(K: int, N: int) -> int:
+    """How many numbers `pack_sums` makes of a K × N layer."""
+    return 4 * packed_size(K // 2, N // 2)
+
+
+def strassen_scratch(pairs: int, K: int, N: int) -> int:
+    """How many numbers `npformer.kernels.strassen.strassen` needs for so many pairs of rows."""
+    return padded(pairs * (2 * K + 3 * (N // 2) + 1))

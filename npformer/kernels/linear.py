@@ -8,7 +8,8 @@ tile of y lives in registers, and for each k a row of weights and a column of x 
 meet. AVX2 has sixteen registers of 8 numbers; a tile of 6 rows × 16 columns takes twelve of them,
 and each k brings 8 loads and 12 multiply-adds. AVX-512 has thirty-two registers of 16; a tile of 14
 rows × 32 columns, of two panels, takes twenty-eight, and each k brings 16 loads and 28
-multiply-adds. The multipliers never wait.
+multiply-adds. The multipliers never wait. With a single panel they would: the last three panels of
+an odd number go together, 7 rows at a time.
 
 **Packing.** Weights are read from panels of 16 columns, see `npformer.kernels.layout`; activations
 where they are: with channels last, the numbers of a pixel already lie side by side.
@@ -32,7 +33,7 @@ van de Geijn 2015, "BLIS".
 from __future__ import annotations
 
 from ..layers import Array
-from .activations import gelu, relu
+from .activations import gelu_of_double, relu
 from .layout import GELU, LANES, NONE, RELU
 from .vector import (
     SHORT,
@@ -40,19 +41,17 @@ from .vector import (
     WIDE,
     Tile,
     add_rows,
-    alike,
     each,
+    in_order,
     inlined,
     kernel,
     load,
     load_rows,
     prefetch,
     rank_one,
-    rank_one_wide,
-    repeat,
-    splat,
     store,
     store_rows,
+    zeros,
 )
 
 
@@ -72,26 +71,29 @@ def multiply(
             prefetch(w, row + size + LANES)
             prefetch(w, row + size + 2 * LANES)
             prefetch(w, row + size + 3 * LANES)
-        tile = rank_one(tile, m, at, x_step, load(w, row))
-        tile = rank_one(tile, m, at + 1, x_step, load(w, row + LANES))
-        tile = rank_one(tile, m, at + 2, x_step, load(w, row + 2 * LANES))
-        tile = rank_one(tile, m, at + 3, x_step, load(w, row + 3 * LANES))
+        tile = rank_one(tile, m, at, x_step, w, row, size)
+        tile = rank_one(tile, m, at + 1, x_step, w, row + LANES, size)
+        tile = rank_one(tile, m, at + 2, x_step, w, row + 2 * LANES, size)
+        tile = rank_one(tile, m, at + 3, x_step, w, row + 3 * LANES, size)
     for k in range(K // 4 * 4, K):
-        tile = rank_one(tile, m, x + k, x_step, load(w, panel + LANES * k))
+        tile = rank_one(tile, m, x + k, x_step, w, panel + LANES * k, size)
     return tile
 
 
 @inlined
-def multiply_two(
-    a: Tile, b: Tile, m: Array, x: int, x_step: int, w: Array, panel: int, size: int, K: int
-) -> tuple[Tile, Tile]:
-    """Do as `multiply` does, with a panel and the next: a number of x is loaded once for both."""
+def multiply_wide(
+    tile: Tile, m: Array, x: int, x_step: int, w: Array, panel: int, size: int, K: int
+) -> Tile:
+    """Do as `multiply` does, with two or three panels: a number of x is loaded once for all."""
     for k in range(K):
-        at, row = x + k, panel + LANES * k
-        prefetch(w, row + 2 * size)
-        prefetch(w, row + 3 * size)
-        a, b = rank_one_wide(a, b, m, at, x_step, load(w, row), load(w, row + size))
-    return a, b
+        row = panel + LANES * k
+        prefetch(w, row + len(tile) * size)
+        prefetch(w, row + (len(tile) + 1) * size)
+        if len(tile) == 3:
+            prefetch(w, row + (len(tile) + 2) * size)
+            in_order()
+        tile = rank_one(tile, m, x + k, x_step, w, row, size)
+    return tile
 
 
 @inlined
@@ -115,37 +117,35 @@ def finish(
 
 @inlined
 def bend(m: Array, y: int, y_step: int, rows: int) -> None:
-    """Apply GELU to a panel of y."""
+    """Apply GELU, of twice each number, to a panel of y."""
     for i in range(rows):
-        store(m, y + i * y_step, gelu(load(m, y + i * y_step)))
+        store(m, y + i * y_step, gelu_of_double(load(m, y + i * y_step)))
 
 
 @inlined
 def band(
-    like: Tile, i: int, rows: int, two: bool, m: Array, y: int, y_step: int, x: int, x_step: int,
-    runs: int, run_step: int, w: Array, panel: int, bias: int, K: int, activation: int,
-    residual: int, residual_step: int,
+    like: Tile, i: int, rows: int, m: Array, y: int, y_step: int, x: int, x_step: int,
+    runs: int, run_step: int, w: Array, panel: int, size: int, bias: int, K: int, activation: int,
+    residual: int, residual_step: int, start: int, start_step: int,
 ) -> int:  # fmt: skip
     """Rows from i on, as many as fill tiles of the height of `like`; return where that ends."""
-    adds, size, run = residual >= 0, len(like), K // runs
-    while i + size <= rows:
-        at, to, add = x + i * x_step, y + i * y_step, residual + i * residual_step
-        tile = alike(like, load(w, bias))
-        if two:
-            other = alike(like, load(w, bias + LANES))
-            for u in range(runs):
-                here, row = at + u * run_step, panel + u * run * LANES
-                tile, other = multiply_two(tile, other, m, here, x_step, w, row, K * LANES, run)
-            finish(other, m, to + LANES, y_step, activation, adds, add + LANES, residual_step)
+    height, run = len(like[0]), K // runs
+    while i + height <= rows:
+        if start < 0:
+            tile = load_rows(like, w, bias, 0)
         else:
-            for u in range(runs):
-                here, row = at + u * run_step, panel + u * run * LANES
-                if i == 0:
-                    tile = multiply(tile, m, here, x_step, w, row, K * LANES, run, True)
-                else:
-                    tile = multiply(tile, m, here, x_step, w, row, K * LANES, run, False)
-        finish(tile, m, to, y_step, activation, adds, add, residual_step)
-        i += size
+            tile = load_rows(like, m, start + i * start_step, start_step)
+        for u in range(runs):
+            here, row = x + i * x_step + u * run_step, panel + u * run * LANES
+            if len(like) > 1:
+                tile = multiply_wide(tile, m, here, x_step, w, row, size, run)
+            elif i == 0:
+                tile = multiply(tile, m, here, x_step, w, row, size, run, True)
+            else:
+                tile = multiply(tile, m, here, x_step, w, row, size, run, False)
+        to, add = y + i * y_step, residual + i * residual_step
+        finish(tile, m, to, y_step, activation, residual >= 0, add, residual_step)
+        i += height
     return i
 
 
@@ -168,6 +168,10 @@ def linear(
     residual_step: int,
     runs: int = 1,
     run_step: int = 0,
+    start: int = -1,
+    start_step: int = 0,
+    size: int = 0,
+    bias: int = -1,
 ) -> None:
     """Some rows and panels of a linear layer with what follows it.
 
@@ -193,6 +197,12 @@ def linear(
     runs, run_step : int
         Into how many equal runs the K numbers of an input row are divided, and how far it is from
         one to the next. The rows of a convolution's window are such.
+    start, start_step : int
+        What the sums begin with instead of the bias, unless negative; may be y itself.
+    size : int
+        From one panel to the next, if these are parts of larger ones.
+    bias : int
+        Where in `w` the bias begins, if not behind the panels.
 
     Notes
     -----
@@ -201,41 +211,47 @@ def linear(
     pixels is a multiple of 7; of 5 beside 6, in as many fives as it takes (49 = 4·6 + 5·5). Tiles
     of 4 and of 1 take what is left.
     """
-    nothing, j = splat(0.0), first
     tall = rows if WIDE else rows - SHORT * min((TALL - rows % TALL) % TALL, rows // SHORT)
+    size = size if size > 0 else K * LANES
+    bias = bias if bias >= 0 else panels + count * K * LANES
+    j = first
     while j < last:
-        two = WIDE and j + 1 < last
-        panel, bias = panels + j * K * LANES, panels + (count * K + j) * LANES
+        across = 1
+        if WIDE and j + 1 < last:
+            across = 3 if j + 3 == last else 2
         to, add = y + j * LANES, residual + j * LANES if residual >= 0 else residual
-        inputs = x, x_step, runs, run_step, w, panel, bias, K
-        fixed = m, to, y_step, *inputs, activation, add, residual_step
-        i = band(repeat(nothing, TALL), 0, tall, two, *fixed)
-        i = band(repeat(nothing, SHORT), i, rows, two, *fixed)
-        i = band(repeat(nothing, 4), i, rows, two, *fixed)
-        i = band(repeat(nothing, 1), i, rows, two, *fixed)
+        begin = start + j * LANES if start >= 0 else start
+        inputs = x, x_step, runs, run_step, w, panels + j * size, size, bias + j * LANES, K
+        fixed = m, to, y_step, *inputs, activation, add, residual_step, begin, start_step
+        if across == 3:
+            i = band(zeros(7, 3), 0, rows, *fixed)
+            i = band(zeros(4, 3), i, rows, *fixed)
+            i = band(zeros(1, 3), i, rows, *fixed)
+        elif across == 2:
+            i = band(zeros(TALL, 2), 0, rows, *fixed)
+            i = band(zeros(SHORT, 2), i, rows, *fixed)
+            i = band(zeros(4, 2), i, rows, *fixed)
+            i = band(zeros(1, 2), i, rows, *fixed)
+        else:
+            i = band(zeros(TALL, 1), 0, tall, *fixed)
+            i = band(zeros(SHORT, 1), i, rows, *fixed)
+            i = band(zeros(4, 1), i, rows, *fixed)
+            i = band(zeros(1, 1), i, rows, *fixed)
         if activation == GELU:
-            bend(m, to, y_step, rows)
-            if two:
-                bend(m, to + LANES, y_step, rows)
-        j += 2 if two else 1
+            for p in range(across):
+                bend(m, to + p * LANES, y_step, rows)
+        j += across
 
 
 @inlined
 def accumulate(
-    zero: Tile, two: bool, m: Array, y: int, y_step: int, x: int, x_step: int, dy: int,
-    dy_step: int, rows: int, adds: bool,
+    zero: Tile, m: Array, y: int, y_step: int, x: int, x_step: int, dy: int, dy_step: int,
+    rows: int, adds: bool,
 ) -> None:  # fmt: skip
-    """Tile of xᵀ dy, of the height of `zero` and one panel wide, or two; stored or added to y."""
-    tile, other = zero, zero
-    if two:
-        for i in range(rows):
-            at, row = x + i * x_step, dy + i * dy_step
-            left, right = load(m, row), load(m, row + LANES)
-            tile, other = rank_one_wide(tile, other, m, at, 1, left, right)
-        finish(other, m, y + LANES, y_step, NONE, adds, y + LANES, y_step)
-    else:
-        for i in range(rows):
-            tile = rank_one(tile, m, x + i * x_step, 1, load(m, dy + i * dy_step))
+    """Tile of xᵀ dy of the size of `zero`; stored or added to y."""
+    tile = zero
+    for i in range(rows):
+        tile = rank_one(tile, m, x + i * x_step, 1, m, dy + i * dy_step, LANES)
     finish(tile, m, y, y_step, NONE, adds, y, y_step)
 
 
@@ -281,7 +297,6 @@ def linear_backward(
     starts from zero for each chunk, whose sums are then added up: always in the same order, and
     with smaller rounding errors than one long chain.
     """
-    nothing = splat(0.0)
     across = (panels + 1) // 2 if WIDE else panels
     for start in range(0, rows, chunk):
         count = min(chunk, rows - start)
@@ -290,11 +305,15 @@ def linear_backward(
             two = WIDE and j + 1 < panels
             to = y + k * y_step + j * LANES
             at, row = x + start * x_step + k, dy + start * dy_step + j * LANES
-            fixed = two, m, to, y_step, at, x_step, row, dy_step, count, start > 0
-            if K - k > SHORT:
-                accumulate(repeat(nothing, TALL), *fixed)
+            fixed = m, to, y_step, at, x_step, row, dy_step, count, start > 0
+            if two and K - k > SHORT:
+                accumulate(zeros(TALL, 2), *fixed)
+            elif two:
+                accumulate(zeros(SHORT, 2), *fixed)
+            elif K - k > SHORT:
+                accumulate(zeros(TALL, 1), *fixed)
             else:
-                accumulate(repeat(nothing, SHORT), *fixed)
+                accumulate(zeros(SHORT, 1), *fixed)
 
 
 def tile_rows(K: int) -> int:

@@ -12,6 +12,9 @@ from ..layers import Array
 from .layout import LANES
 from .vector import Vector, clear, fma, inlined, kernel, load, splat, store
 
+NINTH = 1 / 9
+"""What a pixel of a whole 3×3 window counts"""
+
 
 @inlined
 def _sum(m: Array, at: int, step: int, count: int) -> Vector:
@@ -22,6 +25,44 @@ def _sum(m: Array, at: int, step: int, count: int) -> Vector:
     for i in range(1, count):
         total = total + load(m, at + i * step)
     return total
+
+
+@inlined
+def _mix(m: Array, y: int, total: Vector, share: float, x: int, gamma: Vector) -> None:
+    pixel = load(m, x)
+    store(m, y, fma(gamma, total * share - pixel, pixel))
+
+
+@inlined
+def _alone(
+    m: Array, y: int, x: int, line: int, step: int, down: int, across: int, pixel: int,
+    channels: int, w: Array, gamma: int,
+) -> None:  # fmt: skip
+    """One pixel of the result, whose window of `down` × `across` pixels begins at `x`."""
+    share = 1.0 / (down * across)  # padding does not count
+    for c in range(0, channels, LANES):
+        total = _sum(m, x + c, line, down)
+        for k in range(1, across):
+            total = total + _sum(m, x + k * step + c, line, down)
+        _mix(m, y + c, total, share, pixel + c, load(w, gamma + c))
+
+
+@inlined
+def _in_line(
+    m: Array, y: int, y_step: int, x: int, line: int, step: int, pixel: int, count: int,
+    channels: int, w: Array, gamma: int,
+) -> None:  # fmt: skip
+    """`count` pixels side by side, whose windows are 3×3 and whole; the first begins at `x`.
+
+    The sum of a column stays in a register until all windows that it is part of have had it.
+    """
+    for c in range(0, channels, LANES):
+        scale, at = load(w, gamma + c), x + c
+        left, middle = _sum(m, at, line, 3), _sum(m, at + step, line, 3)
+        for j in range(count):
+            right = _sum(m, at + (j + 2) * step, line, 3)
+            _mix(m, y + j * y_step + c, left + middle + right, NINTH, pixel + j * step + c, scale)
+            left, middle = middle, right
 
 
 @kernel
@@ -39,7 +80,6 @@ def pooling(
     gamma: int,
     first: int,
     last: int,
-    scratch: int,
 ) -> None:
     """Pixels number `first` up to `last` of ``x + γ (average_pool(x) − x)``.
 
@@ -59,32 +99,33 @@ def pooling(
         Holds the layer scale from index `gamma`.
     first, last : int
         Which pixels, counted row by row.
-    scratch : int
-        Room for ``width · x_step`` sums.
 
     Notes
     -----
-    As in the plain layer, columns of a window are summed first, and each sum serves all windows
-    that it is part of.
+    As in the plain layer, columns of a window are summed first.
     """
     pad = size // 2
     line = width * x_step
     for i in range(first // width, (last + width - 1) // width):
         start, stop = max(first - i * width, 0), min(last - i * width, width)
         top, bottom = max(i - pad, 0), min(i + pad + 1, height)
-        for at in range(max(start - pad, 0) * x_step, min(stop + pad, width) * x_step, LANES):
-            store(m, scratch + at, _sum(m, x + top * line + at, line, bottom - top))
-        inside = splat(1.0 / ((bottom - top) * size))
-        for j in range(start, stop):
-            left, right = max(j - pad, 0), min(j + pad + 1, width)
-            share = inside
-            if right - left < size:  # padding does not count
-                share = splat(1.0 / ((bottom - top) * (right - left)))
-            old, new = x + i * line + j * x_step, y + (i * width + j - first) * y_step
-            for c in range(0, channels, LANES):
-                total = _sum(m, scratch + left * x_step + c, x_step, right - left)
-                pixel = load(m, old + c)
-                store(m, new + c, fma(load(w, gamma + c), total * share - pixel, pixel))
+        above, here, to = x + top * line, x + i * line, y + (i * width - first) * y_step
+        begin, end = stop, stop
+        if size == 3 and bottom - top == 3:
+            begin = min(max(start, 1), stop)
+            end = max(min(stop, width - 1), begin)
+        for part_start, part_stop in ((start, begin), (end, stop)):
+            for j in range(part_start, part_stop):
+                left, right = max(j - pad, 0), min(j + pad + 1, width)
+                _alone(
+                    m, to + j * y_step, above + left * x_step, line, x_step, bottom - top,
+                    right - left, here + j * x_step, channels, w, gamma,
+                )  # fmt: skip
+        if begin < end:
+            _in_line(
+                m, to + begin * y_step, y_step, above + (begin - 1) * x_step, line, x_step,
+                here + begin * x_step, end - begin, channels, w, gamma,
+            )  # fmt: skip
 
 
 @kernel

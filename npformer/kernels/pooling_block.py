@@ -13,6 +13,7 @@ from ..layers import Array
 from .layout import LANES, NONE
 from .linear import linear
 from .pooling import pooling
+from .strassen import strassen
 from .vector import kernel
 
 
@@ -32,11 +33,12 @@ def pooling_block(
     hidden: int,
     fc2: int,
     activation: int,
+    pairs: int,
     first: int,
     last: int,
     scratch: int,
 ) -> None:
-    """Pixels number `first` up to `last` of a pooling block.
+    """Some pixels of a pooling block.
 
     Parameters
     ----------
@@ -52,24 +54,44 @@ def pooling_block(
     gamma, fc1, hidden, fc2 : int
         `hidden` is the number of hidden channels.
     activation : int
+    pairs : int
+        How many pixels are multiplied together with the pixel that is `pairs` behind them, as
+        `npformer.kernels.strassen` does; none if it is 0.
     first, last : int
-        Which pixels, counted row by row.
+        Which pixels, counted row by row. If pixels are paired, these and their partners; from
+        number `pairs` on those number ``2 · pairs`` and up, which have no partner.
     scratch : int
-        Room for ``last − first`` rows of the pooled image and of the hidden map; before that is
-        made, its place holds the sums that pooling needs.
+        Room for ``last − first`` rows of the pooled image and of the hidden map; for twice as many
+        and for what `strassen` needs, if pixels are paired.
     """
-    rows = last - first
     narrow, wide = (channels + LANES - 1) // LANES, (hidden + LANES - 1) // LANES
-    bent = scratch + rows * step
-    pooling(
-        m, scratch, step, x, step, height, width, channels,
-        size, w, gamma, first, last, bent,
-    )  # fmt: skip
-    linear(
-        m, bent, wide * LANES, scratch, step, w, fc1, channels, wide,
-        rows, 0, wide, activation, -1, 0,
-    )  # fmt: skip
-    linear(
-        m, y + first * step, step, bent, wide * LANES, w, fc2, hidden, narrow,
-        rows, 0, narrow, NONE, scratch, step,
-    )  # fmt: skip
+    image = m, scratch, step, x, step, height, width, channels, size, w, gamma
+    end = min(last, pairs)
+    if first < end:
+        rows = end - first
+        lower = first + pairs
+        bent = scratch + 2 * rows * step
+        more = bent + 2 * rows * hidden
+        pooling(*image, first, end)
+        pooling(m, scratch + rows * step, *image[2:], lower, end + pairs)
+        strassen(
+            m, bent, hidden, rows * hidden, scratch, step, rows * step, w, fc1, channels, hidden,
+            rows, activation, -1, 0, 0, more,
+        )  # fmt: skip
+        strassen(
+            m, y + first * step, step, pairs * step, bent, hidden, rows * hidden, w, fc2, hidden,
+            channels, rows, NONE, scratch, step, rows * step, more,
+        )  # fmt: skip
+    begin = max(first, pairs) + pairs
+    rows = last + pairs - begin
+    if rows > 0:
+        bent = scratch + rows * step
+        pooling(*image, begin, begin + rows)
+        linear(
+            m, bent, wide * LANES, scratch, step, w, fc1, channels, wide,
+            rows, 0, wide, activation, -1, 0,
+        )  # fmt: skip
+        linear(
+            m, y + begin * step, step, bent, wide * LANES, w, fc2, hidden, narrow,
+            rows, 0, narrow, NONE, scratch, step,
+        )  # fmt: skip

@@ -16,7 +16,7 @@ from __future__ import annotations
 from ..layers import Array
 from .layout import LANES, RELU, framed
 from .linear import linear
-from .vector import clear, copy, inlined, kernel
+from .vector import WIDE, clear, copy, inlined, kernel
 
 inlined(framed)
 
@@ -77,14 +77,15 @@ def stem(
         at += line
     window, to = scratch, middle
     panels = (between + LANES - 1) // LANES
+    alone = 0 if WIDE and panels == 2 else panels - 1
     for i in range(2 * first - 1, 2 * last):
         if i < 0 or i >= tall:
             clear(m, to, middle_line - LANES)
         else:
             clear(m, to, between)
             fixed = m, to + between, between, window, 2 * channels, w, conv1, 9 * channels
-            linear(*fixed, panels, half, panels - 1, panels, RELU, -1, 0, 3, line)
-            linear(*fixed, panels, half, 0, panels - 1, RELU, -1, 0, 3, line)
+            linear(*fixed, panels, half, alone, panels, RELU, -1, 0, 3, line)
+            linear(*fixed, panels, half, 0, alone, RELU, -1, 0, 3, line)
             clear(m, to + (half + 1) * between, between)
         window += 2 * line
         to += middle_line

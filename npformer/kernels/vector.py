@@ -8,9 +8,9 @@ multiply-add.
 
 Each word below is a plain Python function on NumPy arrays of 16 numbers, which says what it means
 and runs when the JIT is switched off. Beside it stands what it becomes in LLVM's intermediate
-representation, once compiled. A *tile* is a tuple of vectors, one for each row of a small block of
-a matrix: its length is part of its type, so the compiler unrolls every loop over it and holds the
-whole tile in registers.
+representation, once compiled. A *tile* is a small block of a matrix: a tuple of panels of 16
+columns, each a tuple of vectors, one for each row. Its size is part of its type, so the compiler
+unrolls every loop over it and holds the whole tile in registers.
 
 Set ``NPFORMER_BOUNDSCHECK=1`` before the import to have every load and store checked.
 """
@@ -36,8 +36,8 @@ from .layout import LANES
 
 Vector: TypeAlias = Any
 """16 float32: an array in Python; registers, once compiled."""
-Tile: TypeAlias = tuple[Vector, ...]
-"""A vector for each row of a block."""
+Tile: TypeAlias = tuple[tuple[Vector, ...], ...]
+"""For each panel of a block a vector for each row."""
 
 BOUNDSCHECK = os.environ.get("NPFORMER_BOUNDSCHECK", "0") not in ("", "0")
 
@@ -209,6 +209,19 @@ def _prefetch(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
     reading, level_2, data_cache = (ir.Constant(number, n) for n in (0, 2, 1))
     builder.call(function, [pointer, reading, level_2, data_cache])
+    return context.get_dummy_value()
+
+
+def in_order() -> None:
+    """Keep the compiler from moving loads and stores across this place; the processor may.
+
+    It would load as early as it can, and run out of registers.
+    """
+
+
+@emits(in_order, lambda: types.void())
+def _in_order(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], True)
     return context.get_dummy_value()
 
 
@@ -404,133 +417,142 @@ for _symbol, _instruction in (
 # Tiles --------------------------------------------------------------------------------------------
 
 
-def repeat(vector: Vector, rows: int) -> Tile:
-    """Tile of `rows` equal vectors. The number has to be known to the compiler."""
-    return (vector,) * rows
+def zeros(rows: int, panels: int) -> Tile:
+    """Tile of zeros. Both numbers have to be known to the compiler."""
+    return ((splat(0.0),) * rows,) * panels
 
 
 @emits(
-    repeat,
-    lambda vector, rows: (
-        types.UniTuple(VECTOR, rows.literal_value)(VECTOR, rows)
-        if isinstance(rows, types.IntegerLiteral)
+    zeros,
+    lambda rows, panels: (
+        types.UniTuple(types.UniTuple(VECTOR, rows.literal_value), panels.literal_value)(
+            rows, panels
+        )
+        if isinstance(rows, types.IntegerLiteral) and isinstance(panels, types.IntegerLiteral)
         else None
     ),
 )
-def _repeat(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    return context.make_tuple(
-        builder, signature.return_type, [values[0]] * signature.return_type.count
-    )
-
-
-def alike(tile: Tile, vector: Vector) -> Tile:
-    """Tile of the same height, of equal vectors."""
-    return (vector,) * len(tile)
-
-
-@emits(alike, lambda tile, vector: tile(tile, VECTOR))
-def _alike(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    return context.make_tuple(builder, signature.return_type, [values[1]] * signature.args[0].count)
-
-
-def rank_one(tile: Tile, data: Array, at: int, step: int, row: Vector) -> Tile:
-    """Add a column times a row: ``tile[r] + data[at + r step] · row``, fused, for each row r.
-
-    This is the heart of a matrix product: n rows of the tile, n scalars, one vector of weights.
-    """
-    assert 0 <= at <= len(data) - 1 - step * (len(tile) - 1), "outside of the array"
-    return tuple(
-        fma(np.full(LANES, data[at + r * step]), row, total) for r, total in enumerate(tile)
-    )
-
-
-@emits(rank_one, lambda tile, data, at, step, row: tile(tile, data, INDEX, INDEX, VECTOR))
-def _rank_one(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    tile, data, at, step, row = values
-    sums = []
-    for old in cgutils.unpack_tuple(builder, tile):
-        pointer = _address(context, builder, signature.args[1], data, at, 1)
-        factor = _spread(builder, builder.load(pointer))
-        sums.append(_intrinsic(builder, "fma", factor, row, old))
-        at = builder.add(at, step)
-    return context.make_tuple(builder, signature.return_type, sums)
-
-
-def rank_one_wide(
-    a: Tile, b: Tile, data: Array, at: int, step: int, left: Vector, right: Vector
-) -> tuple[Tile, Tile]:
-    """`rank_one` for two tiles side by side, which share the column: each scalar is loaded once."""
-    return rank_one(a, data, at, step, left), rank_one(b, data, at, step, right)
-
-
-@emits(
-    rank_one_wide,
-    lambda a, b, data, at, step, left, right: types.UniTuple(a, 2)(
-        a, b, data, INDEX, INDEX, VECTOR, VECTOR
-    ),
-)
-def _rank_one_wide(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    a, b, data, at, step, left, right = values
-    sums: tuple[list[Any], list[Any]] = [], []
-    # Row by row, so that no scalar has to wait in a register of its own.
-    for olds in zip(*(cgutils.unpack_tuple(builder, tile) for tile in (a, b)), strict=True):
-        pointer = _address(context, builder, signature.args[2], data, at, 1)
-        factor = _spread(builder, builder.load(pointer))
-        for half, row, old in zip(sums, (left, right), olds, strict=True):
-            half.append(_intrinsic(builder, "fma", factor, row, old))
-        at = builder.add(at, step)
+def _zeros(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     kind = signature.return_type
-    tiles = [context.make_tuple(builder, kind.dtype, half) for half in sums]
-    return context.make_tuple(builder, kind, tiles)
+    return _tile(context, builder, kind, [[_constant(0)] * kind.dtype.count] * kind.count)
+
+
+def _tile(context: Any, builder: Any, kind: Any, panels: Any) -> Any:
+    """Make a tile of a list of lists."""
+    rows = [context.make_tuple(builder, kind.dtype, panel) for panel in panels]
+    return context.make_tuple(builder, kind, rows)
+
+
+def _panels(builder: Any, tile: Any) -> list[Any]:
+    """Make a list of lists of a tile."""
+    panels = cgutils.unpack_tuple(builder, tile)
+    return [cgutils.unpack_tuple(builder, panel) for panel in panels]
+
+
+def _row_by_row(context: Any, builder: Any, array: Any, values: Any, kind: Any) -> Any:
+    """Row, panel and pointer of each vector that a tile of that kind has in an array."""
+    data, at, step = values
+    for r in range(kind.dtype.count):
+        for p in range(kind.count):
+            here = builder.add(at, ir.Constant(at.type, p * LANES))
+            pointer = _address(context, builder, array, data, here, LANES)
+            yield r, p, builder.bitcast(pointer, FLOATS.as_pointer())
+        at = builder.add(at, step)
 
 
 def load_rows(like: Tile, data: Array, at: int, step: int) -> Tile:
-    """Tile of the same height as `like`, whose row r is ``data[at + r step :][:16]``."""
-    return tuple(load(data, at + r * step) for r in range(len(like)))
+    """Tile of the same size as `like`: row r of panel p is ``data[at + r step + 16 p :][:16]``."""
+    return tuple(
+        tuple(load(data, at + r * step + LANES * p) for r in range(len(panel)))
+        for p, panel in enumerate(like)
+    )
 
 
 @emits(load_rows, lambda like, data, at, step: like(like, data, INDEX, INDEX))
 def _load_rows(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    _, data, at, step = values
-    rows = []
-    for _ in range(signature.args[0].count):
-        pointer = _address(context, builder, signature.args[1], data, at, LANES)
-        rows.append(builder.load(builder.bitcast(pointer, FLOATS.as_pointer()), align=4))
-        at = builder.add(at, step)
-    return context.make_tuple(builder, signature.return_type, rows)
+    kind, array = signature.args[:2]
+    panels: list[list[Any]] = [[] for _ in range(kind.count)]
+    for _, p, pointer in _row_by_row(context, builder, array, values[1:], kind):
+        panels[p].append(builder.load(pointer, align=4))
+    return _tile(context, builder, kind, panels)
 
 
 def store_rows(data: Array, at: int, step: int, tile: Tile) -> None:
-    """Write row r of the tile to ``data[at + r step :][:16]``."""
-    for r, vector in enumerate(tile):
-        store(data, at + r * step, vector)
+    """Write row r of panel p to ``data[at + r step + 16 p :][:16]``, row by row."""
+    for r, row in enumerate(zip(*tile, strict=True)):
+        for p, vector in enumerate(row):
+            store(data, at + r * step + LANES * p, vector)
 
 
 @emits(store_rows, lambda data, at, step, tile: types.void(data, INDEX, INDEX, tile))
 def _store_rows(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    data, at, step, tile = values
-    for vector in cgutils.unpack_tuple(builder, tile):
-        pointer = _address(context, builder, signature.args[0], data, at, LANES)
-        builder.store(vector, builder.bitcast(pointer, FLOATS.as_pointer()), align=4)
-        at = builder.add(at, step)
+    array, *_, kind = signature.args
+    panels = _panels(builder, values[3])
+    for r, p, pointer in _row_by_row(context, builder, array, values[:3], kind):
+        builder.store(panels[p][r], pointer, align=4)
     return context.get_dummy_value()
+
+
+def rank_one(
+    tile: Tile, data: Array, at: int, step: int, weights: Array, row: int, apart: int
+) -> Tile:
+    """Add a column times a row, ``data[at + r step] · weights[row + p apart :][:16]``, fused.
+
+    This is the heart of a matrix product: a scalar for each row r of the tile, a vector of weights
+    for each panel p.
+    """
+    assert 0 <= at <= len(data) - 1 - step * (len(tile[0]) - 1), "outside of the array"
+    return tuple(
+        tuple(
+            fma(np.full(LANES, data[at + r * step]), load(weights, row + p * apart), total)
+            for r, total in enumerate(panel)
+        )
+        for p, panel in enumerate(tile)
+    )
+
+
+@emits(
+    rank_one,
+    lambda tile, data, at, step, weights, row, apart: tile(
+        tile, data, INDEX, INDEX, weights, INDEX, INDEX
+    ),
+)
+def _rank_one(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    tile, data, at, step, weights, row, apart = values
+    kind, array, *_, panels_array, _, _ = signature.args
+    vectors = []
+    for _ in range(kind.count):
+        pointer = _address(context, builder, panels_array, weights, row, LANES)
+        vectors.append(builder.load(builder.bitcast(pointer, FLOATS.as_pointer()), align=4))
+        row = builder.add(row, apart)
+    sums: list[list[Any]] = [[] for _ in range(kind.count)]
+    # Row by row, so that no scalar has to wait in a register of its own.
+    for olds in zip(*_panels(builder, tile), strict=True):
+        pointer = _address(context, builder, array, data, at, 1)
+        factor = _spread(builder, builder.load(pointer))
+        for panel, vector, old in zip(sums, vectors, olds, strict=True):
+            panel.append(_intrinsic(builder, "fma", factor, vector, old))
+        at = builder.add(at, step)
+    return _tile(context, builder, kind, sums)
 
 
 def add_rows(a: Tile, b: Tile) -> Tile:
     """Sum of two tiles."""
-    return tuple(x + y for x, y in zip(a, b, strict=True))
+    return tuple(
+        tuple(x + y for x, y in zip(*panels, strict=True)) for panels in zip(a, b, strict=True)
+    )
 
 
 @emits(add_rows, lambda a, b: a(a, b))
 def _add_rows(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    pairs = zip(*(cgutils.unpack_tuple(builder, tile) for tile in values), strict=True)
-    sums = [builder.fadd(x, y) for x, y in pairs]
-    return context.make_tuple(builder, signature.return_type, sums)
+    pairs = zip(*(_panels(builder, tile) for tile in values), strict=True)
+    sums = [[builder.fadd(x, y) for x, y in zip(*panels, strict=True)] for panels in pairs]
+    return _tile(context, builder, signature.return_type, sums)
 
 
 def each(function: Callable[[Vector], Vector], tile: Tile) -> Tile:
-    """Tile of ``function(row)`` for each row."""
-    return tuple(function(row) for row in tile)
+    """Tile of ``function(row)`` for each row of each panel."""
+    return tuple(tuple(function(row) for row in panel) for panel in tile)
 
 
 @emits(each, lambda function, tile: tile(function, tile))
@@ -538,5 +560,5 @@ def _each(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     function = signature.args[0]
     kind = function.get_call_type(context.typing_context, (VECTOR,), {})
     call = context.get_function(function, kind)
-    rows = [call(builder, (row,)) for row in cgutils.unpack_tuple(builder, values[1])]
-    return context.make_tuple(builder, signature.return_type, rows)
+    panels = [[call(builder, (row,)) for row in panel] for panel in _panels(builder, values[1])]
+    return _tile(context, builder, signature.return_type, panels)
