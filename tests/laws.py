@@ -329,8 +329,8 @@ def stem_law(draw: Any, run: Run) -> None:
     C, between, N = draw(st.integers(1, 5)), draw(st.integers(1, 40)), draw(st.integers(1, 40))
     m, w = Memory(draw, 60000), Memory(draw, 60000)
     image = m.rng.standard_normal((1, H, W, C)).astype(np.float32)
-    x, _ = m.place(1, image.size, margin=16)
-    m.data[x : x + image.size] = image.ravel()
+    x = draw(st.integers(0, 20))
+    images = np.r_[np.full(x, np.nan), image.ravel()].astype(np.float32)  # and there it ends
     conv1, conv2 = layer(w, 9 * C, between), layer(w, 9 * between, N)
     at1, at2 = packed(w, conv1), packed(w, conv2)
     down, across = (H + 3) // 4, (W + 3) // 4
@@ -340,7 +340,8 @@ def stem_law(draw: Any, run: Run) -> None:
     room = stem_scratch(last - first, W, C, between)
     scratch, _ = m.place(1, room)
     before = m.data.copy()
-    run(m.data, y, y_step, x, H, W, C, w.data, at1, between, at2, first, last, scratch)
+    run(m.data, y, y_step, images, x, H, W, C, w.data, at1, between, at2, first, last,
+        scratch)  # fmt: skip
     low, high = first * across, last * across
     m.writes(y + low * y_step, y_step, high - low, N)
     m.scribbles(scratch, room)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from npformer import engine
 from npformer.configuration import EfficientFormerConfig
 from npformer.engine import machine_code, steps, threads
-from npformer.engine.plan import Packed, Plan
+from npformer.engine.plan import Arena, Packed, Plan
 from npformer.engine.walk import walk
 from npformer.errors import ConfigError
 from npformer.kernels.layout import LANES
@@ -78,10 +78,10 @@ def test_the_walk_in_plain_python():
     packed = Packed(p, c)
     plan = Plan(packed, 32, 32)
     arena = plan.borrow(1)
-    plan.write(x, arena)
     table = plan.table.view(np.recarray)
     counters = np.zeros(1 + 3 * len(table), np.int64)
-    walk(table, counters, arena.memory, packed.weights, 1, 0, len(table), 1, 0, plan.size)
+    arrays = counters, arena.memory, packed.weights, x.ravel()
+    walk(table, *arrays, 1, 0, len(table), 1, 0, plan.size)
     found = np.empty((1, 7), np.float32)
     plan.read("head", arena, found)
     same([found], [forward(x, p, c).cls_logits], 5e-6)
@@ -488,16 +488,17 @@ def test_helpers_wait_at_a_gate():
     packed = Packed(network(config()), config())
     plan = Plan(packed, 32, 32)
     arena = plan.borrow(4)
-    first = plan.table[:1]
+    first, pixels = plan.table[:1], np.empty(3 * 32 * 32, np.float32)
+    first["gate"] = 1
 
     def late() -> None:
         sleep(0.05)
-        plan.write(images(1, 32, 32), arena)
+        pixels[:] = images(1, 32, 32).ravel()
 
     found = []
     for _ in range(5):
-        arena.memory[:] = np.nan
-        arena.walk(first, packed.weights, 1, [(0, late)])
+        pixels[:] = np.nan
+        arena.walk(first, packed.weights, 1, pixels, [(0, late)])
         at, size = first["y"][0], first["rows"][0] * first["y_step"][0]
         found.append(arena.memory[at : at + size].copy())
     assert np.isfinite(found).all()
@@ -508,6 +509,7 @@ def test_an_error_at_a_gate_lets_the_helpers_go():
     packed = Packed(network(config()), config())
     plan = Plan(packed, 32, 32)
     arena = plan.borrow(4)
+    plan.table["gate"][0] = 1
 
     def fail() -> None:
         sleep(0.05)  # the helpers are there, and wait
@@ -517,7 +519,7 @@ def test_an_error_at_a_gate_lets_the_helpers_go():
 
     def call() -> None:
         try:
-            arena.walk(plan.table, packed.weights, 1, [(0, fail)])
+            arena.walk(plan.table, packed.weights, 1, gates=[(0, fail)])
         except ZeroDivisionError as error:
             caught.append(error)
 
@@ -533,16 +535,16 @@ def test_after_an_error_no_more_rounds_are_begun(fails, monkeypatch):
     engine.set_num_threads(2)
     run, x = engine.make_forward(network(config()), config(), "numba"), images(64)
     run(x)
-    begun, write = [], Plan.write
+    begun, borrow = [], Plan.borrow
 
-    def failing(plan: Plan, part: np.ndarray, arena: object) -> None:
-        begun.append(part)
+    def failing(plan: Plan, n: int) -> Arena:
+        begun.append(n)
         if len(begun) == fails + 1:
             raise ZeroDivisionError
         sleep(0.02)
-        write(plan, part, arena)
+        return borrow(plan, n)
 
-    monkeypatch.setattr(Plan, "write", failing)
+    monkeypatch.setattr(Plan, "borrow", failing)
     with pytest.raises(ZeroDivisionError):
         run(x)
     assert len(begun) <= fails + 3

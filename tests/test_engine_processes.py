@@ -342,7 +342,6 @@ run(x)
 arena = plan.borrow(1)
 arena.memory = arena.memory[: plan.size // 2]
 plan.give_back(arena)
-plan.write = lambda images, arena: None
 try:
     run(x)
 except IndexError as error:

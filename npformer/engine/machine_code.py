@@ -207,7 +207,7 @@ def _intermediate_code() -> tuple[str, str]:
             pass
 
     number, floats = types.int64, types.float32[::1]
-    signature = from_dtype(STEP)[::1], number[::1], floats, floats, *6 * [number]
+    signature = from_dtype(STEP)[::1], number[::1], floats, floats, floats, *6 * [number]
     flags = compiler.Flags()
     flags.error_model = "numpy"
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
@@ -253,7 +253,7 @@ def _link(code: bytes) -> Entry:
     _keep.append(engine)
     address, number = ctypes.c_void_p, ctypes.c_int64
     array = [address, address, number, number, address, number, number]
-    kind = ctypes.CFUNCTYPE(ctypes.c_int32, address, address, *4 * array, *6 * [number])
+    kind = ctypes.CFUNCTYPE(ctypes.c_int32, address, address, *5 * array, *6 * [number])
     function: Entry = kind(engine.get_function_address(NAME))
     return function
 

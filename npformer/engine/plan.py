@@ -220,6 +220,26 @@ def aligned(count: int) -> Array:
     return raw[start : start + count]
 
 
+def bring(images: Array, place: Array) -> None:
+    """Copy images, (images, H, W, C), to a place of the same shape.
+
+    Channels-first images, seen as channels-last, are copied one colour at a time: much faster.
+    """
+    if images.flags.c_contiguous:
+        return np.copyto(place, images, "same_kind")
+    for c in range(images.shape[-1]):
+        np.copyto(place[..., c], images[..., c], "same_kind")
+
+
+def flat(images: Array) -> Array:
+    """Images as float32 one after the other: themselves if that is how they are, or a copy."""
+    flags = images.flags
+    if not (images.dtype == np.float32 and flags.c_contiguous and flags.aligned):
+        images, same = np.empty(images.shape, np.float32), images
+        bring(same, images)
+    return images.reshape(-1)
+
+
 class Memory:
     """Uninitialised float32 that serve again: as many as were ever asked for at once."""
 
@@ -241,6 +261,8 @@ class Buffer:
     rows: int
     channels: int
     step: int
+    outside: bool = False
+    """whether it lies elsewhere than in the arena"""
     shared: bool = False
     """whether the rows are not for each image, but for all together"""
     born: int = -1
@@ -284,6 +306,7 @@ class Arena:
         table: Array,
         weights: Array,
         images: int,
+        pixels: Array | None = None,
         gates: Iterable[Gate] = (),
         alone: bool = False,
     ) -> None:
@@ -295,6 +318,8 @@ class Arena:
         weights : ndarray of float32, flat
         images : int
             How many images there are.
+        pixels : ndarray of float32, flat, optional
+            The images, if they are not in the arena.
         gates : iterable of (int, callable)
             Steps, and what this thread does before each of them; in this order.
         alone : bool
@@ -303,7 +328,8 @@ class Arena:
         threads = 1 if alone else self.threads
         end = len(table)
         counters = np.zeros(1 + end * (threads + 2), np.int64)
-        arrays = [table, counters, self.memory, weights]
+        pixels = self.memory if pixels is None else pixels
+        arrays = [table, counters, self.memory, weights, pixels]
         flat = [number for array in arrays for number in machine_code.arguments(array)]
         size, scratch = self._place
 
@@ -352,22 +378,9 @@ class Drawing:
         self.capacity = capacity
         self.scratch = 0
         self.names: list[str] = []
-        self.input: Buffer
         self._drafts: list[_Draft] = []
-        self._gates = {0}
+        self._gates: set[int] = set()
         self._where = "stem"
-
-    def write(self, images: Array, arena: Arena) -> None:
-        """Copy images, (images, H, W, C), into the arena.
-
-        Channels-first images, seen as channels-last, are copied one colour at a time: much faster.
-        """
-        at = self.input.at
-        place = arena.memory[at : at + images.size].reshape(images.shape)
-        if images.flags.c_contiguous:
-            return np.copyto(place, images, "same_kind")
-        for c in range(images.shape[-1]):
-            np.copyto(place[..., c], images[..., c], "same_kind")
 
     def _step(
         self, kind: int, y: Buffer, x: Buffer, units: int, chunk: int, **fields: int | Buffer
@@ -408,7 +421,8 @@ class Drawing:
         int
             Size of the arena.
         """
-        buffers = {id(b): b for draft in self._drafts for b in draft.buffers.values()}
+        every = [b for draft in self._drafts for b in draft.buffers.values()]
+        buffers = {id(b): b for b in every if not b.outside}
         end = 0
         placed: list[Buffer] = []
         for buffer in sorted(buffers.values(), key=lambda b: b.born):
@@ -489,7 +503,8 @@ class Plan(Drawing):
         """Write down all steps."""
         packed, config = self._packed, self._packed.config
         grid = height, width
-        x = self.input = Buffer(height * width, config.num_channels, config.num_channels)
+        channels = config.num_channels
+        x = Buffer(height * width, channels, channels, outside=True, at=0)
         x, grid = self._stem(x, grid)
         self._name("stem", x, (*grid, x.channels))
         shape: tuple[int, ...]

@@ -63,7 +63,7 @@ from ..layers.dropout import survival
 from ..model import EfficientFormer, Gradients, Loss, check_input, join, join_backward
 from ..tree import build, leaves
 from . import steps as kinds
-from .plan import ACTIVATIONS, Arena, Buffer, Drawing, Memory
+from .plan import ACTIVATIONS, Arena, Buffer, Drawing, Memory, bring
 from .plan import ROWS as SHORT
 from .threads import get_num_threads
 from .walk import CHUNK
@@ -174,7 +174,8 @@ class TrainingPlan(Drawing):
         for mask, rate in self._masks:
             self._mask(call, mask)[:, 0] = survival((self.capacity,), rate, rng)
         self._pack(call)
-        self.write(x, arena)
+        at = self._input.at
+        bring(x, arena.memory[at : at + x.size].reshape(x.shape))
         self._run(arena, call)
         dp = build(lambda path, leaf: call.dp.get(path, np.zeros_like(leaf)), params)
         return Gradients(call.value, call.statistics, dp)
@@ -187,7 +188,7 @@ class TrainingPlan(Drawing):
             (middle, len(self.table), self._stops[self._turn + 1 :]),
         ):
             gates = [(stop - first, partial(function, call)) for stop, function in stops]
-            arena.walk(self.table[first:last], call.weights, self.capacity, gates)
+            arena.walk(self.table[first:last], call.weights, self.capacity, gates=gates)
             if first == 0:
                 turn(call)
 
@@ -226,7 +227,7 @@ class TrainingPlan(Drawing):
     def _draw(self, params: EfficientFormer, height: int, width: int) -> None:
         """Write down all steps."""
         config, grid, number = self._config, (height, width), 0
-        x = self.input = Buffer(height * width, config.num_channels, config.num_channels)
+        x = self._input = Buffer(height * width, config.num_channels, config.num_channels)
         for i in (1, 2):
             names = f"stem.conv{i}", f"stem.norm{i}"
             x, grid = self._conv2d(x, grid, *names, 3, 2, 1, RELU)
@@ -277,7 +278,7 @@ class TrainingPlan(Drawing):
         def back(dy: Buffer) -> Buffer:
             self._where = where
             self._sums(n, dy, activation)
-            inner = x is not self.input
+            inner = x is not self._input
             dwindows = self._backward(n, dy, dy, inner)
             self._linear_backward(n, patches, dy)
             if not inner:

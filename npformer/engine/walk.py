@@ -7,7 +7,7 @@ thread that comes to a step takes the next part of its share, by a counter, unti
 then helps with the shares of others, then waits until all parts are finished, and goes on. So a
 thread that comes late or is slow only does less, and if no other thread comes, one does everything.
 
-Before some steps the first thread has something to do elsewhere, such as to bring in the images.
+Before some steps the first thread has something to do in Python, as training has with its losses.
 The others wait at a gate, which is much faster than to be sent away and called again.
 
 How a step is cut changes nothing in its numbers: each of them is computed by one thread, in an
@@ -58,7 +58,9 @@ PATIENCE = 1000
 
 
 @kernel
-def work(s: Step, m: Array, w: Array, images: int, job: int, parts: int, scratch: int) -> None:
+def work(
+    s: Step, m: Array, w: Array, pixels: Array, images: int, job: int, parts: int, scratch: int
+) -> None:
     """One part of a step.
 
     Parameters
@@ -66,8 +68,10 @@ def work(s: Step, m: Array, w: Array, images: int, job: int, parts: int, scratch
     s : Step
     m, w : ndarray of float32, flat
         The arena and the weights.
+    pixels : ndarray of float32, flat
+        The images.
     images : int
-        How many images are in the arena.
+        How many there are.
     job : int
         Which part, and of which image, unless the step takes all images at once.
     parts : int
@@ -83,7 +87,7 @@ def work(s: Step, m: Array, w: Array, images: int, job: int, parts: int, scratch
     y = s.y + image * s.rows * s.y_step
     if s.kind == STEM:
         stem(
-            m, y, s.y_step, x, s.height, s.width, s.channels,
+            m, y, s.y_step, pixels, x, s.height, s.width, s.channels,
             w, s.w, s.hidden, s.w2, first, last, scratch,
         )  # fmt: skip
     elif s.kind == POOLING_BLOCK:
@@ -227,6 +231,7 @@ def walk(
     counters: Array,
     m: Array,
     w: Array,
+    pixels: Array,
     images: int,
     first: int,
     last: int,
@@ -244,8 +249,10 @@ def walk(
         many are finished in all, and whether its gate is open. Zeros at the start.
     m, w : ndarray of float32, flat
         The arena and the weights.
+    pixels : ndarray of float32, flat
+        The images, if they are not in the arena.
     images : int
-        How many images are in the arena.
+        How many there are.
     first, last : int
     threads : int
         How many threads are expected, to cut steps into as many equal shares.
@@ -272,7 +279,7 @@ def walk(
                 job = begin + fetch_add(counters, taken + share, 1)
                 if job >= end:
                     break
-                work(s, m, w, images, job, parts, scratch)
+                work(s, m, w, pixels, images, job, parts, scratch)
                 fetch_add(counters, finished, 1)
         wait(counters, finished, jobs)
     if thread > 0:

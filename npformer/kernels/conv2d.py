@@ -62,14 +62,14 @@ def patches(
             if i < 0 or i >= height:
                 clear(m, here, run)
             elif inside:
-                copy(m, here, x + (i * width + left) * channels, run)
+                copy(m, here, m, x + (i * width + left) * channels, run)
             else:
                 for v in range(size):
                     j = left + v
                     if j < 0 or j >= width:
                         clear(m, here + v * channels, channels)
                     else:
-                        copy(m, here + v * channels, x + (i * width + j) * x_step, channels)
+                        copy(m, here + v * channels, m, x + (i * width + j) * x_step, channels)
             here += run
         to += y_step
         column += 1

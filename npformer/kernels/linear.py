@@ -42,7 +42,6 @@ from .vector import (
     Tile,
     add_rows,
     each,
-    in_order,
     inlined,
     kernel,
     load,
@@ -91,7 +90,6 @@ def multiply_wide(
         prefetch(w, row + (len(tile) + 1) * size)
         if len(tile) == 3:
             prefetch(w, row + (len(tile) + 2) * size)
-            in_order()
         tile = rank_one(tile, m, x + k, x_step, w, row, size)
     return tile
 

@@ -26,6 +26,7 @@ def stem(
     m: Array,
     y: int,
     y_step: int,
+    images: Array,
     x: int,
     height: int,
     width: int,
@@ -45,8 +46,9 @@ def stem(
     m : ndarray of float32, flat
     y, y_step : int
         Result, ⌈⌈height/2⌉/2⌉ × ⌈⌈width/2⌉/2⌉ pixels.
+    images : ndarray of float32, flat
     x : int
-        Image, `channels` numbers for each pixel. Up to 15 numbers behind it are read.
+        Where among them the image begins, `channels` numbers for each pixel.
     height, width, channels : int
         Of the image.
     w : ndarray of float32, flat
@@ -66,14 +68,19 @@ def stem(
     across = (half + 1) // 2
     line, middle_line = framed(width, channels), framed(half, between)
     middle = scratch + (4 * (last - first) + 3) * line
+    numbers = width * channels
+    whole = numbers // LANES * LANES  # behind the last row there may be nothing to read
     at = scratch
     for i in range(4 * first - 3, 4 * last):
         if i < 0 or i >= height:
             clear(m, at, line - LANES)
         else:
             clear(m, at, channels)
-            copy(m, at + channels, x + i * width * channels, width * channels)
-            clear(m, at + (width + 1) * channels, channels)
+            row = x + i * numbers
+            copy(m, at + channels, images, row, whole)
+            for c in range(whole, numbers):
+                m[at + channels + c] = images[row + c]
+            clear(m, at + channels + numbers, channels)
         at += line
     window, to = scratch, middle
     panels = (between + LANES - 1) // LANES

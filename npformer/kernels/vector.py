@@ -212,19 +212,6 @@ def _prefetch(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     return context.get_dummy_value()
 
 
-def in_order() -> None:
-    """Keep the compiler from moving loads and stores across this place; the processor may.
-
-    It would load as early as it can, and run out of registers.
-    """
-
-
-@emits(in_order, lambda: types.void())
-def _in_order(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], True)
-    return context.get_dummy_value()
-
-
 # Arithmetic ---------------------------------------------------------------------------------------
 # + − × ÷ between two vectors, or a vector and a number, are written as such.
 
@@ -240,10 +227,10 @@ def _splat(context: Any, builder: Any, signature: Any, values: Any) -> Any:
 
 
 @inlined
-def copy(m: Array, to: int, at: int, count: int) -> None:
-    """``m[to + i] = m[at + i]`` for i up to `count`, rounded up to whole vectors."""
+def copy(m: Array, to: int, source: Array, at: int, count: int) -> None:
+    """``m[to + i] = source[at + i]`` for i up to `count`, rounded up to whole vectors."""
     for i in range(0, count, LANES):
-        store(m, to + i, load(m, at + i))
+        store(m, to + i, load(source, at + i))
 
 
 @inlined
