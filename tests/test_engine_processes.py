@@ -194,15 +194,17 @@ def test_every_process_gets_the_same_bits():
 @pytest.mark.skipif(
     not machine_code._features().get("avx512f"), reason="this processor has no AVX-512"
 )
-def test_processors_with_narrow_and_with_wide_vectors_get_the_same_bits(tmp_path):
+@pytest.mark.parametrize("case", ["all there is", "products of halves"])
+def test_processors_with_narrow_and_with_wide_vectors_get_the_same_bits(case, tmp_path):
+    network = f"c = config(**CASES[{case!r}]); p = network(c)\n"
     narrow = """
 import llvmlite.binding as llvm
 features = llvm.get_host_cpu_features()
 features.update({name: False for name in features if "avx512" in name})
 llvm.get_host_cpu_features = lambda: features
 """
-    found = in_a_process(narrow + PRINT, NPFORMER_CACHE_DIR=str(tmp_path))
-    assert found.stdout == in_a_process(PRINT).stdout
+    found = in_a_process(narrow + network + PRINT, NPFORMER_CACHE_DIR=str(tmp_path))
+    assert found.stdout == in_a_process(network + PRINT).stdout
 
 
 def test_a_notebook(tmp_path, monkeypatch):

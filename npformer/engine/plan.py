@@ -53,6 +53,9 @@ RELEASED = 2**62
 """What counters are set to after an error, so that nobody waits for what will not be done."""
 SCRATCH = 65536
 """How many numbers a part may need besides input and result: 256 kB, half a second-level cache."""
+SCRATCH_OF_PAIRS = 4 * SCRATCH
+"""As many where pairs of rows are multiplied: all weights, and more of them, pass by for each part,
+and each meets half as many rows. That there are few parts matters more than near memory."""
 
 
 class Layer(NamedTuple):
@@ -617,7 +620,7 @@ class Plan(Drawing):
             y,
             x,
             x.rows - pairs,
-            self._chunk(room, 2 * SCRATCH if pairs else SCRATCH),
+            self._chunk(room, SCRATCH_OF_PAIRS if pairs else SCRATCH),
             grain=ROWS,
             activation=activation,
             **image,
