@@ -192,6 +192,25 @@ def test_what_is_not_a_number_comes_out_as_from_the_plain_floor(bad, case):
     np.testing.assert_array_equal(run(images(2)).logits, clean)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
+def test_weights_that_cannot_be_added_are_multiplied_as_they_are(bad):
+    """A sum would carry what is wrong in one column to another."""
+    c = config(**CASES["products of halves"])
+    p, x = network(c), images(1)
+    assert Packed(p, c).stages[0].blocks[0].fc2.halved
+    p.stages[0].blocks[0].mlp.fc2.weight[..., 5, 7] = bad
+    assert not Packed(p, c).stages[0].blocks[0].fc2.halved
+    fast, plain = Trace("stages.0.blocks.0"), Trace("stages.0.blocks.0")
+    engine.make_forward(p, c, "numba")(x, fast)
+    with np.errstate(all="ignore"):
+        forward(x, p, c, plain)
+    (found,), (want,) = fast.values(), plain.values()
+    odd = ~np.isfinite(want)
+    assert odd[..., 7].any() == (not np.isfinite(bad))
+    np.testing.assert_array_equal(found[odd], want[odd])
+    np.testing.assert_allclose(found[~odd], want[~odd], rtol=1e-4, atol=1e-5)
+
+
 def test_layouts_and_dtypes_of_images():
     c = config()
     run = engine.make_forward(network(c), c, "numba")

@@ -62,7 +62,7 @@ class Timing(NamedTuple):
     high: float
     """the middle half of all measurements lies between"""
     gflops: float
-    """10⁹ floating point operations in a second; a multiply-add is two"""
+    """10⁹ operations of the network as it is written in a second; a multiply-add is two"""
     share: float
     """of what the same number of cores can do, multiply-adds only"""
     ratio: float | None

@@ -179,7 +179,7 @@ class Packed:
         at, (K, N) = self._used, p.weight.shape
         self._used += packed_size(K, N)
         pack(p, self.weights[at : self._used])
-        halved = many_rows and halves(K, N)
+        halved = many_rows and halves(p)
         if halved:
             begin = self._used
             self._used += sums_size(K, N)
@@ -611,7 +611,7 @@ class Plan(Drawing):
             return self._mlp(pooled, pooled, block.fc1, block.fc2)
         C, hidden, activation = block.fc1.K, block.fc1.N, ACTIVATIONS[config.hidden_act]
         room, pairs = x.step + padded(hidden), 0
-        if block.fc1.halved:
+        if block.fc1.halved and block.fc2.halved:
             pairs = x.rows // (2 * ROWS) * ROWS  # such as fill whole tiles
             room = 2 * room + max(strassen_scratch(1, C, hidden), strassen_scratch(1, hidden, C))
         image |= {"w": block.fc1.at, "w2": block.fc2.at, "hidden": hidden, "pairs": pairs}

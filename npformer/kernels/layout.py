@@ -22,7 +22,9 @@ NONE, RELU, GELU = range(3)
 it halves the weights, which costs no bit and saves a multiplication for each number."""
 
 SMALLEST_HALVED = 96
-"""Fewer inputs or outputs than that are multiplied in one piece"""
+"""Fewer inputs or outputs than that are multiplied in one piece;"""
+LARGEST_HALVED = 2.0**20
+"""and so is a layer with larger weights"""
 
 
 def padded(columns: int) -> int:
@@ -68,12 +70,16 @@ def pack(p: Linear, out: Array) -> None:
     out[K * width : K * width + N] = p.bias
 
 
-def halves(K: int, N: int) -> bool:
-    """Whether a K × N layer is multiplied as `npformer.kernels.strassen` does.
+def halves(p: Linear) -> bool:
+    """Whether a layer can be multiplied as `npformer.kernels.strassen` does, and should be.
 
-    Its halves have to consist of whole panels. A small one has too few multiply-adds to save some.
+    Its halves have to consist of whole panels, and its weights to be numbers that can be added. A
+    small one has too few multiply-adds to save some.
     """
-    return min(K, N) >= SMALLEST_HALVED and K % (2 * LANES) == 0 and N % (2 * LANES) == 0
+    K, N = p.weight.shape
+    if min(K, N) < SMALLEST_HALVED or K % (2 * LANES) > 0 or N % (2 * LANES) > 0:
+        return False
+    return bool(max(p.weight.max(), -p.weight.min()) < LARGEST_HALVED)
 
 
 def pack_sums(p: Linear, out: Array) -> None:

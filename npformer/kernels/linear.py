@@ -23,8 +23,8 @@ instruction a vector, in the registers of the tile. GELU takes thirty and needs 
 own; it follows when a panel is complete, whose few kilobytes are still in the nearest cache.
 
 **Order.** Each y[i, j] is summed over k from 0 upwards, in one chain of fused multiply-adds that
-begins with the bias, whatever the tile that it falls in. So results are the same bits for any
-number of threads and any batch.
+begins with the bias, or with what it is told, whatever the tile that it falls in. So results are
+the same bits for any number of threads and any batch.
 
 References: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication"; Van Zee &
 van de Geijn 2015, "BLIS".
@@ -204,7 +204,7 @@ def linear(
 
     Notes
     -----
-    A panel, or two, meet all rows before the next are fetched, so they stay in the nearest cache.
+    Up to three panels meet all rows before the next are fetched, and stay in the nearest cache.
     Rows that do not fill tall tiles make short ones: of 7 beside 14, as nearly always the number of
     pixels is a multiple of 7; of 5 beside 6, in as many fives as it takes (49 = 4·6 + 5·5). Tiles
     of 4 and of 1 take what is left.

@@ -18,11 +18,12 @@ nothing to add. What is left to do for an eighth of all multiply-adds are S₁ �
 V. Rounding errors stay as small as those of the direct product, as long as neither rows nor weights
 are of very different size (Higham 2002, "Accuracy and Stability of Numerical Algorithms", ch. 23).
 
-**The same numbers.** Which row is cut off with which must not depend on how a step is cut for the
-threads: row i of an image always meets row i + ⌊rows/2⌋.
+**The same numbers.** Which rows are added must not depend on how a step is cut for the threads, nor
+on the batch: a row of an image always meets that as far behind it as the image has pairs.
 
 **Not a number.** A sum of two rows spreads what is infinite, or no number, to both, where the
-direct product would not. Such pairs of rows are therefore multiplied once more, directly.
+direct product would not. Such pairs of rows are therefore multiplied once more, directly. And a
+layer with such weights is not packed for this.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ inlined(padded)
 inlined(packed_size)
 
 TAME = 2.0**100
-"""With a sum of squares below that, no product comes near the largest float32, 2¹²⁸"""
+"""With a sum of squares below that, nothing comes near the largest float32, 2¹²⁸."""
 
 
 @inlined
