@@ -18,6 +18,7 @@ import npformer
 from npformer import engine, plots
 from npformer.bench.peak import fma_peak
 from npformer.kernels.layout import GELU, LANES, NONE, pack, packed_size
+from npformer.kernels.linear import FROM_BIAS, ONE_RUN, PACKED
 from npformer.kernels.linear import linear as kernel
 from npformer.kernels.vector import compiled
 from npformer.layers import LayerNorm, Linear, gelu, layer_norm, linear, pooling
@@ -170,7 +171,10 @@ measure(
 @compiled
 def run_kernel(m, w, y_at, M, K, N, activation):
     """Call npformer's kernel for all rows and panels; x lies at 0 in m, y at y_at."""
-    kernel(m, y_at, N, 0, K, w, 0, K, N // LANES, M, 0, N // LANES, activation, -1, 0)
+    kernel(
+        m, y_at, N, 0, K, w, 0, K, N // LANES, M, 0, N // LANES, activation, -1, 0,
+        *ONE_RUN, *FROM_BIAS, *PACKED,
+    )  # fmt: skip
 
 
 w = np.zeros(packed_size(K, N), np.float32)

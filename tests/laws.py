@@ -27,7 +27,7 @@ from npformer.kernels.layout import (
     strassen_scratch,
     sums_size,
 )
-from npformer.kernels.linear import tile_columns, tile_rows
+from npformer.kernels.linear import FROM_BIAS, ONE_RUN, PACKED, tile_columns, tile_rows
 from npformer.kernels.vector import TALL
 from npformer.layers import (
     ACTIVATIONS,
@@ -659,7 +659,7 @@ def conv2d_is_patches_times_weights(draw: Any, run_patches: Run, run_linear: Run
     panels = padded(N) // LANES
     run_patches(m.data, windows, step, x, x_step, H, W, C, 3, 2, 1, 0, rows)
     run_linear(m.data, y, y_step, windows, step, w.data, at, 9 * C, panels, rows, 0, panels,
-               NONE, -1, 0)  # fmt: skip
+               NONE, -1, 0, *ONE_RUN, *FROM_BIAS, *PACKED)  # fmt: skip
     close(m.rows(y, y_step, rows, N), want)
 
 

@@ -177,10 +177,11 @@ def _intermediate_code() -> tuple[str, str]:
     -----
     Numba would optimise each function, translate it to machine code, and do the same again with its
     copies inside of every caller. Here it is kept from both, which halves the time: LLVM does it
-    once, for the whole.
+    once, for the whole. It works in contexts of its own, since kernels that this process has
+    compiled otherwise would come from there as they are, and not be put into their callers.
     """
     from numba import from_dtype, types
-    from numba.core import codegen, compiler
+    from numba.core import codegen, compiler, cpu, typing
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.registry import cpu_target
 
@@ -211,19 +212,22 @@ def _intermediate_code() -> tuple[str, str]:
     flags = compiler.Flags()
     flags.error_model = "numpy"
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
-    typing, target = cpu_target.typing_context, cpu_target.target_context
+    context = typing.Context()
+    target = cpu.CPUContext(context, "cpu")
+    ours = {"_toplevel_typing_context": context, "_toplevel_target_context": target}
     with global_compiler_lock:
-        typing.refresh()
-        target.refresh()
-        usual = target._internal_codegen
-        target._internal_codegen = Codegen("npformer")
+        usual = cpu_target.typing_context, cpu_target.target_context
+        vars(cpu_target).update(ours)
         try:
+            context.refresh()
+            target.refresh()
+            target._internal_codegen = Codegen("npformer")
             result = compiler.compile_extra(
-                typing, target, walk, signature, types.void, flags, locals={}
+                context, target, walk, signature, types.void, flags, locals={}
             )
             result.library.finalize()
         finally:
-            target._internal_codegen = usual
+            vars(cpu_target).update(zip(ours, usual, strict=True))
     return result.library.get_llvm_str(), result.fndesc.llvm_func_name
 
 

@@ -23,7 +23,7 @@ from ..kernels.conv2d import patches, patches_backward
 from ..kernels.drop_path import drop_path
 from ..kernels.layer_norm import layer_norm
 from ..kernels.layout import LANES, NONE
-from ..kernels.linear import linear, linear_backward
+from ..kernels.linear import FROM_BIAS, ONE_RUN, PACKED, linear, linear_backward
 from ..kernels.mean import mean
 from ..kernels.pooling import pooling, pooling_backward
 from ..kernels.pooling_block import pooling_block
@@ -99,6 +99,7 @@ def work(
         linear(
             m, s.y, s.y_step, s.x, s.x_step, w, s.w, s.k, s.units,
             images * s.rows, first, last, s.activation, s.residual, s.y_step,
+            *ONE_RUN, *FROM_BIAS, *PACKED,
         )  # fmt: skip
     elif s.kind == CONV2D:
         step = (s.k + LANES - 1) // LANES * LANES
@@ -109,7 +110,7 @@ def work(
         panels = s.y_step // LANES
         linear(
             m, y + first * s.y_step, s.y_step, scratch, step, w, s.w, s.k, panels,
-            last - first, 0, panels, s.activation, -1, 0,
+            last - first, 0, panels, s.activation, -1, 0, *ONE_RUN, *FROM_BIAS, *PACKED,
         )  # fmt: skip
     elif s.kind == PATCHES:
         patches(
@@ -165,7 +166,7 @@ def work_of_training(
             x = scratch
         linear(
             m, y, s.y_step, x, s.x_step, w, s.w, s.k, panels,
-            rows, 0, panels, NONE, -1, 0,
+            rows, 0, panels, NONE, -1, 0, *ONE_RUN, *FROM_BIAS, *PACKED,
         )  # fmt: skip
         if s.sums >= 0:
             moments(m, sums, s.y_step, y, s.y_step, rows)
@@ -181,7 +182,7 @@ def work_of_training(
             residual = s.residual + first * s.y_step if s.residual >= 0 else -1
             linear(
                 m, y, s.y_step, dz, s.x_step, w, s.w, s.k, panels,
-                rows, 0, panels, NONE, residual, s.y_step,
+                rows, 0, panels, NONE, residual, s.y_step, *ONE_RUN, *FROM_BIAS, *PACKED,
             )  # fmt: skip
         if s.before >= 0:
             act, before = s.act + first * s.y_step, s.before_z + first * s.y_step

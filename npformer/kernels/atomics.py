@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 
 from ..layers import Array
-from .vector import INDEX, emits
+from .vector import INDEX, emits, member
 
 
 def fetch_add(counters: Array, i: int, amount: int) -> int:
@@ -27,8 +27,8 @@ def fetch_add(counters: Array, i: int, amount: int) -> int:
 @emits(fetch_add, lambda counters, i, amount: INDEX(counters, INDEX, INDEX))
 def _fetch_add(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     counters, i, amount = values
-    array = context.make_array(signature.args[0])(context, builder, counters)
-    return builder.atomic_rmw("add", builder.gep(array.data, [i]), amount, "seq_cst")
+    data = member(context, builder, signature.args[0], counters, "data")
+    return builder.atomic_rmw("add", builder.gep(data, [i]), amount, "seq_cst")
 
 
 def look(counters: Array, i: int) -> int:
@@ -39,8 +39,8 @@ def look(counters: Array, i: int) -> int:
 @emits(look, lambda counters, i: INDEX(counters, INDEX))
 def _look(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     counters, i = values
-    array = context.make_array(signature.args[0])(context, builder, counters)
-    return builder.load_atomic(builder.gep(array.data, [i]), ordering="seq_cst", align=8)
+    data = member(context, builder, signature.args[0], counters, "data")
+    return builder.load_atomic(builder.gep(data, [i]), ordering="seq_cst", align=8)
 
 
 def give_way() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from ..layers import Array
 from .layout import LANES, NONE
-from .linear import linear
+from .linear import FROM_BIAS, ONE_RUN, PACKED, linear
 from .softmax import softmax
 from .vector import first as lanes
 from .vector import kernel, load, splat, store
@@ -81,11 +81,11 @@ def attention(
     pack_panels(m, scratch, qkv + K, 1, qkv_step, K, tokens)  # kᵀ: (K, tokens)
     linear(
         m, attn, attn_step, qkv, qkv_step, m, scratch, K, across,
-        tokens, 0, across, NONE, attn, attn_step,
+        tokens, 0, across, NONE, attn, attn_step, *ONE_RUN, *FROM_BIAS, *PACKED,
     )  # fmt: skip
     softmax(m, attn, attn_step, tokens, across * LANES)
     pack_panels(m, scratch, qkv + 2 * K, qkv_step, 1, tokens, V)  # v: (tokens, V)
     linear(
         m, y, y_step, attn, attn_step, m, scratch, tokens, deep,
-        tokens, 0, deep, NONE, -1, 0,
+        tokens, 0, deep, NONE, -1, 0, *ONE_RUN, *FROM_BIAS, *PACKED,
     )  # fmt: skip

@@ -8,8 +8,8 @@ tile of y lives in registers, and for each k a row of weights and a column of x 
 meet. AVX2 has sixteen registers of 8 numbers; a tile of 6 rows × 16 columns takes twelve of them,
 and each k brings 8 loads and 12 multiply-adds. AVX-512 has thirty-two registers of 16; a tile of 14
 rows × 32 columns, of two panels, takes twenty-eight, and each k brings 16 loads and 28
-multiply-adds. The multipliers never wait. With a single panel they would: the last three panels of
-an odd number go together, 7 rows at a time.
+multiply-adds. The multipliers never wait. With a single panel they would: so the last three panels
+of an odd number go together, if the rows fill tiles of 7.
 
 **Packing.** Weights are read from panels of 16 columns, see `npformer.kernels.layout`; activations
 where they are: with channels last, the numbers of a pixel already lie side by side.
@@ -32,9 +32,11 @@ van de Geijn 2015, "BLIS".
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..layers import Array
 from .activations import gelu_of_double, relu
-from .layout import GELU, LANES, NONE, RELU
+from .layout import GELU, LANES, RELU
 from .vector import (
     SHORT,
     TALL,
@@ -52,6 +54,10 @@ from .vector import (
     store_rows,
     zeros,
 )
+
+ONE_RUN, FROM_BIAS, PACKED = (1, 0), (-1, 0), (0, -1)
+"""What `linear` is told when there is nothing to say. (Defaults would be compiled once for each
+choice of them.)"""
 
 
 @inlined
@@ -81,9 +87,12 @@ def multiply(
 
 @inlined
 def multiply_wide(
-    tile: Tile, m: Array, x: int, x_step: int, w: Array, panel: int, size: int, K: int
+    tile: Tile, m: Array, x: int, x_step: int, w: Array, panel: int, size: int, K: int, ahead: bool
 ) -> Tile:
-    """Do as `multiply` does, with two or three panels: a number of x is loaded once for all."""
+    """Do as `multiply` does, with two or three panels: a number of x is loaded once for all.
+
+    The next panels are always asked for, which costs nothing here.
+    """
     for k in range(K):
         row = panel + LANES * k
         prefetch(w, row + len(tile) * size)
@@ -95,25 +104,6 @@ def multiply_wide(
 
 
 @inlined
-def finish(
-    tile: Tile,
-    m: Array,
-    y: int,
-    y_step: int,
-    activation: int,
-    adds: bool,
-    residual: int,
-    residual_step: int,
-) -> None:
-    """Epilogue: what can be done to the sums while they are in registers; then store them."""
-    if activation == RELU:
-        tile = each(relu, tile)
-    if adds:
-        tile = add_rows(load_rows(tile, m, residual, residual_step), tile)
-    store_rows(m, y, y_step, tile)
-
-
-@inlined
 def bend(m: Array, y: int, y_step: int, rows: int) -> None:
     """Apply GELU, of twice each number, to a panel of y."""
     for i in range(rows):
@@ -122,11 +112,15 @@ def bend(m: Array, y: int, y_step: int, rows: int) -> None:
 
 @inlined
 def band(
-    like: Tile, i: int, rows: int, m: Array, y: int, y_step: int, x: int, x_step: int,
-    runs: int, run_step: int, w: Array, panel: int, size: int, bias: int, K: int, activation: int,
-    residual: int, residual_step: int, start: int, start_step: int,
+    micro_kernel: Callable[..., Tile], like: Tile, i: int, rows: int, m: Array, y: int,
+    y_step: int, x: int, x_step: int, runs: int, run_step: int, w: Array, panel: int, size: int,
+    bias: int, K: int, activation: int, residual: int, residual_step: int, start: int,
+    start_step: int,
 ) -> int:  # fmt: skip
-    """Rows from i on, as many as fill tiles of the height of `like`; return where that ends."""
+    """Rows from i on, as many as fill tiles of the height of `like`; return where that ends.
+
+    What can be done to the sums while they are in registers is done there: the epilogue.
+    """
     height, run = len(like[0]), K // runs
     while i + height <= rows:
         if start < 0:
@@ -135,14 +129,12 @@ def band(
             tile = load_rows(like, m, start + i * start_step, start_step)
         for u in range(runs):
             here, row = x + i * x_step + u * run_step, panel + u * run * LANES
-            if len(like) > 1:
-                tile = multiply_wide(tile, m, here, x_step, w, row, size, run)
-            elif i == 0:
-                tile = multiply(tile, m, here, x_step, w, row, size, run, True)
-            else:
-                tile = multiply(tile, m, here, x_step, w, row, size, run, False)
-        to, add = y + i * y_step, residual + i * residual_step
-        finish(tile, m, to, y_step, activation, residual >= 0, add, residual_step)
+            tile = micro_kernel(tile, m, here, x_step, w, row, size, run, i == 0)
+        if activation == RELU:
+            tile = each(relu, tile)
+        if residual >= 0:
+            tile = add_rows(load_rows(tile, m, residual + i * residual_step, residual_step), tile)
+        store_rows(m, y + i * y_step, y_step, tile)
         i += height
     return i
 
@@ -164,12 +156,12 @@ def linear(
     activation: int,
     residual: int,
     residual_step: int,
-    runs: int = 1,
-    run_step: int = 0,
-    start: int = -1,
-    start_step: int = 0,
-    size: int = 0,
-    bias: int = -1,
+    runs: int,
+    run_step: int,
+    start: int,
+    start_step: int,
+    size: int,
+    bias: int,
 ) -> None:
     """Some rows and panels of a linear layer with what follows it.
 
@@ -194,13 +186,12 @@ def linear(
         Added to the result unless negative; may be y itself. Not together with GELU.
     runs, run_step : int
         Into how many equal runs the K numbers of an input row are divided, and how far it is from
-        one to the next. The rows of a convolution's window are such.
+        one to the next. The rows of a convolution's window are such. Otherwise `ONE_RUN`.
     start, start_step : int
-        What the sums begin with instead of the bias, unless negative; may be y itself.
-    size : int
-        From one panel to the next, if these are parts of larger ones.
-    bias : int
-        Where in `w` the bias begins, if not behind the panels.
+        What the sums begin with instead of the bias; may be y itself. Otherwise `FROM_BIAS`.
+    size, bias : int
+        How far it is from one panel to the next, and where the bias lies, if the panels are parts
+        of larger ones. Otherwise `PACKED`.
 
     Notes
     -----
@@ -216,25 +207,23 @@ def linear(
     while j < last:
         across = 1
         if WIDE and j + 1 < last:
-            across = 3 if j + 3 == last else 2
+            across = 3 if j + 3 == last and rows % 7 == 0 else 2
         to, add = y + j * LANES, residual + j * LANES if residual >= 0 else residual
         begin = start + j * LANES if start >= 0 else start
         inputs = x, x_step, runs, run_step, w, panels + j * size, size, bias + j * LANES, K
         fixed = m, to, y_step, *inputs, activation, add, residual_step, begin, start_step
         if across == 3:
-            i = band(zeros(7, 3), 0, rows, *fixed)
-            i = band(zeros(4, 3), i, rows, *fixed)
-            i = band(zeros(1, 3), i, rows, *fixed)
+            band(multiply_wide, zeros(7, 3), 0, rows, *fixed)
         elif across == 2:
-            i = band(zeros(TALL, 2), 0, rows, *fixed)
-            i = band(zeros(SHORT, 2), i, rows, *fixed)
-            i = band(zeros(4, 2), i, rows, *fixed)
-            i = band(zeros(1, 2), i, rows, *fixed)
+            i = band(multiply_wide, zeros(TALL, 2), 0, rows, *fixed)
+            i = band(multiply_wide, zeros(SHORT, 2), i, rows, *fixed)
+            i = band(multiply_wide, zeros(4, 2), i, rows, *fixed)
+            i = band(multiply_wide, zeros(1, 2), i, rows, *fixed)
         else:
-            i = band(zeros(TALL, 1), 0, tall, *fixed)
-            i = band(zeros(SHORT, 1), i, rows, *fixed)
-            i = band(zeros(4, 1), i, rows, *fixed)
-            i = band(zeros(1, 1), i, rows, *fixed)
+            i = band(multiply, zeros(TALL, 1), 0, tall, *fixed)
+            i = band(multiply, zeros(SHORT, 1), i, rows, *fixed)
+            i = band(multiply, zeros(4, 1), i, rows, *fixed)
+            i = band(multiply, zeros(1, 1), i, rows, *fixed)
         if activation == GELU:
             for p in range(across):
                 bend(m, to + p * LANES, y_step, rows)
@@ -250,7 +239,9 @@ def accumulate(
     tile = zero
     for i in range(rows):
         tile = rank_one(tile, m, x + i * x_step, 1, m, dy + i * dy_step, LANES)
-    finish(tile, m, y, y_step, NONE, adds, y, y_step)
+    if adds:
+        tile = add_rows(load_rows(tile, m, y, y_step), tile)
+    store_rows(m, y, y_step, tile)
 
 
 @kernel

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from ..layers import Array
 from .layout import LANES, NONE
-from .linear import linear
+from .linear import FROM_BIAS, ONE_RUN, PACKED, linear
 from .pooling import pooling
 from .strassen import strassen
 from .vector import kernel
@@ -89,9 +89,9 @@ def pooling_block(
         pooling(*image, begin, begin + rows)
         linear(
             m, bent, wide * LANES, scratch, step, w, fc1, channels, wide,
-            rows, 0, wide, activation, -1, 0,
+            rows, 0, wide, activation, -1, 0, *ONE_RUN, *FROM_BIAS, *PACKED,
         )  # fmt: skip
         linear(
             m, y + begin * step, step, bent, wide * LANES, w, fc2, hidden, narrow,
-            rows, 0, narrow, NONE, scratch, step,
+            rows, 0, narrow, NONE, scratch, step, *ONE_RUN, *FROM_BIAS, *PACKED,
         )  # fmt: skip

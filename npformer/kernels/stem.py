@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from ..layers import Array
 from .layout import LANES, RELU, framed
-from .linear import linear
+from .linear import FROM_BIAS, PACKED, linear
 from .vector import WIDE, clear, copy, inlined, kernel
 
 inlined(framed)
@@ -84,6 +84,7 @@ def stem(
         at += line
     window, to = scratch, middle
     panels = (between + LANES - 1) // LANES
+    rest = RELU, -1, 0, 3, line, *FROM_BIAS, *PACKED
     alone = 0 if WIDE and panels == 2 else panels - 1
     for i in range(2 * first - 1, 2 * last):
         if i < 0 or i >= tall:
@@ -91,8 +92,8 @@ def stem(
         else:
             clear(m, to, between)
             fixed = m, to + between, between, window, 2 * channels, w, conv1, 9 * channels
-            linear(*fixed, panels, half, alone, panels, RELU, -1, 0, 3, line)
-            linear(*fixed, panels, half, 0, alone, RELU, -1, 0, 3, line)
+            linear(*fixed, panels, half, alone, panels, *rest)
+            linear(*fixed, panels, half, 0, alone, *rest)
             clear(m, to + (half + 1) * between, between)
         window += 2 * line
         to += middle_line
@@ -101,5 +102,6 @@ def stem(
         linear(
             m, y + i * across * y_step, y_step, window, 2 * between, w, conv2, 9 * between,
             y_step // LANES, across, 0, y_step // LANES, RELU, -1, 0, 3, middle_line,
+            *FROM_BIAS, *PACKED,
         )  # fmt: skip
         window += 2 * middle_line

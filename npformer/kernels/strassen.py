@@ -31,7 +31,7 @@ from __future__ import annotations
 from ..layers import Array
 from .activations import gelu_of_double, relu
 from .layout import GELU, LANES, NONE, RELU, packed_size, padded
-from .linear import linear
+from .linear import FROM_BIAS, ONE_RUN, PACKED, linear
 from .vector import fma, inlined, kernel, load, splat, store, total
 
 inlined(padded)
@@ -143,17 +143,26 @@ def strassen(
     if residual >= 0:
         d11, d12, d21 = residual, residual + n, residual + residual_apart
         d22 = d21 + n
-    shape = k, panels, pairs, 0, panels
-    plain, ends, once = (NONE, -1, 0, 1, 0), (activation,), (residual_step, 1, 0)
+    # T are layers by themselves. (`int` makes constants like the others: all rows are of one type.)
+    none, no = int(NONE), int(FROM_BIAS[0])
+    own, alone = int(PACKED[0]), int(PACKED[1])
+    products = (
+        (q, n, a11, x_step, b11, size, bias, no, none, no),
+        (c11, y_step, a12, x_step, b21, size, no, q, activation, d11),
+        (q, n, s2, k, t2, own, alone, q, none, no),
+        (r, n, s3, k, t3, own, alone, q, none, no),
+        (c21, y_step, a22, x_step, t4, own, alone, r, activation, d21),
+        (v, n, s1, k, t1, own, alone, no, none, no),
+        (c12, y_step, s4, k, b22, size, no, q, activation, d12),
+    )
     _sums(m, s1, squares, x, x_step, x_apart, k, pairs)
-    linear(m, q, n, a11, x_step, w, b11, *shape, *plain, -1, 0, size, bias)
-    linear(m, c11, y_step, a12, x_step, w, b21, *shape, *ends, d11, *once, q, n, size)
-    linear(m, q, n, s2, k, w, t2, *shape, *plain, q, n)
-    linear(m, r, n, s3, k, w, t3, *shape, *plain, q, n)
-    linear(m, c21, y_step, a22, x_step, w, t4, *shape, *ends, d21, *once, r, n)
-    linear(m, v, n, s1, k, w, t1, *shape, *plain)
-    _join(m, c22, y_step, q, r, v, n, pairs, activation, d22, residual_step)
-    linear(m, c12, y_step, s4, k, w, b22, *shape, *ends, d12, *once, q, n, size)
+    for to, to_step, at, at_step, panel, apart, from_bias, start, act, add in products:
+        if to == c12:
+            _join(m, c22, y_step, q, r, v, n, pairs, activation, d22, residual_step)
+        linear(
+            m, to, to_step, at, at_step, w, panel, k, panels, pairs, 0, panels,
+            act, add, residual_step, *ONE_RUN, start, n, apart, from_bias,
+        )  # fmt: skip
     for i in range(pairs):
         if not m[squares + i] < TAME:
             for lower in range(2):
@@ -163,4 +172,5 @@ def strassen(
                 linear(
                     m, to + lower * y_apart, y_step, at + lower * x_apart, x_step, w, layer, K,
                     2 * panels, 1, 0, 2 * panels, activation, add, residual_step,
+                    *ONE_RUN, *FROM_BIAS, *PACKED,
                 )  # fmt: skip

@@ -155,16 +155,21 @@ def _intrinsic(builder: Any, name: str, *values: Any) -> Any:
     return builder.call(function, values)
 
 
+def member(context: Any, builder: Any, kind: Any, array: Any, name: str) -> Any:
+    """A member of an array in LLVM: its ``data``, or ``nitems``, how many numbers it has."""
+    return context.data_model_manager[kind].get(builder, array, name)
+
+
 def _address(context: Any, builder: Any, kind: Any, data: Any, at: Any, count: int = LANES) -> Any:
     """Pointer to ``data[at]``; with checks on, an IndexError unless `count` numbers are there."""
-    array = context.make_array(kind)(context, builder, data)
     if BOUNDSCHECK:
+        there = member(context, builder, kind, data, "nitems")
         zero, width = ir.Constant(at.type, 0), ir.Constant(at.type, count)
         before = builder.icmp_signed("<", at, zero)
-        behind = builder.icmp_signed(">", builder.add(at, width), array.nitems)
+        behind = builder.icmp_signed(">", builder.add(at, width), there)
         with builder.if_then(builder.or_(before, behind), likely=False):
             context.call_conv.return_user_exc(builder, IndexError, ("outside of the array",))
-    return builder.gep(array.data, [at])
+    return builder.gep(member(context, builder, kind, data, "data"), [at])
 
 
 # Memory -------------------------------------------------------------------------------------------
@@ -202,8 +207,8 @@ def prefetch(data: Array, at: int) -> None:
 
 @emits(prefetch, lambda data, at: types.void(data, INDEX))
 def _prefetch(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    array = context.make_array(signature.args[0])(context, builder, values[0])
-    pointer = builder.bitcast(builder.gep(array.data, [values[1]]), ir.IntType(8).as_pointer())
+    data = member(context, builder, signature.args[0], values[0], "data")
+    pointer = builder.bitcast(builder.gep(data, [values[1]]), ir.IntType(8).as_pointer())
     number = ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
