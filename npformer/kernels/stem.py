@@ -62,7 +62,8 @@ def stem(
     Notes
     -----
     Between the convolutions pixels lie side by side. So the last panel writes into the pixel behind
-    it what a vector has too much, and has to be the first: the others put that right.
+    it what a vector has too much, and has to be the first: the others put that right. Tiles of two
+    panels are stored row by row, and there it is the next pixel that does so.
     """
     tall, half = (height + 1) // 2, (width + 1) // 2
     across = (half + 1) // 2
