@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -454,6 +455,24 @@ def test_unreadable_files_are_told_or_refused(learn: Any, tmp_path: Path) -> Non
     assert len(messages) == 2
     assert str(bad) in messages[0]
     assert fitted.history[-1]["step"] == 24
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_ctrl_c_while_python_takes_a_lock(learn: Any, interrupted: bool) -> None:
+    """``with lock`` then tries to release what it has not taken, and says only that."""
+
+    def stop(progress: Progress) -> None:
+        if (progress.epoch, progress.step) == (2, 2):
+            try:
+                raise KeyboardInterrupt if interrupted else ValueError
+            finally:
+                Lock().release()
+
+    with pytest.raises(KeyboardInterrupt if interrupted else RuntimeError):
+        learn(PLAIN, "cut", callback=stop)
+    begun: list[tuple[int, int]] = []
+    learn(PLAIN, "cut", resume=True, callback=lambda p: begun.append((p.epoch, p.step)))
+    assert begun[0] == ((2, 3) if interrupted else (2, 1))  # what was done is saved, or was not
 
 
 def test_a_step_without_a_photograph_resumes_too(learn: Any, tmp_path: Path) -> None:

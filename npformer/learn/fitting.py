@@ -248,9 +248,12 @@ def fit(
                 now = after_step
             now = run.finish(now)
             run.tell(now, run.steps, run.rate(now.step - 1), finished=now.history[-1])
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as error:
+        # A Ctrl-C just when Python takes a lock comes out as the RuntimeError of its release.
+        if not any(isinstance(e, KeyboardInterrupt) for e in (error, error.__context__)):
+            raise
         run.save(now)
-        raise
+        raise KeyboardInterrupt from error
     return Fitted(run.out, now.history, run.draw(now))
 
 
