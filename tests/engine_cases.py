@@ -67,6 +67,9 @@ CASES = {
 }
 """What each network has that the small one has not."""
 
+TWO = "all there is", "products of halves"
+"""Those whose bits are compared most: with no multiple of 16, and with pairs of rows."""
+
 
 def config(**changes: object) -> EfficientFormerConfig:
     made = EfficientFormerConfig(**(SMALL | changes))

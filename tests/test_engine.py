@@ -9,7 +9,7 @@ from time import sleep
 
 import numpy as np
 import pytest
-from engine_cases import CASES, check_buffers, config, images, network
+from engine_cases import CASES, TWO, check_buffers, config, images, network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -103,9 +103,6 @@ def test_published_sizes(name):
         assert np.abs(plain[key]).max() * 1e-3 >= 5e-6 * np.abs(block).max(), key
 
 
-TWO = "all there is", "products of halves"
-
-
 @pytest.fixture(scope="module", params=TWO)
 def nine(request):
     """A network, nine images, and their logits one by one on one thread."""
@@ -193,12 +190,13 @@ def test_what_is_not_a_number_comes_out_as_from_the_plain_floor(bad, case):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
-def test_weights_that_cannot_be_added_are_multiplied_as_they_are(bad):
+@pytest.mark.parametrize(("leaf", "place"), [("weight", (..., 5, 7)), ("bias", 7)])
+def test_weights_that_cannot_be_added_are_multiplied_as_they_are(leaf, place, bad):
     """A sum would carry what is wrong in one column to another."""
     c = config(**CASES["products of halves"])
     p, x = network(c), images(1)
     assert Packed(p, c).stages[0].blocks[0].fc2.halved
-    p.stages[0].blocks[0].mlp.fc2.weight[..., 5, 7] = bad
+    getattr(p.stages[0].blocks[0].mlp.fc2, leaf)[place] = bad
     assert not Packed(p, c).stages[0].blocks[0].fc2.halved
     fast, plain = Trace("stages.0.blocks.0"), Trace("stages.0.blocks.0")
     engine.make_forward(p, c, "numba")(x, fast)

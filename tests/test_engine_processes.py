@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from engine_cases import PRELUDE, in_a_process
+from engine_cases import PRELUDE, TWO, in_a_process
 
 import npformer
 from npformer.checkpoints.folder import find
@@ -194,7 +194,7 @@ def test_every_process_gets_the_same_bits():
 @pytest.mark.skipif(
     not machine_code._features().get("avx512f"), reason="this processor has no AVX-512"
 )
-@pytest.mark.parametrize("case", ["all there is", "products of halves"])
+@pytest.mark.parametrize("case", TWO)
 def test_processors_with_narrow_and_with_wide_vectors_get_the_same_bits(case, tmp_path):
     network = f"c = config(**CASES[{case!r}]); p = network(c)\n"
     narrow = """

@@ -24,7 +24,7 @@ it halves the weights, which costs no bit and saves a multiplication for each nu
 SMALLEST_HALVED = 96
 """Fewer inputs or outputs than that are multiplied in one piece;"""
 LARGEST_HALVED = 2.0**20
-"""and so is a layer with larger weights"""
+"""and so is a layer with larger weights or biases"""
 
 
 def padded(columns: int) -> int:
@@ -79,7 +79,7 @@ def halves(p: Linear) -> bool:
     K, N = p.weight.shape
     if min(K, N) < SMALLEST_HALVED or K % (2 * LANES) > 0 or N % (2 * LANES) > 0:
         return False
-    return bool(max(p.weight.max(), -p.weight.min()) < LARGEST_HALVED)
+    return all(max(leaf.max(), -leaf.min()) < LARGEST_HALVED for leaf in p)
 
 
 def pack_sums(p: Linear, out: Array) -> None:
