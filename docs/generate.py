@@ -18,19 +18,17 @@ HERE = Path(__file__).parent
 NOTEBOOKS = HERE.parent / "notebooks"
 
 ROOMS = {
-    "Use": ("classification", "explaining", "plots", "tables", "checking", "labels"),
-    "The names of transformers": (
-        "configuration", "image_processing", "modeling", "backbone", "outputs",
-    ),
-    "The network": ("model", "tree", "summary", "resizing", "errors"),
-    "Photographs": ("images", "image_arrays", "image_recipe", "image_transforms"),
-    "Files and the hub": ("checkpoints",),
-    "Learning": ("learn",),
-    "The fast floor": ("engine", "kernels"),
-}  # fmt: skip
+    "Use": ("classification", "errors", "display"),
+    "The network": ("network",),
+    "Photographs": ("images",),
+    "The names of transformers": ("hf",),
+    "Files and the hub": ("checkpoints", "files"),
+    "Learning and teaching": ("learn", "teach"),
+    "The engine": ("engine", "kernels", "bench"),
+}
 """Headings of the reference, and the modules and packages below each; others come at the end."""
 
-ELSEWHERE = ("layers", "commands", "cli", "mistakes", "strict_json", "data", "weights")
+ELSEWHERE = ("layers", "commands", "weights", "version")
 """Not in the reference: layers have pages of their own, commands say themselves what they do."""
 
 

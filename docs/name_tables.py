@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from npformer.blueprint import blueprint
 from npformer.checkpoints import spellings
-from npformer.configuration import EfficientFormerConfig
 from npformer.layers import AttentionBlock, PoolingBlock
-from npformer.tree import leaves
+from npformer.network.configuration import EfficientFormerConfig
+from npformer.network.params import blueprint
+from npformer.network.tree import leaves
 
 PAGE = Path(__file__).with_name("names.md")
 MARKS = ("<!-- tables: made by docs/name_tables.py -->", "<!-- end of tables -->")

@@ -22,8 +22,8 @@ from PIL import Image
 
 import npformer
 from npformer import plots
-from npformer.configuration import EfficientFormerConfig
 from npformer.layers import ACTIVATIONS, pooling
+from npformer.network.configuration import EfficientFormerConfig
 
 HERE = Path(__file__).parent
 COFFEE = HERE.parent / "notebooks/images/coffee.png"
@@ -54,7 +54,7 @@ def blocks() -> Figure:
         left,
         "Pooling block, on images (B, H, W, C)",
         [
-            ("pooling\n3×3 average − x", "sky blue", "mix neighbouring pixels"),
+            ("pooling\n3×3 average − x", "sky blue", "mix neighboring pixels"),
             ("layer scale γ₁", "yellow", ""),
             ("+", "", ""),
             ("1×1 convolution, C → 4C\nbatch norm, GELU", "orange", "work on each pixel"),
@@ -85,7 +85,7 @@ def draw_chain(ax: Axes, title: str, steps: list[tuple[str, str, str]]) -> None:
     ax.set_title(title, fontsize=11, fontweight="bold")
     y, start = 0.0, 0.55
     ax.text(0, 0.62, "x", ha="center", va="bottom", fontsize=12, style="italic")
-    for text, colour, remark in steps:
+    for text, color, remark in steps:
         ax.annotate("", (0, y - 0.05), (0, y + 0.55), arrowprops=arrow)
         if text == "+":
             ax.plot(0, y - 0.25, "o", markersize=17, color="white", markeredgecolor="0.2", zorder=3)
@@ -98,7 +98,7 @@ def draw_chain(ax: Axes, title: str, steps: list[tuple[str, str, str]]) -> None:
             continue
         high = 0.9 if "\n" in text else 0.55
         box = plt.Rectangle(
-            (-1.3, y - high - 0.05), 2.6, high, facecolor=plots.COLOURS[colour], alpha=0.55,
+            (-1.3, y - high - 0.05), 2.6, high, facecolor=plots.COLORS[color], alpha=0.55,
             edgecolor="0.2", linewidth=0.8,
         )  # fmt: skip
         ax.add_patch(box)
@@ -165,8 +165,8 @@ def activations() -> Figure:
     x = np.linspace(-4, 3, 400)
     styles = {"gelu": ("blue", "-", 2.5), "relu": ("vermilion", "--", 1.6),
               "silu": ("green", "-.", 1.6)}  # fmt: skip
-    for name, (colour, style, width) in styles.items():
-        ax.plot(x, ACTIVATIONS[name](x), style, color=plots.COLOURS[colour], lw=width, label=name)
+    for name, (color, style, width) in styles.items():
+        ax.plot(x, ACTIVATIONS[name](x), style, color=plots.COLORS[color], lw=width, label=name)
     ax.axhline(0, color="0.7", linewidth=0.6, zorder=0)
     ax.axvline(0, color="0.7", linewidth=0.6, zorder=0)
     ax.set_xlabel("x")
@@ -211,7 +211,7 @@ PICTURES = {
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure; a PNG with 256 colours, which keeps it small."""
+    """Write a figure; a PNG with 256 colors, which keeps it small."""
     if path.suffix == ".svg":
         figure.savefig(path, metadata={"Date": None}, facecolor="white")
         return

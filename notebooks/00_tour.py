@@ -30,10 +30,10 @@ plt.axis("off")
 # %% [markdown]
 # ## Preprocessing: from a photograph to numbers
 #
-# The shorter side is scaled to 128 pixels and a square is cut from the middle. Then each colour is
+# The shorter side is scaled to 128 pixels and a square is cut from the middle. Then each color is
 # shifted and scaled, so that over many photographs its mean is 0 and its spread 1:
 #
-# $$\text{pixel value} = \frac{\text{colour}/255 - \text{mean}}{\text{std}}$$
+# $$\text{pixel value} = \frac{\text{color}/255 - \text{mean}}{\text{std}}$$
 #
 # What comes out has the shape `(3, 128, 128)`: three planes, red, green and blue.
 
@@ -59,9 +59,9 @@ plots.architecture(classifier.config)
 #
 # | part | what it does | notebook |
 # |---|---|---|
-# | stem | two convolutions: finds edges and colours | 01 |
+# | stem | two convolutions: finds edges and colors | 01 |
 # | batch norm, layer norm | keep the numbers in a sensible range | 02 |
-# | pooling blocks | mix neighbouring cells, then work on each cell | 03 |
+# | pooling blocks | mix neighboring cells, then work on each cell | 03 |
 # | attention blocks | let every cell look at every other | 04 |
 # | the whole | why it is built like this | 05 |
 #

@@ -30,7 +30,7 @@ x.shape
 # ## Kernels made by hand
 #
 # Three kernels, each 3×3: one averages, one subtracts the left from the right, one the upper from the
-# lower. The input is the photograph in grey, so there is one input channel.
+# lower. The input is the photograph in gray, so there is one input channel.
 
 # %%
 average = np.full((3, 3), 1 / 9)
@@ -39,9 +39,9 @@ down = across.T
 weight = np.stack([average, across, down], axis=-1)[:, :, None]  # (kh, kw, C_in, C_out)
 kernels = Conv2d(weight.astype(np.float32), np.zeros(3, np.float32))
 
-grey = x.mean(-1, keepdims=True)  # (1, H, W, 3) -> (1, H, W, 1)
-y = conv2d(grey, kernels, padding=1)
-print("input", grey.shape, "  kernels", kernels.weight.shape, "  output", y.shape)
+gray = x.mean(-1, keepdims=True)  # (1, H, W, 3) -> (1, H, W, 1)
+y = conv2d(gray, kernels, padding=1)
+print("input", gray.shape, "  kernels", kernels.weight.shape, "  output", y.shape)
 plots.feature_maps(y, title="average, change from left to right, change from top to bottom")
 # %% [markdown]
 # The handle and the rim of the cup stand out where the brightness changes. A network is not told such
@@ -53,7 +53,7 @@ plots.feature_maps(y, title="average, change from left to right, change from top
 # the thing that computers do fastest. `patches` makes the table.
 
 # %%
-windows = patches(grey, 3, 3, padding=1)  # (1, H, W, 1) -> (1, H, W, 9)
+windows = patches(gray, 3, 3, padding=1)  # (1, H, W, 1) -> (1, H, W, 9)
 by_hand = windows @ kernels.weight.reshape(9, 3) + kernels.bias
 print("windows", windows.shape, "  largest difference", abs(by_hand - y).max())
 
@@ -65,14 +65,14 @@ print("windows", windows.shape, "  largest difference", abs(by_hand - y).max())
 
 # %%
 for stride in (1, 2, 4):
-    print("stride", stride, "->", conv2d(grey, kernels, stride, padding=1).shape)
+    print("stride", stride, "->", conv2d(gray, kernels, stride, padding=1).shape)
 
 # %% [markdown]
 # ## What training found
 #
 # The stem of EfficientFormer is two convolutions with stride 2, each followed by batch norm (notebook 02)
-# and by ReLU, $\max(x, 0)$. These are the 16 kernels of the first one. As the input is a colour
-# photograph, each kernel is a small colour picture itself, of 3×3 pixels; it answers most to places
+# and by ReLU, $\max(x, 0)$. These are the 16 kernels of the first one. As the input is a color
+# photograph, each kernel is a small color picture itself, of 3×3 pixels; it answers most to places
 # that look like it.
 
 # %%
@@ -86,7 +86,7 @@ for i, ax in enumerate(axes.flat):
     ax.axis("off")
 
 # %% [markdown]
-# Grey: the kernel ignores that pixel. Some kernels compare colours, some look for edges in one
+# Gray: the kernel ignores that pixel. Some kernels compare colors, some look for edges in one
 # direction. Here is what each of them finds in the photograph.
 
 # %%

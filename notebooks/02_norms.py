@@ -53,7 +53,7 @@ right.set_title("after")
 # %%
 mean, variance = batch_statistics(before)
 figure, ax = plt.subplots(figsize=(5, 4), layout="constrained")
-ax.scatter(stem.norm2.running_mean, mean, color=plots.COLOURS["blue"])
+ax.scatter(stem.norm2.running_mean, mean, color=plots.COLORS["blue"])
 ax.axline((0, 0), slope=1, color="0.6", linewidth=1)
 ax.set_xlabel("mean of a channel over the training images")
 ax.set_ylabel("mean over this photograph")
@@ -84,7 +84,7 @@ print(
 #
 # ## Layer norm: each token by itself
 #
-# In the attention blocks there are tokens, and each is normalised over its own channels. These are the
+# In the attention blocks there are tokens, and each is normalized over its own channels. These are the
 # first 6 of the 16 tokens before and after.
 
 # %%
@@ -127,7 +127,7 @@ kinds
 # %% [markdown]
 # ## Questions
 #
-# 1. The normalisation of the photograph itself (mean and std of preprocessing) is linear as well. Why can
+# 1. The normalization of the photograph itself (mean and std of preprocessing) is linear as well. Why can
 #    it *not* be folded exactly into the first convolution? (What do the zeros of the padding stand for?)
 # 2. A channel that is always 0 has variance 0. What would happen without ε?
 # 3. Is there any input for which layer norm loses information that batch norm keeps?

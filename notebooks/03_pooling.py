@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 03 · Pooling as a token mixer
 #
-# **Aim.** See how a network can pass information between neighbouring pixels without learning a single
+# **Aim.** See how a network can pass information between neighboring pixels without learning a single
 # number for it, and what the small print is: the border, and the subtraction.
 #
 # A *block* of this network has two halves. The *token mixer* lets places exchange; the *MLP* then works on
@@ -47,7 +47,7 @@ for ax, (title, y) in zip(
 
 # %% [markdown]
 # What did training make of it? These are the $\gamma_1$ of all pooling blocks. Each has one for each
-# channel, so each channel decides how much it wants to know of its neighbours.
+# channel, so each channel decides how much it wants to know of its neighbors.
 
 # %%
 gammas = {
@@ -152,7 +152,7 @@ plots.bars(
 # 1. Why is $x$ subtracted, when the block adds it back? (What would $\gamma_1 = 0$ mean with and without
 #    the subtraction?)
 # 2. Pooling treats all channels alike and all directions alike. How can the network still compare a pixel with
-#    its *left* neighbour?
+#    its *left* neighbor?
 # 3. Pool an image very often. What does it become?
 #
 # **In the paper:** section 4.1, equation 4 (MB4D). **Exercises:** `exercises/07_pooling.ipynb`,

@@ -13,8 +13,8 @@ import numpy as np
 import npformer
 from npformer import plots
 from npformer.layers import flat
-from npformer.model import forward
-from npformer.summary import summarize
+from npformer.network.model import forward
+from npformer.network.summary import summarize
 
 classifier = npformer.load("tiny", engine="numpy")
 classifier.summary()
@@ -22,7 +22,7 @@ classifier.summary()
 # %% [markdown]
 # ## One loop
 #
-# All of it: a stem, a chain of blocks, a norm, a mean, two linear classifiers. In `npformer/model.py` this is
+# All of it: a stem, a chain of blocks, a norm, a mean, two linear classifiers. In `npformer/network/model.py` this is
 #
 # ```python
 # x = stem(x, p.stem)

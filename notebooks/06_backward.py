@@ -27,8 +27,8 @@ from npformer.layers import (
     mlp_backward,
     softmax,
 )
-from npformer.model import Logits, backward, forward
-from npformer.tree import leaves
+from npformer.network.model import Logits, backward, forward
+from npformer.network.tree import leaves
 
 rng = np.random.default_rng(0)
 
@@ -119,7 +119,7 @@ for k, name in enumerate(("fc1", "fc2")):
         calculated.append(dp[k].weight[index])
 figure, ax = plt.subplots(figsize=(4.2, 4), layout="constrained")
 ax.axline((0, 0), slope=1, color="0.7", linewidth=1)
-ax.scatter(tried, calculated, s=16, color=plots.COLOURS["vermilion"])
+ax.scatter(tried, calculated, s=16, color=plots.COLORS["vermilion"])
 ax.set_xlabel("slope by trying")
 ax.set_ylabel("slope by backward")
 print(
@@ -167,7 +167,7 @@ plots.bars(ratio, "length of the gradient, relative to the parameters")
 # %% [markdown]
 # ## Which pixels matter?
 #
-# `dx` says for each pixel how the loss would change if it became brighter. Its size over the colours is a picture of
+# `dx` says for each pixel how the loss would change if it became brighter. Its size over the colors is a picture of
 # what the network reacts to. It is noisy, and its fine grid comes from the strides of the stem; notebook 08 has a
 # clearer picture.
 

@@ -7,7 +7,7 @@
 # **The data, honestly.** A real set of training photographs may not be passed on with this course. What we have is four free
 # photographs, so we make a small task of them: *from which photograph was this little square cut?* The squares are
 # 32×32 pixels of a reduced photograph; those for training come from its left part, those for testing from its right part, so that no pixel
-# is in both. Brightness and colours are changed at random, so that colour alone is no answer. It is a toy, with
+# is in both. Brightness and colors are changed at random, so that color alone is no answer. It is a toy, with
 # real pictures: small enough to train here, hard enough that it must look at texture and shape.
 
 # %%
@@ -19,7 +19,6 @@ from PIL import Image
 
 import npformer
 from npformer import plots
-from npformer.blueprint import initialize
 from npformer.layers import (
     Linear,
     Trace,
@@ -31,7 +30,8 @@ from npformer.layers import (
 )
 from npformer.learn.losses import classification
 from npformer.learn.optimizers import AdamW, cosine, learned
-from npformer.model import backward, forward, update_statistics
+from npformer.network.model import backward, forward, update_statistics
+from npformer.network.params import initialize
 
 NAMES = ("coffee", "cat", "astronaut", "rocket")
 files = ("coffee.png", "cat.png", "astronaut.png", "rocket.jpg")
@@ -39,7 +39,7 @@ photos = [Image.open(f"images/{file}").convert("RGB").resize((240, 160)) for fil
 
 
 def draw(rng, count, part, size=32):
-    """Cut `count` squares from the left or right part of the photographs, with other colours."""
+    """Cut `count` squares from the left or right part of the photographs, with other colors."""
     squares, labels = [], rng.integers(0, 4, count)
     for label in labels:
         left, right = (0, 150) if part == "train" else (155, 240)
@@ -83,10 +83,10 @@ plots.architecture(config)
 # %% [markdown]
 # ## The training loop
 #
-# Draw squares; run forward; measure how wrong the answers are; run backward; let the optimiser change each parameter a
+# Draw squares; run forward; measure how wrong the answers are; run backward; let the optimizer change each parameter a
 # little against its gradient. Again and again. That is all there is.
 #
-# The optimiser is AdamW: it scales the step of each parameter by how large its gradients usually are. The learning rate first
+# The optimizer is AdamW: it scales the step of each parameter by how large its gradients usually are. The learning rate first
 # rises, then falls along half a cosine wave.
 
 
@@ -128,12 +128,12 @@ print(
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-left.plot(losses, color=plots.COLOURS["blue"], linewidth=1)
+left.plot(losses, color=plots.COLORS["blue"], linewidth=1)
 left.set_xlabel("step")
 left.set_ylabel("loss")
 left.axhline(np.log(4), color="0.6", linestyle="--", linewidth=1)
 left.text(steps, np.log(4), "guessing ", ha="right", va="bottom", fontsize=8)
-right.plot(list(scores), [100 * s for s in scores.values()], "o-", color=plots.COLOURS["vermilion"])
+right.plot(list(scores), [100 * s for s in scores.values()], "o-", color=plots.COLORS["vermilion"])
 right.axhline(25, color="0.6", linestyle="--", linewidth=1)
 right.text(steps, 25, "guessing ", ha="right", va="bottom", fontsize=8)
 right.set_ylim(0, 100)
@@ -231,7 +231,7 @@ ax.set_ylabel("photograph")
 #
 # 1. Train the small network without `update_statistics`. The loss in training falls as before; what does the test
 #    say, and why?
-# 2. Leave out the random colours in `draw`. The accuracy rises. Is that good?
+# 2. Leave out the random colors in `draw`. The accuracy rises. Is that good?
 # 3. Give the linear layer 20 squares instead of 120, and then 1000. What does a tenfold amount of data bring?
 #
 # **In the paper:** section 5.1 (AdamW, 300 epochs on ImageNet, cosine schedule, hard distillation from a RegNetY-16GF).

@@ -10,7 +10,7 @@ import numpy as np
 
 import npformer
 from npformer import plots
-from npformer.learn.saliency import grad_cam
+from npformer.teach.saliency import grad_cam
 
 classifier = npformer.load("tiny", engine="numpy")  # the plain layers keep every array
 photo = "images/coffee.png"
@@ -40,14 +40,14 @@ images = np.stack([classifier.preprocess(f"images/{name}") for name in names])
 many = npformer.Trace("stages.1")
 classifier.forward(images, many)
 maps = many["stages.1"]  # (4, 16, 16, 64)
-pictures = [plots.colours(image) for image in images]
+pictures = [plots.colors(image) for image in images]
 print("maps", maps.shape)
 
 figure, axes = plt.subplots(5, 8, figsize=(9, 5.8), layout="constrained")
 for row, channel in zip(axes, (1, 7, 12, 33, 50), strict=True):
     order = np.argsort(-maps[..., channel], axis=None)
     places, chosen = np.stack(np.unravel_index(order, maps.shape[:3]), axis=1), []
-    for place in places:  # the largest first, but no two that are neighbours
+    for place in places:  # the largest first, but no two that are neighbors
         if all(place[0] != q[0] or abs(place[1:] - q[1:]).max() > 2 for q in chosen):
             chosen.append(place)
         if len(chosen) == 8:
@@ -63,7 +63,7 @@ for row, channel in zip(axes, (1, 7, 12, 33, 50), strict=True):
 #
 # Each cell is described by a list of numbers. Two cells are alike if their lists point in the same direction (the cosine between them is
 # near 1). The frame marks one cell on the rim of the cup; brighter cells are more like it. In the first stage "alike" means the same
-# colour and edge; later it comes closer to "part of the same thing".
+# color and edge; later it comes closer to "part of the same thing".
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(10, 2.8), layout="constrained")
@@ -100,7 +100,7 @@ for block in (2, 3):
 # %% [markdown]
 # ## 5. Covering things up
 #
-# The most direct question: cover a part of the photograph with grey, and see how far the score for the class falls. Where it falls, the network needs what
+# The most direct question: cover a part of the photograph with gray, and see how far the score for the class falls. Where it falls, the network needs what
 # was there. That takes one run for each place.
 
 # %%
@@ -110,7 +110,7 @@ covered = []
 for top in places:
     for left in places:
         image = pixel_values.copy()
-        image[:, top : top + size, left : left + size] = 0  # grey: the mean colour
+        image[:, top : top + size, left : left + size] = 0  # gray: the mean color
         covered.append(image)
 answers = [
     next(answer.score for answer in answers if answer.index == label.index)
@@ -165,7 +165,7 @@ for name, image, ax in zip(names, images, axes, strict=True):
 # ## Questions
 #
 # 1. Compute Grad-CAM for the second best class of the coffee. Does it look elsewhere?
-# 2. Cover with the colour of the table instead of grey. What changes, and what does that say about covering?
+# 2. Cover with the color of the table instead of gray. What changes, and what does that say about covering?
 # 3. Find a channel of stage 3 (`"stages.2"`) that likes faces.
 #
 # **In the paper:** the biases are part of equation 6; the paper shows no such pictures.

@@ -264,8 +264,8 @@ figure, ax = plt.subplots(figsize=(8, 4.4), layout="constrained")
 intensity = np.array([0.05, peak / bandwidth, 300])
 ax.loglog(intensity, np.minimum(peak, intensity * bandwidth), color="black", linewidth=1.5)
 for (name, (at, gflops)), marker in zip(points.items(), "os^DvP*X", strict=True):
-    colour = plots.COLOURS["vermilion" if "NumPy" in name else "blue"]
-    ax.scatter(at, gflops, marker=marker, s=60, color=colour, label=name, zorder=3)
+    color = plots.COLORS["vermilion" if "NumPy" in name else "blue"]
+    ax.scatter(at, gflops, marker=marker, s=60, color=color, label=name, zorder=3)
 ax.text(0.06, 0.06 * bandwidth * 1.6, "memory", rotation=38, fontsize=9)
 ax.text(300, peak * 1.12, "arithmetic", ha="right", fontsize=9)
 ax.set_xlabel("operations for each byte")
@@ -350,7 +350,7 @@ for name, product in (
 
 # %%
 config = npformer.EfficientFormerConfig(num_labels=1000)
-params = npformer.blueprint.initialize(config)
+params = npformer.network.params.initialize(config)
 image = rng.standard_normal((1, 224, 224, 3)).astype(np.float32)
 plain = engine.make_forward(params, config, "numpy")
 fast = engine.make_forward(params, config, "numba")
@@ -367,7 +367,7 @@ engine.set_num_threads(None)
 plots.bars(times, "milliseconds for one photograph, EfficientFormer-L1")
 
 # %%
-from npformer.summary import summarize
+from npformer.network.summary import summarize
 
 macs = summarize(config).macs
 one = times["kernels, 1 thread"]

@@ -21,7 +21,6 @@ from PIL import Image
 
 import npformer
 from npformer import plots
-from npformer.blueprint import initialize
 from npformer.layers import (
     BatchNorm,
     Conv2d,
@@ -35,8 +34,9 @@ from npformer.layers import (
     softmax,
 )
 from npformer.layers.activations import relu6
-from npformer.model import forward
-from npformer.summary import summarize
+from npformer.network.model import forward
+from npformer.network.params import initialize
+from npformer.network.summary import summarize
 
 rng = np.random.default_rng(0)
 
@@ -63,8 +63,8 @@ figure_1 = {
     "EfficientFormer-L7": (7.0, 83.3, "vermilion"),
 }
 figure, ax = plt.subplots(figsize=(8, 4.4), layout="constrained")
-for name, (ms, accuracy, colour) in figure_1.items():
-    ax.scatter(ms, accuracy, color=plots.COLOURS[colour], s=45, edgecolor="0.3", zorder=2)
+for name, (ms, accuracy, color) in figure_1.items():
+    ax.scatter(ms, accuracy, color=plots.COLORS[color], s=45, edgecolor="0.3", zorder=2)
     right = ms > 10
     ax.annotate(
         name,
@@ -75,13 +75,13 @@ for name, (ms, accuracy, colour) in figure_1.items():
         va="center",
         fontsize=8,
     )
-for kind, colour in (
+for kind, color in (
     ("convolutions", "sky blue"),
     ("attention", "orange"),
     ("both, or pooling", "green"),
     ("EfficientFormer", "vermilion"),
 ):
-    ax.scatter([], [], color=plots.COLOURS[colour], s=45, edgecolor="0.3", label=kind)
+    ax.scatter([], [], color=plots.COLORS[color], s=45, edgecolor="0.3", label=kind)
 ax.legend(fontsize=8, frameon=False, loc="lower right")
 ax.set_xlabel("latency on an iPhone 12, ms")
 ax.set_ylabel("top-1 on ImageNet, %")
@@ -158,7 +158,7 @@ print(f"EfficientFormer-L1 in plain NumPy: {sum(l1.values()):.0f} ms")
 #
 # Its blocks (Sandler et al. 2018) widen with a 1×1 convolution, filter each channel by itself with a 3×3 *depthwise* convolution, and
 # narrow again. The one operator that npformer does not have is the depthwise convolution: 9 multiplications for each number, and
-# nothing shared between channels. We build the network's operators with random weights, to measure time and sizes, not to recognise anything.
+# nothing shared between channels. We build the network's operators with random weights, to measure time and sizes, not to recognize anything.
 
 
 # %%
@@ -331,7 +331,7 @@ table = {
 }
 
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
-for colour, marker, kind, side in (
+for color, marker, kind, side in (
     ("blue", "o", "pooling", 56),
     ("sky blue", "s", "pooling", 28),
     ("green", "^", "pooling", 14),
@@ -344,7 +344,7 @@ for colour, marker, kind, side in (
         row,
         [table[kind, C, side] for C in row],
         marker=marker,
-        color=plots.COLOURS[colour],
+        color=plots.COLORS[color],
         label=f"{kind}, {side}×{side}",
     )
 ax.set_xlabel("width (channels)")
@@ -430,7 +430,7 @@ for ms, harm, what in path:
 
 # %%
 figure, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
-ax.plot([p[0] for p in path], [100 * p[1] for p in path], "o-", color=plots.COLOURS["vermilion"])
+ax.plot([p[0] for p in path], [100 * p[1] for p in path], "o-", color=plots.COLORS["vermilion"])
 ax.set_xlabel("latency of the blocks by the table, ms")
 ax.set_ylabel("change of the answers, %")
 ax.spines[["top", "right"]].set_visible(False)

@@ -3,77 +3,121 @@
 >>> import npformer
 >>> npformer.classify("coffee.png")  # doctest: +SKIP
 
-The network is in `npformer.layers` and `npformer.model`. Names below are imported on first use, so
-that ``import npformer`` costs next to nothing.
+The network is in `npformer.layers` and `npformer.network`. Names below are imported on first use,
+so that ``import npformer`` costs next to nothing.
 """
 
 from __future__ import annotations
 
-import importlib
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from .version import __version__
 
 _HOME = {
-    "check": "checking",
+    "check": "teach.checking",
     "classify": "classification",
-    "explain": "explaining",
+    "explain": "teach.explaining",
     "get_num_threads": "engine",
     "load": "classification",
-    "open_image": "images",
+    "open_image": "images.open",
     "set_num_threads": "engine",
     "Classifier": "classification",
     "Prediction": "classification",
     "Predictions": "classification",
-    "EfficientFormerBackbone": "backbone",
-    "EfficientFormerConfig": "configuration",
-    "EfficientFormerForImageClassification": "modeling",
-    "EfficientFormerForImageClassificationWithTeacher": "modeling",
-    "EfficientFormerImageProcessor": "image_processing",
-    "EfficientFormerModel": "modeling",
-    "Explanation": "explaining",
-    "Trace": "tables",
+    "EfficientFormerBackbone": "hf.backbone",
+    "EfficientFormerConfig": "network.configuration",
+    "EfficientFormerForImageClassification": "hf.modeling",
+    "EfficientFormerForImageClassificationWithTeacher": "hf.modeling",
+    "EfficientFormerImageProcessor": "images.processor",
+    "EfficientFormerModel": "hf.modeling",
+    "EfficientFormerPreTrainedModel": "hf.pretrained",
+    "Explanation": "teach.explaining",
+    "Trace": "network.trace",
+    "ConfigError": "errors",
+    "ImageError": "errors",
+    "MissingPackage": "errors",
+    "MissingWeights": "errors",
+    "NpformerError": "errors",
+    "OfflineError": "errors",
+    "UnsafeCheckpointError": "errors",
+    "WeightsError": "errors",
 }
+
+_MODULES = {
+    "bench": "bench",
+    "checkpoints": "checkpoints",
+    "engine": "engine",
+    "errors": "errors",
+    "hf": "hf",
+    "images": "images",
+    "kernels": "kernels",
+    "layers": "layers",
+    "learn": "learn",
+    "network": "network",
+    "plots": "teach.plots",
+    "teach": "teach",
+}
+"""Rooms that can be had as attributes, without an import of their own."""
 
 __all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
-    from .backbone import EfficientFormerBackbone as EfficientFormerBackbone
-    from .checking import check as check
+    from . import bench as bench
+    from . import checkpoints as checkpoints
+    from . import engine as engine
+    from . import errors as errors
+    from . import hf as hf
+    from . import images as images
+    from . import kernels as kernels
+    from . import layers as layers
+    from . import learn as learn
+    from . import network as network
+    from . import teach as teach
     from .classification import Classifier as Classifier
     from .classification import Prediction as Prediction
     from .classification import Predictions as Predictions
     from .classification import classify as classify
     from .classification import load as load
-    from .configuration import EfficientFormerConfig as EfficientFormerConfig
     from .engine import get_num_threads as get_num_threads
     from .engine import set_num_threads as set_num_threads
-    from .explaining import Explanation as Explanation
-    from .explaining import explain as explain
-    from .image_processing import EfficientFormerImageProcessor as EfficientFormerImageProcessor
-    from .images import open_image as open_image
-    from .modeling import (
+    from .errors import ConfigError as ConfigError
+    from .errors import ImageError as ImageError
+    from .errors import MissingPackage as MissingPackage
+    from .errors import MissingWeights as MissingWeights
+    from .errors import NpformerError as NpformerError
+    from .errors import OfflineError as OfflineError
+    from .errors import UnsafeCheckpointError as UnsafeCheckpointError
+    from .errors import WeightsError as WeightsError
+    from .hf.backbone import EfficientFormerBackbone as EfficientFormerBackbone
+    from .hf.modeling import (
         EfficientFormerForImageClassification as EfficientFormerForImageClassification,
     )
-    from .modeling import (
+    from .hf.modeling import (
         EfficientFormerForImageClassificationWithTeacher as EfficientFormerForImageClassificationWithTeacher,  # noqa: E501
     )
-    from .modeling import EfficientFormerModel as EfficientFormerModel
-    from .tables import Trace as Trace
+    from .hf.modeling import EfficientFormerModel as EfficientFormerModel
+    from .hf.pretrained import EfficientFormerPreTrainedModel as EfficientFormerPreTrainedModel
+    from .images.open import open_image as open_image
+    from .images.processor import EfficientFormerImageProcessor as EfficientFormerImageProcessor
+    from .network.configuration import EfficientFormerConfig as EfficientFormerConfig
+    from .network.trace import Trace as Trace
+    from .teach import plots as plots
+    from .teach.checking import check as check
+    from .teach.explaining import Explanation as Explanation
+    from .teach.explaining import explain as explain
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        try:  # a sub-package that nobody has imported yet, as in npformer.layers.conv2d
-            return importlib.import_module(f"{__name__}.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"{__name__}.{name}":
-                raise
-            raise AttributeError(f"module 'npformer' has no attribute {name!r}") from None
-    value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    if name in _HOME:
+        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    elif name in _MODULES:
+        value = import_module(f".{_MODULES[name]}", __name__)
+    else:
+        raise AttributeError(f"module 'npformer' has no attribute {name!r}")
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted([*__all__, *_MODULES])

@@ -11,14 +11,15 @@ from typing import IO, Any, NamedTuple, TypeAlias, cast, overload
 import numpy as np
 
 from .checkpoints import read
-from .configuration import EfficientFormerConfig
+from .display import bar
 from .engine import make_forward
-from .image_processing import EfficientFormerImageProcessor
+from .images.processor import EfficientFormerImageProcessor
 from .layers import FORGET, Array, Keep, softmax
-from .model import EfficientFormer, Logits
-from .resizing import resize
-from .summary import Summary, summarize
-from .tables import Trace
+from .network.configuration import EfficientFormerConfig
+from .network.model import EfficientFormer, Logits
+from .network.resizing import resize
+from .network.summary import Summary, summarize
+from .network.trace import Trace
 
 Image: TypeAlias = "str | PathLike[str] | bytes | IO[bytes] | Array | Any"
 """A path, the bytes of a file, an open file, a ``PIL.Image`` or an array."""
@@ -47,12 +48,6 @@ class Predictions(tuple[Prediction, ...]):
     def to_dicts(self) -> list[dict[str, str | float | int]]:
         """Return the answers as plain dictionaries, for JSON."""
         return [p._asdict() for p in self]
-
-
-def bar(share: float, length: int = 20) -> str:
-    """Draw a number from [0, 1] as a bar, to an eighth of a character."""
-    eighths = round(share * length * 8)
-    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
 class Classifier:
@@ -220,7 +215,7 @@ def load(
         works here.
     image_size : int or (height, width), optional
         In pixels: run on images of another size than the weights were trained for. The attention
-        biases are interpolated to the new grid (`npformer.resizing`).
+        biases are interpolated to the new grid (`npformer.network.resizing`).
 
     Returns
     -------

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from npformer import checkpoints
-from npformer.blueprint import Leaf, blueprint
 from npformer.checkpoints.dtypes import BFLOAT16, Tensors
-from npformer.configuration import EfficientFormerConfig
 from npformer.layers import Array
-from npformer.model import EfficientFormer
-from npformer.tree import build
+from npformer.network.configuration import EfficientFormerConfig
+from npformer.network.model import EfficientFormer
+from npformer.network.params import Leaf, blueprint
+from npformer.network.tree import build
 
 EVERYTHING = {
     "depths": [1, 0, 2, 3],

@@ -24,13 +24,13 @@ import torch
 from transformers import EfficientFormerForImageClassificationWithTeacher as Reference
 
 from npformer import checkpoints
-from npformer.image_processing import EfficientFormerImageProcessor
+from npformer.images.processor import EfficientFormerImageProcessor
 from npformer.learn import Augmentation, Progress, Recipe, fit
 from npformer.learn.data import find_photographs, training_batches
 from npformer.learn.evaluation import measure
 from npformer.learn.fitting import Training, prepare, split
 from npformer.learn.optimizers import decays
-from npformer.model import Logits
+from npformer.network.model import Logits
 
 
 def main() -> None:
@@ -96,13 +96,13 @@ def draw(found: dict[str, list[list[float]]], path: Path) -> None:
     figure = Figure(figsize=(6, 3.4), layout="constrained", facecolor="white")
     ax = figure.subplots()
     styles = ("#D55E00", "--", "s"), ("#0072B2", "-", "o")
-    for (name, runs), (colour, line, marker) in zip(found.items(), styles, strict=False):
+    for (name, runs), (color, line, marker) in zip(found.items(), styles, strict=False):
         for n, top1 in enumerate(runs):
             ax.plot(
                 range(1, len(top1) + 1),
                 [100 * share for share in top1],
                 line,
-                color=colour,
+                color=color,
                 marker=marker,
                 markersize=4,
                 alpha=0.8,

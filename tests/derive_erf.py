@@ -77,7 +77,7 @@ def fit(wanted: Wanted) -> Fit:
 def least_squares(
     wanted: Wanted, us: list[mpf], f: list[mpf], old: list[mpf], weights: list[mpf]
 ) -> tuple[list[mpf], list[mpf]]:
-    """P and Q in powers of u that minimise Σ w ((P − f Q) / (f Q₀))² with Q(0) = 1."""
+    """P and Q in powers of u that minimize Σ w ((P − f Q) / (f Q₀))² with Q(0) = 1."""
     system, right = matrix(POINTS, wanted.p + wanted.q + 1), matrix(POINTS, 1)
     for i, (u, value, below, weight) in enumerate(zip(us, f, old, weights, strict=True)):
         scale = sqrt(weight) / (value * below)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from npformer.blueprint import initialize
-from npformer.configuration import EfficientFormerConfig
-from npformer.model import EfficientFormer
-from npformer.tree import build
+from npformer.network.configuration import EfficientFormerConfig
+from npformer.network.model import EfficientFormer
+from npformer.network.params import initialize
+from npformer.network.tree import build
 
 SMALL = {
     "depths": (1, 1, 2, 3),
@@ -63,7 +63,7 @@ CASES = {
         "downsample_stride": 2,
     },
     "no labels": {"id2label": {}},
-    "one colour": {"num_channels": 1},
+    "one color": {"num_channels": 1},
 }
 """What each network has that the small one has not."""
 
@@ -122,7 +122,7 @@ import os, sys, threading, warnings
 import numpy as np
 from engine_cases import *
 from npformer import engine
-from npformer.model import forward
+from npformer.network.model import forward
 p, c, x = network(config()), config(), images(3)
 want = forward(x, p, c).logits
 def check(logits):

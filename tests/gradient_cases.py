@@ -9,8 +9,8 @@ from golden import cases
 from golden.gradients import dlogits
 
 from npformer.layers import Array, Mode, Trace
-from npformer.model import backward, forward, update_statistics
-from npformer.tree import leaves
+from npformer.network.model import backward, forward, update_statistics
+from npformer.network.tree import leaves
 
 TOLERANCE = 1e-10
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from npformer.layers import Array, Trace
-from npformer.tree import build, leaves
+from npformer.network.tree import build, leaves
 
 STEPS = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
 STENCIL = {-3: -1 / 60, -2: 3 / 20, -1: -3 / 4, 1: 3 / 4, 2: -3 / 20, 3: 1 / 60}

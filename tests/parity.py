@@ -16,8 +16,8 @@ from gradient_cases import gradients
 
 from npformer import engine
 from npformer.layers import Array, Mode
-from npformer.model import forward
-from npformer.tree import transform
+from npformer.network.model import forward
+from npformer.network.tree import transform
 
 
 class Worst:

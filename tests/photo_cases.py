@@ -8,21 +8,21 @@ import numpy as np
 from PIL import Image
 
 from npformer import checkpoints
-from npformer.blueprint import initialize
-from npformer.configuration import EfficientFormerConfig
+from npformer.network.configuration import EfficientFormerConfig
+from npformer.network.params import initialize
 
-COLOURS = {"lime": (40, 200, 40), "plum": (150, 40, 150), "sky": (60, 120, 230)}
+COLORS = {"lime": (40, 200, 40), "plum": (150, 40, 150), "sky": (60, 120, 230)}
 SIZE = 16
 
 
 def photographs(root: Path, count: int = 6, classes: tuple[str, ...] = ("lime", "plum")) -> Path:
-    """Make a folder of noisy pictures, whose colour tells the class."""
+    """Make a folder of noisy pictures, whose color tells the class."""
     rng = np.random.default_rng(5)
     for name in classes:
         (root / name).mkdir(parents=True)
         for i in range(count):
             noise = rng.integers(-40, 40, (20 + i, 24, 3))
-            pixels = np.clip(noise + COLOURS[name], 0, 255).astype(np.uint8)
+            pixels = np.clip(noise + COLORS[name], 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(root / name / f"{i}.png")
     return root
 

@@ -12,8 +12,8 @@ from model_cases import network
 
 import npformer
 from npformer import EfficientFormerBackbone, EfficientFormerConfig
-from npformer.backbone import group_norm
 from npformer.errors import ConfigError, ImageError
+from npformer.hf.backbone import group_norm
 from npformer.layers import LayerNorm
 
 USUAL = cases.SMALL["usual"]
@@ -107,7 +107,7 @@ def test_a_group_norm_gives_every_image_mean_0_and_variance_1() -> None:
     np.testing.assert_allclose(z[1, 3], y[1, 3] * weight[3] + bias[3], atol=1e-12)
 
 
-def test_normalised_maps_use_the_weights_of_their_stage() -> None:
+def test_normalized_maps_use_the_weights_of_their_stage() -> None:
     plain, model = backbone(), backbone(normalize=True)
     model.norms["stage2"] = LayerNorm(np.full(6, 2.0), np.full(6, -1.0))
     expected = plain(images(USUAL)).feature_maps

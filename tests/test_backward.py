@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 from npformer import layers
 from npformer.layers import ACTIVATIONS, DERIVATIVES, EVALUATION, FORGET, Array, Mode, Trace
-from npformer.model import Logits, backward, forward, heads, heads_backward, stage_sizes
-from npformer.tree import leaves
+from npformer.network.model import Logits, backward, forward, heads, heads_backward, stage_sizes
+from npformer.network.tree import leaves
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIZES = st.integers(1, 5)

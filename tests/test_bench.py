@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from engine_cases import config, images, network
 
-from npformer import bench, engine
+from npformer import engine
+from npformer.bench import measure as bench
 from npformer.bench import peak, peers, steps, worker
 from npformer.bench.profile import profile
 from npformer.checkpoints import write
-from npformer.cli import main
-from npformer.configuration import EfficientFormerConfig
+from npformer.commands.main import main
 from npformer.errors import ConfigError
-from npformer.model import forward
+from npformer.network.configuration import EfficientFormerConfig
+from npformer.network.model import forward
 
 
 @pytest.fixture(autouse=True)

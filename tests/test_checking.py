@@ -9,9 +9,9 @@ import pytest
 
 import npformer
 from npformer import layers
-from npformer.checking import Report, check
 from npformer.layers import average_pool, linear, pooling, softmax
-from npformer.mistakes import EXERCISES
+from npformer.teach.checking import Report, check
+from npformer.teach.mistakes import EXERCISES
 
 MISTAKES = [
     pytest.param(name, mistake, id=f"{name}: {mistake.hint[:60]}")

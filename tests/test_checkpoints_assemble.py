@@ -12,11 +12,11 @@ from checkpoint_cases import config, parameters, same, tensors, to_bfloat16
 from npformer.checkpoints import SPELLINGS, Spelling, assemble, infer_config, names, state_dict
 from npformer.checkpoints.assemble import bias_indices
 from npformer.checkpoints.dtypes import Tensors
-from npformer.configuration import EfficientFormerConfig
 from npformer.errors import WeightsError
-from npformer.model import EfficientFormer
-from npformer.resizing import resize
-from npformer.tree import leaves
+from npformer.network.configuration import EfficientFormerConfig
+from npformer.network.model import EfficientFormer
+from npformer.network.resizing import resize
+from npformer.network.tree import leaves
 
 HF = names(config(), "hf")
 NORM = HF["norm.weight"]
@@ -162,7 +162,7 @@ FAULTS: dict[str, tuple[Tensors, str]] = {
         "batchnorm_after.running_var' holds the variance -0.5",
     ),
     "whole numbers": (changed(**{NORM: np.ones(10, "i4")}), "layernorm.weight' is int32"),
-    "quantised": (changed(**{NORM: np.ones(10, "i1")}), "layernorm.weight' is int8"),
+    "quantized": (changed(**{NORM: np.ones(10, "i1")}), "layernorm.weight' is int8"),
     "truth values": (changed(**{NORM: np.ones(10, "?")}), "layernorm.weight' is bool"),
     "another table": (
         changed(**{INDICES: bias_indices(2, 2).T[::-1].copy()}),

@@ -27,11 +27,11 @@ from npformer.checkpoints import (
 from npformer.checkpoints.dtypes import Tensors
 from npformer.checkpoints.folder import read_tensors
 from npformer.checkpoints.processor import default_processor
-from npformer.cli import main
-from npformer.configuration import EfficientFormerConfig
+from npformer.commands.main import main
 from npformer.errors import ConfigError, MissingWeights, UnsafeCheckpointError, WeightsError
-from npformer.labels import imagenet1k
-from npformer.tree import leaves
+from npformer.network.configuration import EfficientFormerConfig
+from npformer.network.labels import imagenet1k
+from npformer.network.tree import leaves
 
 TIMM = {"num_attention_heads": 8, "key_dim": 32, "attention_ratio": 4, "resolution": 7,
         "image_size": 224, "downsamples": [True] * 4, "depths": [1, 1, 1, 2],

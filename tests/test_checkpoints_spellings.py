@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from npformer.checkpoints import SPELLINGS, Spelling, detect, infer_config, names, state_dict
 from npformer.checkpoints.spellings import PREFIX, from_native, to_native
-from npformer.configuration import EfficientFormerConfig
 from npformer.errors import WeightsError
+from npformer.network.configuration import EfficientFormerConfig
 
 VARIANTS = ("l1", "l3", "l7")
 

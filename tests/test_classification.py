@@ -158,7 +158,7 @@ def test_errors_name_the_place(model, tmp_path):
 
 
 def test_the_summary_counts_what_is_loaded(model):
-    from npformer.tree import leaves
+    from npformer.network.tree import leaves
 
     learned = sum(a.size for path, a in leaves(model.params) if "running_" not in path)
     assert model.summary().parameters == learned

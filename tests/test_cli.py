@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from npformer import cli
+from npformer.commands import main as cli
 
 IMAGES = Path(__file__).parents[1] / "notebooks" / "images"
 COFFEE = str(IMAGES / "coffee.png")

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npformer.blueprint import blueprint
-from npformer.configuration import VARIANTS, EfficientFormerConfig
 from npformer.errors import ConfigError, MissingWeights
+from npformer.files.strict_json import parse_object
 from npformer.layers import ACTIVATIONS
-from npformer.strict_json import parse_object
+from npformer.network.configuration import VARIANTS, EfficientFormerConfig
+from npformer.network.params import blueprint
 
 TINY = Path(__file__).parents[1] / "weights" / "tiny" / "config.json"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from readme import ROOT, blocks
 
-from npformer import cli
+from npformer.commands import main as cli
 
 WRITTEN = [p for p in (ROOT / "docs").rglob("*.md") if "reference" not in p.parts]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(WRITTEN)]

@@ -13,16 +13,16 @@ from engine_cases import CASES, TWO, check_buffers, config, images, network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npformer import engine
-from npformer.configuration import EfficientFormerConfig
+from npformer.engine import fast as engine
 from npformer.engine import machine_code, steps, threads
 from npformer.engine.plan import Arena, Packed, Plan
 from npformer.engine.walk import walk
 from npformer.errors import ConfigError
 from npformer.kernels.layout import LANES
 from npformer.layers import Trace
-from npformer.model import forward
-from npformer.tree import transform
+from npformer.network.configuration import EfficientFormerConfig
+from npformer.network.model import forward
+from npformer.network.tree import transform
 
 
 @pytest.fixture(autouse=True)

@@ -112,7 +112,8 @@ def test_several_python_threads_with_images_of_more_sizes_than_are_remembered():
 engine.set_num_threads(2)
 c = config(num_meta3d_blocks=0)
 run = engine.make_forward(network(c), c, "numba")
-engine.PLANS = 1
+from npformer.engine import fast
+fast.PLANS = 1
 sizes = [images(1, 40 + i, 40) for i in range(4)]
 want_bits = [run(one).logits for one in sizes]
 wrong = []
@@ -127,7 +128,7 @@ sys.setswitchinterval(1e-6)
 for t in callers: t.start()
 for t in callers: t.join()
 assert not wrong, wrong
-assert len(run._plans) <= engine.PLANS
+assert len(run._plans) <= fast.PLANS
 """
     )
 
@@ -348,7 +349,7 @@ def test_kernels_stay_inside_their_memory(tmp_path):
         """
 from npformer.learn.losses import classification
 from npformer.layers import training
-from npformer.model import gradients
+from npformer.network.model import gradients
 check(engine.make_forward(p, c, "numba")(x).logits)
 engine.set_num_threads(1)  # others would wait for one that fails
 rng, loss = np.random.default_rng(0), lambda logits: classification(logits, np.arange(3), 0.1)

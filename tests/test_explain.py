@@ -14,13 +14,13 @@ from readme import ROOT
 pytest.importorskip("matplotlib")
 
 import npformer
-from npformer import cli
-from npformer.blueprint import initialize
+from npformer.commands import main as cli
 from npformer.errors import MissingPackage, NpformerError
-from npformer.image_processing import EfficientFormerImageProcessor
+from npformer.images.processor import EfficientFormerImageProcessor
 from npformer.layers import Trace
-from npformer.learn import saliency
-from npformer.model import forward
+from npformer.network.model import forward
+from npformer.network.params import initialize
+from npformer.teach import saliency
 
 COFFEE = ROOT / "notebooks/images/coffee.png"
 
@@ -83,9 +83,9 @@ def test_grad_cam_is_the_gradient_times_the_map(model):
 
 def tail(maps, model):
     norm = model.params.norm
-    centred = maps - maps.mean(-1, keepdims=True)
-    spread = np.sqrt((centred**2).mean(-1, keepdims=True) + model.config.layer_norm_eps)
-    return (centred / spread * norm.weight + norm.bias).mean(1)
+    centerd = maps - maps.mean(-1, keepdims=True)
+    spread = np.sqrt((centerd**2).mean(-1, keepdims=True) + model.config.layer_norm_eps)
+    return (centerd / spread * norm.weight + norm.bias).mean(1)
 
 
 class Links(HTMLParser):
@@ -112,7 +112,7 @@ def test_the_html_is_one_file_and_well_formed(page, tmp_path):
     links.feed(text)
     assert links.open == []
     assert all(link.startswith("data:") for link in links.fetched)
-    assert links.images == 4 + 1 + 16, "four pictures, the grey photograph, an overlay a token"
+    assert links.images == 4 + 1 + 16, "four pictures, the gray photograph, an overlay a token"
     assert "url(" not in text
     assert "coffee.png: espresso, " in text
     assert text.count("class='chosen'") == 1
@@ -143,7 +143,7 @@ def test_names_are_escaped(model):
     assert "<script>" not in page.to_html()
 
 
-def test_an_oblong_network_that_normalises_nothing(tmp_path):
+def test_an_oblong_network_that_normalizes_nothing(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
     page = npformer.explain(image, fresh(), token=(1, 2), top=2)
     assert page.attention.shape == (2, 6, 6)

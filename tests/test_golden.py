@@ -10,8 +10,8 @@ from golden import cases, check
 
 from npformer.checkpoints import assemble, state_dict
 from npformer.layers import average_pool
-from npformer.model import forward
-from npformer.tree import leaves, transform
+from npformer.network.model import forward
+from npformer.network.tree import leaves, transform
 
 
 @pytest.mark.parametrize("name", cases.SMALL)

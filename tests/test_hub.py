@@ -17,12 +17,12 @@ import pytest
 from hub_server import HubServer
 
 from npformer import checkpoints
-from npformer.blueprint import initialize
 from npformer.checkpoints import hub
 from npformer.commands import download
-from npformer.configuration import EfficientFormerConfig
 from npformer.errors import MissingWeights, OfflineError, WeightsError
-from npformer.tree import leaves
+from npformer.network.configuration import EfficientFormerConfig
+from npformer.network.params import initialize
+from npformer.network.tree import leaves
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 

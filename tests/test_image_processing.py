@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from npformer import image_transforms
 from npformer.errors import ConfigError, ImageError, MissingWeights
-from npformer.image_processing import EfficientFormerImageProcessor
-from npformer.image_transforms import center_crop, crop_start, resize
+from npformer.images import transforms as image_transforms
+from npformer.images.processor import EfficientFormerImageProcessor
+from npformer.images.transforms import center_crop, crop_start, resize
 
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
@@ -189,7 +189,7 @@ def test_gray_alpha_and_files_become_rgb(tmp_path: Path) -> None:
     np.testing.assert_array_equal(run(white), run(np.full_like(RGB, 255)))
 
 
-def test_one_colour_stays_one_where_no_number_asks_for_three() -> None:
+def test_one_color_stays_one_where_no_number_asks_for_three() -> None:
     gray = RGB[:, :, :1]
     assert run(gray).shape == (3, 224, 224)
     assert run(gray, do_normalize=False).shape == (1, 224, 224)

@@ -16,8 +16,8 @@ from PIL import Image, ImageCms
 
 from npformer import images
 from npformer.errors import ImageError
-from npformer.image_arrays import layout_of
-from npformer.images import open_image
+from npformer.images.arrays import layout_of
+from npformer.images.open import open_image
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -308,7 +308,7 @@ def test_damaged_exif_does_not_cost_the_image() -> None:
         np.testing.assert_array_equal(pixels(data), RGB)
 
 
-def test_damaged_colour_profile_does_not_cost_the_image() -> None:
+def test_damaged_color_profile_does_not_cost_the_image() -> None:
     data = encode(Image.fromarray(RGB), "PNG", icc_profile=b"nonsense")
     np.testing.assert_array_equal(pixels(data), RGB)
 
@@ -364,7 +364,7 @@ def test_what_is_transparent_becomes_white(mode: str) -> None:
     near(pixels(image), [expected], 2)
 
 
-def test_transparent_colour_of_palette_gray_and_rgb() -> None:
+def test_transparent_color_of_palette_gray_and_rgb() -> None:
     image = Image.fromarray(RGB).quantize(8)
     hidden = np.asarray(image) == 3
     got = pixels(encode(image, "PNG", transparency=3))
@@ -396,7 +396,7 @@ def test_printing_inks_in_tiff_and_by_hand() -> None:
 
 
 @pytest.mark.parametrize("mode", ["HSV", "YCbCr", "LAB"])
-def test_other_colour_spaces_are_converted(mode: str) -> None:
+def test_other_color_spaces_are_converted(mode: str) -> None:
     image = Image.new("RGB", (2, 2), (200, 60, 30))
     if mode == "LAB":
         srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
@@ -446,7 +446,7 @@ def test_thirty_two_bits() -> None:
         open_image(gray([0, np.nan], "f4"))
 
 
-def test_sixteen_bits_in_colour_are_cut_by_pillow() -> None:
+def test_sixteen_bits_in_color_are_cut_by_pillow() -> None:
     raw = b"".join(b"\0" + struct.pack(">3H", *rgb) for rgb in [(65535, 300, 511)])
     header = b"IHDR" + struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
     body = b"IDAT" + zlib.compress(raw)
@@ -481,7 +481,7 @@ def test_shapes_of_arrays() -> None:
 @pytest.mark.parametrize("shape", [(3, 5, 3), (1, 9, 3), (3, 3, 3), (4, 100, 3), (1, 5, 1)])
 def test_shapes_of_two_meanings_are_asked_about(shape: tuple[int, int, int]) -> None:
     x = RNG.integers(0, 256, shape, dtype=np.uint8)
-    with pytest.raises(ImageError, match="may have its colours first or last; say which"):
+    with pytest.raises(ImageError, match="may have its colors first or last; say which"):
         open_image(x)
     height, width = shape[:2]
     assert pixels(x, data_format="channels_last").shape == (height, width, 3)
@@ -491,8 +491,8 @@ def test_shapes_of_two_meanings_are_asked_about(shape: tuple[int, int, int]) -> 
 @pytest.mark.parametrize(
     ("shape", "data_format", "words"),
     [
-        ((6, 7, 2), None, "1, 3 or 4 colours; select or add"),
-        ((6, 5, 5), None, "1, 3 or 4 colours"),
+        ((6, 7, 2), None, "1, 3 or 4 colors; select or add"),
+        ((6, 5, 5), None, "1, 3 or 4 colors"),
         ((2, 3, 4, 3), None, "images of a batch one by one"),
         ((1, 2, 3, 4, 3), None, r"expected \(H, W\)"),
         ((12,), None, r"expected \(H, W\)"),

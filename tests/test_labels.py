@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from npformer.labels import imagenet1k, imagenet1k_wordnet_ids, with_imagenet_names
+from npformer.network.labels import imagenet1k, imagenet1k_wordnet_ids, with_imagenet_names
 
 
 def test_there_are_a_thousand_names_and_each_is_unique():

@@ -15,10 +15,10 @@ from photo_cases import SIZE, photographs
 from PIL import Image
 
 from npformer.errors import ConfigError, ImageError
-from npformer.image_processing import EfficientFormerImageProcessor
+from npformer.images.processor import EfficientFormerImageProcessor
 from npformer.learn import NONE, Augmentation, DataError, find_photographs
 from npformer.learn.augment import (
-    colour_jitter,
+    color_jitter,
     mixup,
     random_box,
     random_erasing,
@@ -211,17 +211,17 @@ def test_the_crop_is_that_part_of_the_picture() -> None:
 def test_jitter_by_hand() -> None:
     x = np.random.default_rng(0).uniform(0.4, 0.6, (5, 6, 3)).astype(np.float32)
     brightness, contrast, saturation = np.random.default_rng(3).uniform(0.8, 1.2, 3)
-    found = colour_jitter(x, 0.2, np.random.default_rng(3))
-    before, after = (image @ [0.299, 0.587, 0.114] for image in (x, found))  # (5, 6), grey
+    found = color_jitter(x, 0.2, np.random.default_rng(3))
+    before, after = (image @ [0.299, 0.587, 0.114] for image in (x, found))  # (5, 6), gray
     mean = before.mean()
     np.testing.assert_allclose(after, brightness * (mean + contrast * (before - mean)), rtol=1e-5)
-    colour = brightness * contrast * saturation * (x - before[..., None])
-    np.testing.assert_allclose(found - after[..., None], colour, rtol=0, atol=1e-6)
-    coloured = np.random.default_rng(0).random((5, 6, 3)).astype(np.float32)
+    color = brightness * contrast * saturation * (x - before[..., None])
+    np.testing.assert_allclose(found - after[..., None], color, rtol=0, atol=1e-6)
+    colored = np.random.default_rng(0).random((5, 6, 3)).astype(np.float32)
     np.testing.assert_allclose(
-        colour_jitter(coloured, 0.0, np.random.default_rng(0)), coloured, atol=1e-6
+        color_jitter(colored, 0.0, np.random.default_rng(0)), colored, atol=1e-6
     )
-    changed = colour_jitter(coloured, 0.9, np.random.default_rng(0))
+    changed = color_jitter(colored, 0.9, np.random.default_rng(0))
     assert 0 <= changed.min() < changed.max() <= 1
     assert changed.dtype == np.float32
 

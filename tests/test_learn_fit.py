@@ -24,7 +24,7 @@ import npformer
 from npformer import checkpoints
 from npformer.checkpoints import safetensors_file
 from npformer.errors import ConfigError, ImageError, WeightsError
-from npformer.image_processing import EfficientFormerImageProcessor
+from npformer.images.processor import EfficientFormerImageProcessor
 from npformer.layers import Array, Trace, layer_norm
 from npformer.learn import (
     NONE,
@@ -44,8 +44,8 @@ from npformer.learn import (
 from npformer.learn import curves as drawing
 from npformer.learn.data import Batch
 from npformer.learn.evaluation import measure
-from npformer.model import EfficientFormer, Logits, backward, forward
-from npformer.tree import leaves
+from npformer.network.model import EfficientFormer, Logits, backward, forward
+from npformer.network.tree import leaves
 
 EVERYTHING = Recipe(
     epochs=3, batch_size=4, rate=3e-3, dropout=0.1, drop_path=0.2, average=0.9, seed=7,

@@ -1,4 +1,4 @@
-"""Optimisers: twenty steps against PyTorch's from a file, and their parts one by one."""
+"""Optimizers: twenty steps against PyTorch's from a file, and their parts one by one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from training_steps import compare, run
 
 from npformer.layers import Linear
 from npformer.learn.optimizers import SGD, AdamW, average, clip, cosine, decays, learned
-from npformer.tree import combine, leaves
+from npformer.network.tree import combine, leaves
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

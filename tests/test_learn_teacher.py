@@ -15,8 +15,8 @@ from npformer.errors import ConfigError
 from npformer.learn import NONE, Augmentation, Recipe, fit, fitting
 from npformer.learn.losses import hard_distillation, soft_distillation
 from npformer.learn.teacher import read_teacher
-from npformer.model import forward
-from npformer.tree import leaves
+from npformer.network.model import forward
+from npformer.network.tree import leaves
 
 RECIPE = Recipe(epochs=2, batch_size=4, rate=3e-3, augmentation=Augmentation(mixup=0.4), alpha=0.3)
 
@@ -109,7 +109,7 @@ def test_a_teacher_that_does_not_fit_is_refused(places: dict[str, Path]) -> None
     path = places["teacher"] / "preprocessor_config.json"
     changed = json.loads(path.read_text()) | {"image_mean": [0.1, 0.2, 0.3]}
     path.write_text(json.dumps(changed))
-    with pytest.raises(ConfigError, match=r"normalises images by .*0\.1.*write the same"):
+    with pytest.raises(ConfigError, match=r"normalizes images by .*0\.1.*write the same"):
         train(places)
 
 

@@ -1,7 +1,7 @@
 """The image processor beside transformers': the same bits, or a fault of theirs on this list.
 
     odd padding      a crop larger than the image by an odd number comes out one pixel short
-    low pictures     height 1 or 3 is taken for the number of colours
+    low pictures     height 1 or 3 is taken for the number of colors
     unit range       floats up to 1 are rescaled twice; zeros and ones are taken for nearly black
     whole factors    a whole rescale_factor multiplies within 8 bits
 
@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from npformer.errors import ImageError
-from npformer.image_processing import EfficientFormerImageProcessor as Ours
-from npformer.image_transforms import center_crop, crop_start
+from npformer.images.processor import EfficientFormerImageProcessor as Ours
+from npformer.images.transforms import center_crop, crop_start
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -161,7 +161,7 @@ def test_other_modes_are_refused_there(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["HSV", "YCbCr", "LAB"])
-def test_other_colour_spaces_are_taken_for_rgb_there(mode: str) -> None:
+def test_other_color_spaces_are_taken_for_rgb_there(mode: str) -> None:
     image = Image.new(mode, (20, 30), (200, 100, 50))
     as_if = Image.frombytes("RGB", image.size, image.tobytes())
     theirs = Theirs()(image)["pixel_values"][0]

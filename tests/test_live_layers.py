@@ -36,7 +36,7 @@ from npformer.layers import (
     update_running,
 )
 from npformer.layers.mode import training
-from npformer.tree import leaves
+from npformer.network.tree import leaves
 
 # timm can make the usual networks, too, and with more attention blocks.
 CASES = cases.SMALL | {

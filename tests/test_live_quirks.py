@@ -26,10 +26,10 @@ from transformers.models.efficientformer import (
 )
 
 from npformer.checkpoints import assemble
-from npformer.configuration import EfficientFormerConfig
 from npformer.errors import ConfigError
 from npformer.layers import Array
-from npformer.model import forward
+from npformer.network.configuration import EfficientFormerConfig
+from npformer.network.model import forward
 
 
 def config(**changes: Any) -> Any:
@@ -210,7 +210,7 @@ def test_q33_the_documentation_contradicts_the_code() -> None:
     assert '_IMAGE_CLASS_EXPECTED_OUTPUT = "LABEL_281"' in tf
 
 
-def test_q34_timm_does_not_recognise_its_own_checkpoints() -> None:
+def test_q34_timm_does_not_recognize_its_own_checkpoints() -> None:
     model = timm_efficientformer.EfficientFormer((1, 1), (4, 8), num_vit=1, num_classes=5)
     native = model.state_dict()
     assert "stem.0.weight" not in native

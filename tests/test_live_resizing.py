@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import npformer
 from npformer.layers import Array
-from npformer.resizing import bicubic_weights, resize
+from npformer.network.resizing import bicubic_weights, resize
 
 CASE = CASES["usual"] | {"num_meta3d_blocks": 2}  # a grid of 3×3 for 37×45 pixels
 LARGER = CASE | {"image": [2, 61, 59]}  # of 4×4

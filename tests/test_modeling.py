@@ -29,7 +29,7 @@ from npformer.checkpoints import read
 from npformer.engine.plan import ACTIVATIONS
 from npformer.errors import ConfigError, ImageError, WeightsError
 from npformer.layers import softmax
-from npformer.tree import leaves
+from npformer.network.tree import leaves
 
 USUAL = cases.SMALL["usual"]
 INSIDE = {"output_hidden_states": True, "output_attentions": True}

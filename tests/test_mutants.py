@@ -15,10 +15,11 @@ import pytest
 from golden import check
 from planting import planted
 
-from npformer import layers, model
+from npformer import layers
 from npformer.layers.attention import distances, split_heads
 from npformer.layers.erf import erf
 from npformer.layers.pooling import window_area, window_sum
+from npformer.network import model
 
 
 class Mutant(NamedTuple):
@@ -88,8 +89,8 @@ MUTANTS = (
     Mutant("the usual ε in the last norm", model.features,
            "p.norm, config.layer_norm_eps", "p.norm, 1e-5", "norm"),
     Mutant("unbiased variance in layer norm", layers.layer_norm,
-           "np.square(centred).mean(-1, keepdims=True)",
-           "(np.square(centred).sum(-1, keepdims=True) / (x.shape[-1] - 1))", f"{TOKENS}.norm1"),
+           "np.square(centerd).mean(-1, keepdims=True)",
+           "(np.square(centerd).sum(-1, keepdims=True) / (x.shape[-1] - 1))", f"{TOKENS}.norm1"),
     Mutant("layer norm over tokens", layers.layer_norm,
            "x - x.mean(-1, keepdims=True)", "x - x.mean(1, keepdims=True)", f"{TOKENS}.norm1"),
     Mutant("no last norm", model.features,

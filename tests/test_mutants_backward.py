@@ -15,9 +15,10 @@ from gradient_cases import dlogits
 from gradient_check import TOLERANCE, aligned_direction, derivative, flatten, kinks, move
 from planting import planted
 
-from npformer import layers, model
+from npformer import layers
 from npformer.layers import EVALUATION, FORGET, Array, Mode, Trace, activations
-from npformer.model import Logits, backward, forward
+from npformer.network import model
+from npformer.network.model import Logits, backward, forward
 
 MUTANTS: dict[Callable[..., Any], list[tuple[str, str]]] = {
     layers.linear_backward: [

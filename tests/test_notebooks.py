@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from npformer.checking import check
-from npformer.mistakes import EXERCISES
+from npformer.teach.checking import check
+from npformer.teach.mistakes import EXERCISES
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 SOLUTIONS = sorted(NOTEBOOKS.glob("exercises/solutions/*.py"))

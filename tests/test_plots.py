@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt  # noqa: E402
 
 from npformer import plots  # noqa: E402
 from npformer.classification import Prediction, Predictions  # noqa: E402
-from npformer.configuration import EfficientFormerConfig  # noqa: E402
+from npformer.network.configuration import EfficientFormerConfig  # noqa: E402
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.standard_normal((3, 24, 32)).astype(np.float32)
@@ -67,14 +67,14 @@ def test_a_picture_is_drawn_where_it_is_told_to(name):
     figure.canvas.draw()
 
 
-def test_the_colours_of_a_photograph_are_undone():
+def test_the_colors_of_a_photograph_are_undone():
     image = RNG.random((5, 4, 3))
     mean, std = np.array(plots.IMAGENET_MEAN), np.array(plots.IMAGENET_STD)
     pixel_values = ((image - mean) / std).transpose(2, 0, 1)
-    np.testing.assert_allclose(plots.colours(pixel_values), image, atol=1e-12)
+    np.testing.assert_allclose(plots.colors(pixel_values), image, atol=1e-12)
     shown = plots.photograph(pixel_values).images[0].get_array()
     np.testing.assert_allclose(shown, image, atol=1e-12)
-    assert plots.colours(np.full((3, 1, 1), 99.0)).max() == 1
+    assert plots.colors(np.full((3, 1, 1), 99.0)).max() == 1
 
 
 def test_feature_maps_show_every_channel_in_its_place():

@@ -13,8 +13,8 @@ from layouts import LAYOUTS, arrange
 
 from npformer.errors import ConfigError
 from npformer.layers import FORGET, Array, Trace
-from npformer.model import forward
-from npformer.tree import build, leaves, transform
+from npformer.network.model import forward
+from npformer.network.tree import build, leaves, transform
 
 
 def setting(name: str, dtype: str = "float32") -> tuple[Any, Any, Array]:

@@ -18,10 +18,10 @@ import pytest
 
 import npformer
 from npformer.checkpoints import hub
-from npformer.labels import imagenet1k
 from npformer.layers import Array
-from npformer.model import Logits
-from npformer.tree import leaves
+from npformer.network.labels import imagenet1k
+from npformer.network.model import Logits
+from npformer.network.tree import leaves
 
 if os.environ.get("NPFORMER_PUBLISHED") != "1":
     pytest.skip("NPFORMER_PUBLISHED=1 would download the models", allow_module_level=True)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from npformer.blueprint import blueprint, initialize
-from npformer.configuration import EfficientFormerConfig
 from npformer.layers import AttentionBlock, Trace
 from npformer.layers.mode import training
-from npformer.model import forward
-from npformer.tree import leaves, transform
+from npformer.network.configuration import EfficientFormerConfig
+from npformer.network.model import forward
+from npformer.network.params import blueprint, initialize
+from npformer.network.tree import leaves, transform
 
 TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "differences.md"

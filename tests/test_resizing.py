@@ -3,15 +3,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npformer.blueprint import initialize
-from npformer.configuration import EfficientFormerConfig
 from npformer.errors import ConfigError
 from npformer.layers import AttentionBlock, attention, bias_table, bias_table_backward
 from npformer.layers.attention import Attention
 from npformer.layers.linear import Linear
-from npformer.model import forward
-from npformer.resizing import bicubic_weights, linear_weights, resize, resize_biases
-from npformer.tree import leaves
+from npformer.network.configuration import EfficientFormerConfig
+from npformer.network.model import forward
+from npformer.network.params import initialize
+from npformer.network.resizing import bicubic_weights, linear_weights, resize, resize_biases
+from npformer.network.tree import leaves
 
 SMALL = EfficientFormerConfig(
     depths=[1, 1, 1, 3], hidden_sizes=[4, 6, 8, 10], dim=10, key_dim=2, num_attention_heads=2,
@@ -88,7 +88,7 @@ def test_the_same_grid_gives_the_same_arrays():
 def test_original_is_a_table_of_pairs_that_is_no_function_of_distance():
     table = bias_table(resize_biases(drawn((2, 3, 3)), (4, 4), "original"))
     assert table.shape == (2, 16, 16)
-    assert abs(table[:, 0, 1] - table[:, 1, 2]).min() > 1e-3  # both are neighbours in a row
+    assert abs(table[:, 0, 1] - table[:, 1, 2]).min() > 1e-3  # both are neighbors in a row
 
 
 def test_attention_with_a_bias_for_each_pair_is_attention():

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from photo_cases import network, photographs
 
-from npformer import checkpoints, cli
+from npformer import checkpoints
+from npformer.commands import main as cli
 from npformer.commands.evaluate import table
 from npformer.commands.train import line
 from npformer.engine.machine_code import obstacle

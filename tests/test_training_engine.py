@@ -11,13 +11,13 @@ from engine_cases import CASES, check_buffers, config, images, in_a_process, net
 from planting import planted
 
 from npformer import engine
-from npformer.configuration import EfficientFormerConfig
 from npformer.engine import training as on_kernels
 from npformer.errors import ConfigError
 from npformer.layers import Array, Mode, Trace
 from npformer.layers import training as in_training
 from npformer.learn.losses import classification, hard_distillation
-from npformer.model import (
+from npformer.network.configuration import EfficientFormerConfig
+from npformer.network.model import (
     EfficientFormer,
     Gradients,
     Logits,
@@ -25,7 +25,7 @@ from npformer.model import (
     gradients,
     update_statistics,
 )
-from npformer.tree import leaves, transform
+from npformer.network.tree import leaves, transform
 
 RNG = np.random.default_rng(0)  # nothing is drawn from it without noise
 
@@ -160,9 +160,9 @@ def test_the_same_bits_for_any_number_of_threads_of_blas():
     script = """
 from hashlib import sha256
 from npformer.bench import random_weights
-from npformer.configuration import EfficientFormerConfig
+from npformer.network.configuration import EfficientFormerConfig
 from npformer.learn.losses import classification
-from npformer.tree import leaves
+from npformer.network.tree import leaves
 c = EfficientFormerConfig.variant("l1", depths=(1, 1, 1, 2))
 p, x = random_weights(c), images(16, 224, 224)
 run = engine.make_gradients(p, c, "numba")

@@ -52,5 +52,5 @@ def test_published_models_are_pinned(name):
     assert re.fullmatch(r"[0-9a-f]{40}", facts["revision"])
     assert facts["sha256"]
     assert all(re.fullmatch(r"[0-9a-f]{64}", sha256) for sha256 in facts["sha256"])
-    assert facts["licence"] == "Apache-2.0"
+    assert facts["license"] == "Apache-2.0"
     assert hub.is_hub_name(name)

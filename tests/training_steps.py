@@ -11,8 +11,8 @@ from golden.training_steps import CASE, CLIP, DECAY, EPS, RATE, SMOOTHING, STEPS
 from npformer.layers import Array, Mode, Trace
 from npformer.learn.losses import classification
 from npformer.learn.optimizers import SGD, AdamW, clip, cosine, learned
-from npformer.model import backward, forward, update_statistics
-from npformer.tree import leaves
+from npformer.network.model import backward, forward, update_statistics
+from npformer.network.tree import leaves
 
 TOLERANCE = 1e-9
 

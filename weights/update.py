@@ -13,8 +13,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from npformer.configuration import EfficientFormerConfig
-from npformer.summary import summarize
+from npformer.network.configuration import EfficientFormerConfig
+from npformer.network.summary import summarize
 
 ROOT = Path(__file__).parents[1]
 MANIFEST = ROOT / "weights" / "manifest.json"

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..checkpoints import read
-from ..configuration import EfficientFormerConfig
 from ..engine.fold import AttentionBlock, Folded, PoolingBlock, fold, key_and_value
 from ..layers import Array, Conv2d, Linear
+from ..network.configuration import EfficientFormerConfig
 
 OPSET = 20
 """The first with GELU as an operator"""

@@ -44,7 +44,7 @@ def numpy(folder: Path, threads: int) -> Run:
 
 
 def onnxruntime(folder: Path, threads: int) -> Run:
-    """ONNX Runtime, all optimisations."""
+    """ONNX Runtime, all optimizations."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..classification import bar
-from ..engine import Fast, make_forward
-from . import network
+from ..display import bar
+from ..engine import make_forward
+from ..engine.fast import Fast
+from .measure import network
 
 
 class Row(NamedTuple):

@@ -1,7 +1,7 @@
 """The contenders in training: each takes steps, forward, backward and AdamW, on the same images.
 
 A step returns the loss before it, so two steps tell whether a contender does what ours does: the
-first loss comes from the forward pass alone, the second from gradients and optimiser as well.
+first loss comes from the forward pass alone, the second from gradients and optimizer as well.
 Nothing is drawn and nothing clipped.
 """
 

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..blueprint import Leaf, blueprint
-from ..configuration import EfficientFormerConfig
 from ..errors import WeightsError
 from ..layers import Array
-from ..model import EfficientFormer
-from ..tree import build, leaves
+from ..network.configuration import EfficientFormerConfig
+from ..network.model import EfficientFormer
+from ..network.params import Leaf, blueprint
+from ..network.tree import build, leaves
 from .dtypes import Tensors, is_floating, name_of, target, widen
 from .infer import resembles
 from .spellings import (
@@ -192,7 +192,7 @@ def _load(
         )
     if not is_floating(tensor.dtype):
         raise WeightsError(
-            f"tensor {name!r} is {name_of(tensor.dtype)}; expected real numbers (quantised "
+            f"tensor {name!r} is {name_of(tensor.dtype)}; expected real numbers (quantized "
             "checkpoints are not supported)"
         )
     with np.errstate(over="ignore"):  # an overflow is an infinity, which is refused below

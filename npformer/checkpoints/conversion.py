@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..configuration import EfficientFormerConfig
 from ..errors import ConfigError
+from ..network.configuration import EfficientFormerConfig
 from . import safetensors_file, torch_writer
 from .assemble import assemble, with_buffers
 from .dtypes import Tensors

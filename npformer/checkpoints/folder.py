@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 from numpy.typing import DTypeLike
 
-from ..configuration import CONFIG_NAME, EfficientFormerConfig
 from ..errors import ConfigError, MissingWeights, WeightsError
-from ..model import EfficientFormer
-from ..strict_json import read_object
+from ..files.atomic import write_json
+from ..files.shipped import shipped
+from ..files.strict_json import read_object
+from ..network.configuration import CONFIG_NAME, EfficientFormerConfig
+from ..network.model import EfficientFormer
 from . import safetensors_file, timm_config
 from .assemble import assemble, state_dict
-from .atomic import write_json
 from .dtypes import Tensors, is_floating, name_of
 from .infer import infer_config, name_classes
 from .processor import PROCESSOR_NAME, default_processor
@@ -136,9 +137,7 @@ def find(name_or_path: str | PathLike[str]) -> Path:
     """Return the folder or file that a name or path means; names go before paths."""
     name = fspath(name_or_path)
     if name == DEFAULT:
-        package = Path(__file__).parents[1]
-        installed = package / "weights" / DEFAULT
-        return installed if installed.is_dir() else package.parent / "weights" / DEFAULT
+        return shipped(DEFAULT)
     from . import hub  # not needed for the network that is always there
 
     if name in hub.manifest():

@@ -23,8 +23,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from ..configuration import CONFIG_NAME
 from ..errors import MissingWeights, OfflineError, WeightsError
+from ..files.shipped import shipped
+from ..network.configuration import CONFIG_NAME
 from .folder import WEIGHTS_NAMES
 from .processor import PROCESSOR_NAME
 
@@ -64,11 +65,9 @@ class Fetched(NamedTuple):
 
 @cache
 def manifest() -> dict[str, dict[str, Any]]:
-    """Return what is known of each named model: source, size, hashes, licence, accuracy."""
-    package = Path(__file__).parents[1]
-    installed = package / "weights" / "manifest.json"
-    path = installed if installed.is_file() else package.parent / "weights" / "manifest.json"
-    facts: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    """Return what is known of each named model: source, size, hashes, license, accuracy."""
+    text = shipped("manifest.json").read_text(encoding="utf-8")
+    facts: dict[str, dict[str, Any]] = json.loads(text)
     return facts
 
 

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from ..configuration import VARIANTS, EfficientFormerConfig
 from ..errors import NpformerError, WeightsError
-from ..labels import with_imagenet_names
+from ..network.configuration import VARIANTS, EfficientFormerConfig
+from ..network.labels import with_imagenet_names
 from .dtypes import Tensors
 from .spellings import PREFIX, Spelling, detect, to_native
 

@@ -24,9 +24,9 @@ import numpy as np
 from safetensors import SafetensorError, deserialize
 
 from ..errors import WeightsError
-from .atomic import replacing
+from ..files.atomic import replacing
+from ..files.sniff import what_is
 from .dtypes import DTYPES, NAMES, Tensors, little_endian
-from .sniff import what_is
 
 MAX_HEADER = 100_000_000
 """The format's own limit, in bytes."""

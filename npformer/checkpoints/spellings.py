@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias, get_args
 
-from ..blueprint import blueprint
-from ..configuration import EfficientFormerConfig
 from ..errors import WeightsError
 from ..layers import Flat
-from ..tree import leaves
+from ..network.configuration import EfficientFormerConfig
+from ..network.params import blueprint
+from ..network.tree import leaves
 from .dtypes import Tensors
 
 Spelling: TypeAlias = Literal["hf", "timm", "original"]

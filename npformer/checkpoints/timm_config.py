@@ -16,8 +16,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..configuration import VARIANTS, EfficientFormerConfig
 from ..errors import ConfigError
+from ..network.configuration import VARIANTS, EfficientFormerConfig
 from .dtypes import Tensors
 from .infer import infer_config
 from .processor import IMAGENET_MEAN, IMAGENET_STD, image_size

@@ -26,12 +26,12 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from ..errors import UnsafeCheckpointError, WeightsError
+from ..files.sniff import what_is
 from .dtypes import Tensors
-from .sniff import what_is
 from .torch_pickle import StorageRef, TensorRef, interpret
 
 MAX_RECORDS = 100_000
-"""L7 with an average and the state of its optimiser has 2,500."""
+"""L7 with an average and the state of its optimizer has 2,500."""
 
 ENTRIES = ("model", "state_dict", "model_ema", "state_dict_ema")
 """Where training programs put the weights into a checkpoint; the first that exists is read."""

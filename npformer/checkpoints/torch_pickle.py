@@ -33,7 +33,7 @@ from ..errors import UnsafeCheckpointError, WeightsError
 from .dtypes import STORAGES
 
 MAX_PICKLE = 4_000_000
-"""Bytes. That of L7 with the state of its optimiser has 0.5 million."""
+"""Bytes. That of L7 with the state of its optimizer has 0.5 million."""
 
 
 @dataclass(frozen=True)

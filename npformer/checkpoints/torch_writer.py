@@ -13,7 +13,7 @@ from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 
-from .atomic import replacing
+from ..files.atomic import replacing
 from .dtypes import STORAGES, Tensors, little_endian
 
 _STORAGE_NAMES = {dtype: name for name, dtype in STORAGES.items()}

@@ -82,7 +82,7 @@ def photograph_suffixes() -> set[str]:
     """Return the endings of names, such as ``.jpg``, of the formats that `open_image` reads."""
     from PIL import Image
 
-    from ..images import FORMATS
+    from ..images.open import FORMATS
 
     return {end for end, kind in Image.registered_extensions().items() if kind in FORMATS}
 

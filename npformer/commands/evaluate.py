@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 def table(found: Evaluation) -> str:
     """Return the table."""
-    from ..classification import bar
+    from ..display import bar
 
     width = max((len(score.label) for score in found.classes), default=0)
     rows = [

@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the page, and say where."""
     from ..errors import NpformerError
-    from ..explaining import check_ending, explain
+    from ..teach.explaining import check_ending, explain
 
     try:
         check_ending(args.output)

@@ -16,8 +16,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table. A named variant needs no weights."""
-    from ..configuration import VARIANTS, EfficientFormerConfig
-    from ..summary import summarize
+    from ..network.configuration import VARIANTS, EfficientFormerConfig
+    from ..network.summary import summarize
 
     if args.model in VARIANTS:
         table = summarize(EfficientFormerConfig.variant(args.model))

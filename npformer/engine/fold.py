@@ -10,7 +10,7 @@
 and the table of attention biases is spread over all pairs of tokens. A tree goes in and a smaller
 tree comes out; `forward` below runs it with the plain layers, so that one may see that nothing but
 rounding has changed. Two things cannot be folded: the layer scale of pooling, which has no weights,
-and the normalisation of the input into the stem, whose padding is zero *after* normalisation.
+and the normalization of the input into the stem, whose padding is zero *after* normalization.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from ..configuration import EfficientFormerConfig
 from ..layers import (
     ACTIVATIONS,
     FORGET,
@@ -45,7 +44,8 @@ from ..layers import (
 )
 from ..layers import AttentionBlock as PlainAttentionBlock
 from ..layers import PoolingBlock as PlainPoolingBlock
-from ..model import EfficientFormer, Logits, heads
+from ..network.configuration import EfficientFormerConfig
+from ..network.model import EfficientFormer, Logits, heads
 
 
 class PoolingBlock(NamedTuple):

@@ -1,6 +1,6 @@
 """Machine code: made from the kernels once for each machine, and kept in a file.
 
-Numba turns the kernels into LLVM's intermediate representation, LLVM optimises it for this
+Numba turns the kernels into LLVM's intermediate representation, LLVM optimizes it for this
 processor, and the object file goes into a directory of the user's. Later processes read the file
 with llvmlite alone, which takes milliseconds where importing Numba takes half a second, and call it
 through ctypes, which lets other Python threads run meanwhile. The file's name is a hash of
@@ -171,11 +171,11 @@ def compile_walk() -> bytes:
 
 
 def _intermediate_code() -> tuple[str, str]:
-    """What Numba makes of the walk, not yet optimised, and the walk's name in it.
+    """What Numba makes of the walk, not yet optimized, and the walk's name in it.
 
     Notes
     -----
-    Numba would optimise each function, translate it to machine code, and do the same again with its
+    Numba would optimize each function, translate it to machine code, and do the same again with its
     copies inside of every caller. Here it is kept from both, which halves the time: LLVM does it
     once, for the whole. It works in contexts of its own, since kernels that this process has
     compiled otherwise would come from there as they are, and not be put into their callers.

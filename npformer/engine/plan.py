@@ -2,7 +2,7 @@
 
 Packing comes first, once for a network: all layers, folded, in one array in the order of use. A
 plan then knows for each step where it reads and where it writes. Results that are no longer needed
-make room for later ones, so that the network runs in the space of its two largest neighbours. A
+make room for later ones, so that the network runs in the space of its two largest neighbors. A
 result bears the name that the plain network's recorder gives it, and keeps its place to the end if
 somebody asked for it.
 """
@@ -16,7 +16,6 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..configuration import EfficientFormerConfig
 from ..kernels.layout import (
     GELU,
     LANES,
@@ -34,8 +33,9 @@ from ..kernels.layout import (
 from ..layers import Array, Conv2d, Flat, Linear
 from ..layers import AttentionBlock as PlainAttentionBlock
 from ..layers import PoolingBlock as PlainPoolingBlock
-from ..model import EfficientFormer, stage_sizes
-from ..tree import leaves
+from ..network.configuration import EfficientFormerConfig
+from ..network.model import EfficientFormer, stage_sizes
+from ..network.tree import leaves
 from . import machine_code
 from . import steps as kinds
 from .fold import AttentionBlock, PoolingBlock, fold_batch_norm, fold_block, key_and_value
@@ -217,7 +217,7 @@ def _room(p: EfficientFormer) -> int:
 
 
 def aligned(count: int) -> Array:
-    """Uninitialised float32 that begin at a cache line."""
+    """Uninitialized float32 that begin at a cache line."""
     raw = np.empty(count + LANES, np.float32)
     start = -raw.ctypes.data % (4 * LANES) // 4
     return raw[start : start + count]
@@ -226,7 +226,7 @@ def aligned(count: int) -> Array:
 def bring(images: Array, place: Array) -> None:
     """Copy images, (images, H, W, C), to a place of the same shape.
 
-    Channels-first images, seen as channels-last, are copied one colour at a time: much faster.
+    Channels-first images, seen as channels-last, are copied one color at a time: much faster.
     """
     if images.flags.c_contiguous:
         return np.copyto(place, images, "same_kind")
@@ -244,7 +244,7 @@ def flat(images: Array) -> Array:
 
 
 class Memory:
-    """Uninitialised float32 that serve again: as many as were ever asked for at once."""
+    """Uninitialized float32 that serve again: as many as were ever asked for at once."""
 
     def __init__(self) -> None:
         self._numbers = aligned(0)

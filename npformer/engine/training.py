@@ -34,7 +34,6 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..configuration import EfficientFormerConfig
 from ..kernels.batch_norm import INVERSE, MEAN, ROWS, SCALE, SHIFT, A, B, C
 from ..kernels.layout import LANES, NONE, RELU, pack, packed_size, padded
 from ..kernels.linear import tile_columns, tile_rows
@@ -60,8 +59,9 @@ from ..layers import (
 )
 from ..layers.attention import merge_heads, split_heads
 from ..layers.dropout import survival
-from ..model import EfficientFormer, Gradients, Loss, check_input, join, join_backward
-from ..tree import build, leaves
+from ..network.configuration import EfficientFormerConfig
+from ..network.model import EfficientFormer, Gradients, Loss, check_input, join, join_backward
+from ..network.tree import build, leaves
 from . import steps as kinds
 from .plan import ACTIVATIONS, Arena, Buffer, Drawing, Memory, bring
 from .plan import ROWS as SHORT
@@ -601,10 +601,10 @@ class TrainingPlan(Drawing):
     def _layer_norm(self, path: str) -> Function:
         eps = self._config.layer_norm_eps
 
-        def normalise(call: Call, x: Array) -> Array:
+        def normalize(call: Call, x: Array) -> Array:
             return layer_norm(x, _norm(call, path), eps)
 
-        return normalise
+        return normalize
 
     def _layer_norm_backward(self, path: str) -> Function:
         eps = self._config.layer_norm_eps

@@ -1,4 +1,4 @@
-"""Layer normalisation of rows.
+"""Layer normalization of rows.
 
     y = (x − mean(x)) / √(variance(x) + ε)  (· weight + bias)
 
@@ -27,7 +27,7 @@ def layer_norm(
     affine: int,
     affine_step: int,
 ) -> None:
-    """Normalise rows.
+    """Normalize rows.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def layer_norm(
         mean = splat(total(sums) / channels)
         squares = splat(0.0)
         for c in range(0, channels, LANES):
-            centred = first(load(m, at + c) - mean, channels - c)
-            squares = fma(centred, centred, squares)
+            centerd = first(load(m, at + c) - mean, channels - c)
+            squares = fma(centerd, centerd, squares)
         deviation = square_root(splat(total(squares) / channels + eps))
         for c in range(0, channels, LANES):
             normal = first(load(m, at + c) - mean, channels - c) / deviation

@@ -88,7 +88,7 @@ def pooling(
     m : ndarray of float32, flat
     y, y_step : int
         Result, a pixel in each row, beginning with `first`. Not x, which is still to be read by
-        neighbours.
+        neighbors.
     x, x_step : int
         Image, a pixel in each row.
     height, width, channels : int

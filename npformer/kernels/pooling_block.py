@@ -44,7 +44,7 @@ def pooling_block(
     ----------
     m : ndarray of float32, flat
     y, x, step : int
-        Result and image, a pixel in each row. They are not the same: neighbours still read x.
+        Result and image, a pixel in each row. They are not the same: neighbors still read x.
     height, width, channels : int
         Of the image.
     size : int

@@ -52,7 +52,7 @@ def gelu_fast(x: Array) -> Array:
 
 
 def gelu_10(x: Array) -> Array:
-    """GELU clipped to [−10, 10], as used for quantisation."""
+    """GELU clipped to [−10, 10], as used for quantization."""
     return np.clip(gelu(x), -10, 10)
 
 

@@ -32,7 +32,7 @@ class Attention(NamedTuple):
     """heads·V -> C"""
     attention_biases: Array
     """(heads, R, R), indexed by head, |Δy|, |Δx|; a checkpoint holds it as (heads, R²).
-    Or one for each pair of places, (heads, R, R, R, R), as `npformer.resizing` can make them"""
+    Or one for each pair of places, (heads, R, R, R, R), as `npformer.network.resize` makes"""
 
 
 def attention(x: Array, p: Attention, keep: Keep = FORGET) -> Array:

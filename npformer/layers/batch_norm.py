@@ -1,4 +1,4 @@
-"""Batch normalisation over the last axis (Ioffe & Szegedy 2015, algorithms 1 and 2).
+"""Batch normalization over the last axis (Ioffe & Szegedy 2015, algorithms 1 and 2).
 
     y = (x − mean) / √(variance + ε) · weight + bias             per channel
 
@@ -19,7 +19,7 @@ from .trace import EMPTY, FORGET, Keep
 
 
 class BatchNorm(NamedTuple):
-    """Parameters and running statistics of a batch normalisation, all of shape (C,)."""
+    """Parameters and running statistics of a batch normalization, all of shape (C,)."""
 
     weight: Array
     bias: Array
@@ -30,7 +30,7 @@ class BatchNorm(NamedTuple):
 def batch_norm(
     x: Array, p: BatchNorm, eps: float = 1e-5, mode: Mode = EVALUATION, keep: Keep = FORGET
 ) -> Array:
-    """Normalise each channel.
+    """Normalize each channel.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def update_running(p: BatchNorm, x: Array, momentum: float = 0.1) -> BatchNorm:
     Returns
     -------
     BatchNorm
-        `p` with new statistics. The batch is normalised by its biased variance, yet the *unbiased*
+        `p` with new statistics. The batch is normalized by its biased variance, yet the *unbiased*
         one (n − 1 in the denominator) enters the running average.
     """
     return move_running(p, *batch_statistics(x), x.size // x.shape[-1], momentum)

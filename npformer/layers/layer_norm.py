@@ -1,4 +1,4 @@
-"""Layer normalisation over the last axis (Ba, Kiros & Hinton 2016, equation 4).
+"""Layer normalization over the last axis (Ba, Kiros & Hinton 2016, equation 4).
 
     y = (x − mean(x)) / √(variance(x) + ε) · weight + bias
 
@@ -17,14 +17,14 @@ from .arrays import Array
 
 
 class LayerNorm(NamedTuple):
-    """Parameters of a layer normalisation, both of shape (C,)."""
+    """Parameters of a layer normalization, both of shape (C,)."""
 
     weight: Array
     bias: Array
 
 
 def layer_norm(x: Array, p: LayerNorm, eps: float = 1e-12) -> Array:
-    """Normalise each token.
+    """Normalize each token.
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ def layer_norm(x: Array, p: LayerNorm, eps: float = 1e-12) -> Array:
     -------
     ndarray of the shape of `x`
     """
-    centred = x - x.mean(-1, keepdims=True)
-    variance = np.square(centred).mean(-1, keepdims=True)  # (B, N, 1)
-    return centred / np.sqrt(variance + eps) * p.weight + p.bias
+    centerd = x - x.mean(-1, keepdims=True)
+    variance = np.square(centerd).mean(-1, keepdims=True)  # (B, N, 1)
+    return centerd / np.sqrt(variance + eps) * p.weight + p.bias
 
 
 def layer_norm_backward(
@@ -64,9 +64,9 @@ def layer_norm_backward(
     dx : ndarray of the shape of `x`
     dp : LayerNorm
     """
-    centred = x - x.mean(-1, keepdims=True)
-    sigma = np.sqrt(np.square(centred).mean(-1, keepdims=True) + eps)  # (B, N, 1)
-    x_hat = centred / sigma
+    centerd = x - x.mean(-1, keepdims=True)
+    sigma = np.sqrt(np.square(centerd).mean(-1, keepdims=True) + eps)  # (B, N, 1)
+    x_hat = centerd / sigma
     g = dy * p.weight
     dx = (g - g.mean(-1, keepdims=True) - x_hat * (g * x_hat).mean(-1, keepdims=True)) / sigma
     C = x.shape[-1]

@@ -37,7 +37,7 @@ def linear(x: Array, p: Linear) -> Array:
     Notes
     -----
     The batch axis stays outside the matrix product: a BLAS may sum in another order for a taller
-    matrix, so this is what makes an image's numbers independent of its neighbours in the batch.
+    matrix, so this is what makes an image's numbers independent of its neighbors in the batch.
     """
     C_in, C_out = p.weight.shape
     rows = x.reshape(len(x), -1, C_in) if x.size else x.reshape(len(x), 0, C_in)  # (B, ·, C_in)

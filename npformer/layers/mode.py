@@ -17,7 +17,7 @@ class Mode(NamedTuple):
     """What differs between evaluation and training; passed down from the network to its layers."""
 
     batch_statistics: bool = False
-    """whether batch norm normalises by the batch instead of the running averages"""
+    """whether batch norm normalizes by the batch instead of the running averages"""
     dropout: float = 0.0
     """probability that a number inside an MLP is silenced"""
     drop_path: float = 0.0

@@ -2,7 +2,7 @@
 
     mix(x) = average of the k×k window around each pixel − x
 
-No parameter is learned: neighbours are mixed by averaging, which costs next to nothing. x itself is
+No parameter is learned: neighbors are mixed by averaging, which costs next to nothing. x itself is
 subtracted because the residual connection of the block adds it back. Pixels outside the image do
 not count: a corner of a 3×3 pool averages 4 values, an edge 6, the inside 9. Reference:
 torch.nn.AvgPool2d(k, stride=1, padding=k // 2, count_include_pad=False).

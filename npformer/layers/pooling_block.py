@@ -1,6 +1,6 @@
 """Pooling block, the paper's MB4D: a MetaFormer block on images (EfficientFormer, equation 4).
 
-    x ← x + γ₁ · (pool(x) − x)              mix neighbouring pixels
+    x ← x + γ₁ · (pool(x) − x)              mix neighboring pixels
     x ← x + γ₂ · conv_mlp(x)                work on each pixel
 
 No norm stands before the pooling: the batch norm that ends the previous block serves.
@@ -38,7 +38,7 @@ def pooling_block(
     keep: Keep = FORGET,
     mode: Mode = EVALUATION,
 ) -> Array:
-    """Mix neighbouring pixels, then work on each pixel.
+    """Mix neighboring pixels, then work on each pixel.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Learning: losses, optimisers, data, and the loop that brings them together.
+"""Learning: losses, optimizers, data, and the loop that brings them together.
 
 >>> from npformer import learn
 >>> learn.fit("photos", "result", learn.Recipe(epochs=5))  # doctest: +SKIP
@@ -8,7 +8,6 @@ from .augment import NONE, Augmentation
 from .data import DataError, find_photographs
 from .evaluation import Evaluation, evaluate
 from .fitting import Fitted, LearningError, Progress, Recipe, fit
-from .saliency import grad_cam, input_gradient
 
 __all__ = [
     "NONE",
@@ -22,6 +21,4 @@ __all__ = [
     "evaluate",
     "find_photographs",
     "fit",
-    "grad_cam",
-    "input_gradient",
 ]

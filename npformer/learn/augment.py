@@ -2,7 +2,7 @@
 
     random resized crop    a part of the picture, brought to the network's size
     flip                   left becomes right
-    colour jitter          brightness, contrast and saturation, each times a random factor
+    color jitter          brightness, contrast and saturation, each times a random factor
     random erasing         a rectangle of noise                           Zhong et al. 2020
     mixup                  λ · one image + (1 − λ) · another, so the labels  Zhang et al. 2018
 
@@ -21,8 +21,8 @@ from PIL import Image
 from ..layers import Array
 from ..layers.arrays import Rng
 
-GREY = np.array([0.299, 0.587, 0.114], np.float32)
-"""How much each colour adds to brightness (ITU-R BT.601), as Pillow has it."""
+GRAY = np.array([0.299, 0.587, 0.114], np.float32)
+"""How much each color adds to brightness (ITU-R BT.601), as Pillow has it."""
 
 
 class Augmentation(NamedTuple):
@@ -35,7 +35,7 @@ class Augmentation(NamedTuple):
     flip: float = 0.5
     """probability of a flip"""
     jitter: float = 0.2
-    """factors of the colours lie within 1 ± this"""
+    """factors of the colors lie within 1 ± this"""
     erase: float = 0.0
     """probability that a rectangle is erased"""
     mixup: float = 0.0
@@ -79,20 +79,20 @@ def random_box(
     return left, top, left + max(w, 1), top + max(h, 1)
 
 
-def colour_jitter(x: Array, strength: float, rng: Rng) -> Array:
+def color_jitter(x: Array, strength: float, rng: Rng) -> Array:
     """Change brightness, contrast and saturation of an image, (H, W, 3) from 0 to 1."""
     brightness, contrast, saturation = rng.uniform(max(0.0, 1 - strength), 1 + strength, 3).astype(
         np.float32
     )
     x = np.clip(x * brightness, 0, 1)
-    mean = (x @ GREY).mean()
+    mean = (x @ GRAY).mean()
     x = np.clip(mean + (x - mean) * contrast, 0, 1)
-    grey = (x @ GREY)[:, :, None]  # (H, W, 1)
-    return np.clip(grey + (x - grey) * saturation, 0, 1)
+    gray = (x @ GRAY)[:, :, None]  # (H, W, 1)
+    return np.clip(gray + (x - gray) * saturation, 0, 1)
 
 
 def random_erasing(x: Array, rng: Rng) -> Array:
-    """Replace a rectangle, 2 to 33 % of a normalised image (H, W, C), by normal noise."""
+    """Replace a rectangle, 2 to 33 % of a normalized image (H, W, C), by normal noise."""
     H, W, C = x.shape
     left, top, right, bottom = random_box(
         W, H, Augmentation(scale=(0.02, 0.33), ratio=(0.3, 3.3)), rng

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.atomic import replacing
+from ..files.atomic import replacing
 
 
 def draw(history: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -28,7 +28,7 @@ def draw(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(9, 3.4), layout="constrained", facecolor="white")
     loss, accuracy = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in history]
-    for ax, key, label, scale, colour in (
+    for ax, key, label, scale, color in (
         (loss, "loss", "training", 1, "#0072B2"),
         (loss, "val_loss", "validation", 1, "#D55E00"),
         (accuracy, "val_top1", "top-1", 100, "#D55E00"),
@@ -36,7 +36,7 @@ def draw(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     ):
         if all(key in row for row in history):
             values = [scale * row[key] for row in history]
-            ax.plot(epochs, values, color=colour, label=label, marker="o", markersize=3)
+            ax.plot(epochs, values, color=color, label=label, marker="o", markersize=3)
             ax.legend(frameon=False)
     loss.set(xlabel="epoch", ylabel="loss (nats)", ylim=(0, None))
     accuracy.set(xlabel="epoch", ylabel="validation: right answers (%)", ylim=(0, 100))

@@ -22,11 +22,11 @@ import numpy as np
 from PIL import Image
 
 from ..errors import ConfigError, ImageError, NpformerError
-from ..image_processing import EfficientFormerImageProcessor
-from ..images import FORMATS, open_image
+from ..images.open import FORMATS, open_image
+from ..images.processor import EfficientFormerImageProcessor
 from ..layers import Array
 from ..layers.arrays import Rng
-from .augment import Augmentation, colour_jitter, random_erasing, random_resized_crop
+from .augment import Augmentation, color_jitter, random_erasing, random_resized_crop
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -129,14 +129,14 @@ def for_training(
     augmentation: Augmentation,
     rng: Rng,
 ) -> Array:
-    """Turn a photograph into a random variant of it, normalised: (H, W, 3), float32."""
+    """Turn a photograph into a random variant of it, normalized: (H, W, 3), float32."""
     size = size_for(processor)
     image = random_resized_crop(image, size, augmentation, rng, processor.resample)
     x = np.asarray(image, np.float32) / 255  # (H, W, 3)
     if rng.random() < augmentation.flip:
         x = x[:, ::-1]
     if augmentation.jitter:
-        x = colour_jitter(x, augmentation.jitter, rng)
+        x = color_jitter(x, augmentation.jitter, rng)
     x = x * np.float32(255 * processor.rescale_factor if processor.do_rescale else 255)
     if processor.do_normalize:
         mean, std = np.float32(processor.image_mean), np.float32(processor.image_std)
@@ -188,7 +188,7 @@ def training_batches(
     ----------
     photos : Photographs
     processor : EfficientFormerImageProcessor
-        Says the size and the normalisation.
+        Says the size and the normalization.
     augmentation : Augmentation
     seed, epoch : int
         They decide all that is random.

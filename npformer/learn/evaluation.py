@@ -10,9 +10,9 @@ import numpy as np
 
 from ..checkpoints import read
 from ..engine import make_forward
-from ..image_processing import EfficientFormerImageProcessor
+from ..images.processor import EfficientFormerImageProcessor
 from ..layers.losses import log_softmax
-from ..model import Logits
+from ..network.model import Logits
 from .data import Photographs, Unreadable, evaluation_batches, find_photographs
 
 

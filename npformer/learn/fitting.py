@@ -1,6 +1,6 @@
 """Training a network on a folder of photographs.
 
-    for each batch:    forward → loss → backward → clip → optimiser step → moving average
+    for each batch:    forward → loss → backward → clip → optimizer step → moving average
     for each epoch:    evaluate → save everything
 
 A step is a function of the state before it and of numbers drawn for it alone
@@ -24,22 +24,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import checkpoints
-from ..blueprint import initialize
-from ..checkpoints.atomic import replacing
 from ..checkpoints.processor import default_processor
-from ..configuration import VARIANTS, EfficientFormerConfig
 from ..engine import make_forward, make_gradients
 from ..errors import ConfigError, NpformerError
-from ..image_processing import EfficientFormerImageProcessor
+from ..files.atomic import replacing
+from ..images.processor import EfficientFormerImageProcessor
 from ..layers import Array
-from ..model import (
-    EfficientFormer,
-    Logits,
-    heads,
-    heads_backward,
-    update_statistics,
-)
-from ..tree import combine, leaves, transform
+from ..network.configuration import VARIANTS, EfficientFormerConfig
+from ..network.model import EfficientFormer, Logits, heads, heads_backward, update_statistics
+from ..network.params import initialize
+from ..network.tree import combine, leaves, transform
 from . import curves, state
 from .augment import Augmentation, mixup
 from .data import (
@@ -120,7 +114,7 @@ class Recipe:
         return tuple(pattern for patterns in named for pattern in patterns)
 
     def stepper(self) -> AdamW | SGD:
-        """Return the optimiser."""
+        """Return the optimizer."""
         if self.optimizer == "sgd":
             return SGD(weight_decay=self.weight_decay)
         return AdamW(weight_decay=self.weight_decay)

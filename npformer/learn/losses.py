@@ -15,7 +15,7 @@ import numpy as np
 
 from ..layers import Array, cross_entropy, cross_entropy_backward, softmax
 from ..layers.losses import log_softmax
-from ..model import Logits
+from ..network.model import Logits
 
 
 def classification(

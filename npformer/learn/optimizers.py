@@ -1,4 +1,4 @@
-"""Optimisers as pure functions on trees: parameters and gradients in, new parameters out.
+"""Optimizers as pure functions on trees: parameters and gradients in, new parameters out.
 
     SGD     b ← µ b + g + λ w                                       Polyak 1964, as PyTorch has it
             w ← w − η b
@@ -19,13 +19,13 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ..layers import Array
-from ..tree import combine, leaves, transform
+from ..network.tree import combine, leaves, transform
 
 Tree = TypeVar("Tree")
 
 
 class State(NamedTuple):
-    """What an optimiser remembers between steps."""
+    """What an optimizer remembers between steps."""
 
     step: int
     """how many steps have been taken"""

@@ -16,8 +16,8 @@ import numpy as np
 from ..checkpoints import safetensors_file
 from ..errors import WeightsError
 from ..layers import Array
-from ..model import EfficientFormer
-from ..tree import build, leaves, transform
+from ..network.model import EfficientFormer
+from ..network.tree import build, leaves, transform
 from . import optimizers
 
 NAME = "training.safetensors"

@@ -1,7 +1,7 @@
 """A teacher for distillation: a trained network that answers what the second head shall learn.
 
 It sees the very images that the student sees, augmented and mixed, so it must take them as they
-are: the same size, the same normalisation, and the same classes in the same order.
+are: the same size, the same normalization, and the same classes in the same order.
 
 Reference: Touvron et al. 2021 (DeiT), section 4; Li et al. 2022 (EfficientFormer), section 5.1.
 """
@@ -14,12 +14,12 @@ from os import PathLike, fspath
 from typing import Any, NamedTuple
 
 from ..checkpoints import read
-from ..configuration import EfficientFormerConfig
 from ..engine import make_forward
 from ..errors import ConfigError
-from ..image_processing import EfficientFormerImageProcessor
-from ..model import EfficientFormer, Logits
-from ..tree import leaves
+from ..images.processor import EfficientFormerImageProcessor
+from ..network.configuration import EfficientFormerConfig
+from ..network.model import EfficientFormer, Logits
+from ..network.tree import leaves
 
 
 class Teacher(NamedTuple):
@@ -76,10 +76,10 @@ def read_teacher(
             f"teacher {name!r} takes images of {sizes[0]}, the network to train {sizes[1]}; take a "
             "teacher of that size, or begin with a network of the teacher's"
         )
-    theirs, ours = map(_normalisation, (found.processor, processor))
+    theirs, ours = map(_normalization, (found.processor, processor))
     if found.processor and theirs != ours:
         raise ConfigError(
-            f"teacher {name!r} normalises images by {theirs}, the network to train by {ours}; "
+            f"teacher {name!r} normalizes images by {theirs}, the network to train by {ours}; "
             "write the same into both preprocessor_config.json, or take another teacher"
         )
     digest = hashlib.sha256()
@@ -89,7 +89,7 @@ def read_teacher(
     return Teacher(f"{name}, {digest.hexdigest()}", forward)
 
 
-def _normalisation(processor: dict[str, Any]) -> dict[str, Any]:
+def _normalization(processor: dict[str, Any]) -> dict[str, Any]:
     """Return what decides the values of pixels."""
     full = EfficientFormerImageProcessor.from_dict(processor).to_dict()
     names = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")

@@ -20,11 +20,11 @@ from zlib import crc32
 
 import numpy as np
 
-from npformer.blueprint import blueprint
-from npformer.configuration import EfficientFormerConfig
 from npformer.layers import Array
-from npformer.model import EfficientFormer
-from npformer.tree import build
+from npformer.network.configuration import EfficientFormerConfig
+from npformer.network.model import EfficientFormer
+from npformer.network.params import blueprint
+from npformer.network.tree import build
 
 BASE: dict[str, Any] = {
     "key_dim": 4, "attention_ratio": 2, "num_attention_heads": 2, "mlp_expansion_ratio": 2,
@@ -57,7 +57,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "layer_norm_eps": 1e-5, "batch_norm_eps": 1e-3, "image": [2, 13, 15],
         "library": "transformers",
     },
-    # Another downsampling window, between equal widths; an empty stage; one colour; no heads.
+    # Another downsampling window, between equal widths; an empty stage; one color; no heads.
     "window": BASE | {
         "depths": [0, 1], "hidden_sizes": [7, 7], "downsample_patch_size": 5,
         "downsample_stride": 3, "downsample_pad": 1, "num_attention_heads": 1, "key_dim": 3,

@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import safe_open
 
 from npformer.layers import Array
-from npformer.model import forward
+from npformer.network.model import forward
 
 from . import cases
 

@@ -43,7 +43,7 @@ def expected() -> dict[str, Any]:
 
 
 def checkpoint() -> dict[str, Any]:
-    """Return what a training program saves: weights, their average, optimiser, arguments."""
+    """Return what a training program saves: weights, their average, optimizer, arguments."""
     import torch
 
     base = torch.from_numpy(NUMBERS).float()

@@ -57,7 +57,7 @@ npformer.check("batch_statistics", batch_statistics)
 npformer.check("batch_statistics", batch_statistics, seed=1000, raises=True)
 
 # %% [markdown]
-# Normalise with them:
+# Normalize with them:
 
 
 # %%

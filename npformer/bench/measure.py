@@ -1,0 +1,299 @@
+"""How fast, beside whom, and how near to what the processor can do.
+
+Every contender runs in a process of its own, with the same weights, and is asked in turn for a few
+forward passes while the others sleep: threads of one never meet those of another, and a busy moment
+of the machine strikes all alike. What is reported is the median over all turns.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import quantiles
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..checkpoints import read, write
+from ..errors import ConfigError
+from ..layers import Array
+from ..network.configuration import VARIANTS, EfficientFormerConfig
+from ..network.model import EfficientFormer, forward
+from ..network.params import initialize
+from ..network.summary import summarize
+from ..network.tree import build
+from .peak import fma_peak
+from .steps import MAKERS as TRAINERS
+from .steps import two_losses
+
+PEERS = {
+    "npformer": "npformer",
+    "numpy": "npformer",
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+    "timm": "timm",
+    "timm compiled": "timm",
+    "transformers": "transformers",
+    "transformers compiled": "transformers",
+}
+"""Each contender, and the package that has to be installed for it."""
+
+TRAINED = ("npformer", "numpy", "timm", "timm compiled", "transformers", "transformers compiled")
+"""Contenders that can train."""
+
+AGREEMENT = 1e-4
+"""How far logits, or losses, may be from the plain floor's, relative to their largest"""
+
+
+class Timing(NamedTuple):
+    """One contender at one batch size and number of threads."""
+
+    name: str
+    batch: int
+    threads: int
+    seconds: float
+    """for one image: the median"""
+    low: float
+    high: float
+    """the middle half of all measurements lies between"""
+    gflops: float
+    """10⁹ operations of the network as it is written in a second; a multiply-add is two"""
+    share: float
+    """of what the same number of cores can do, multiply-adds only"""
+    ratio: float | None
+    """time of npformer ÷ time of this one"""
+    memory: int
+    """peak of the process up to then, in MB; smaller batches came before"""
+
+
+class Result(NamedTuple):
+    """A table of timings."""
+
+    model: str
+    peak: dict[int, float]
+    """GFLOP/s of multiply-adds alone, by number of threads"""
+    timings: list[Timing]
+    failures: dict[str, str]
+    """contenders that could not run, and why"""
+    training: bool = False
+    """whether times are those of steps of training"""
+
+    def __str__(self) -> str:
+        peaks = ", ".join(f"{value:.0f} with {n}" for n, value in self.peak.items())
+        unit = " ms/step" if self.training else "ms/image"
+        work = ", training" if self.training else ""
+        lines = [
+            f"{self.model}{work}; multiply-add peak in GFLOP/s by threads: {peaks}",
+            f"{'':21} batch threads  {unit}   middle half     GFLOP/s  of peak  "
+            "npformer÷this  peak MB",
+        ]
+        for t in self.timings:
+            factor = 1e3 * (t.batch if self.training else 1)
+            spread = f"{t.low * factor:.2f} – {t.high * factor:.2f}"
+            ratio = "" if t.ratio is None else f"{t.ratio:.2f}"
+            lines.append(
+                f"{t.name:21} {t.batch:5} {t.threads:7} {t.seconds * factor:9.2f} {spread:>15} "
+                f"{t.gflops:10.1f} {t.share:8.0%} {ratio:>14} {t.memory:8}"
+            )
+        lines += [f"{name}: not measured: {reason}" for name, reason in self.failures.items()]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return self._asdict() | {"timings": [t._asdict() for t in self.timings]}
+
+
+def bench(
+    model: str = "tiny",
+    batches: Sequence[int] = (1,),
+    threads: Sequence[int] = (1,),
+    peers: Iterable[str] = ("npformer",),
+    turns: int = 7,
+    seconds: float = 0.25,
+    training: bool = False,
+) -> Result:
+    """Measure.
+
+    Parameters
+    ----------
+    model : str
+        A named network, which gets random weights (speed does not depend on them), or the folder
+        of a model.
+    batches, threads : sequence of int
+        Small batches are measured before large ones, whose memory theirs would otherwise include.
+    peers : iterable of str
+        Keys of `PEERS`.
+    turns : int
+        How often each contender is asked.
+    seconds : float
+        About how long it then runs.
+    training : bool
+        Measure steps of training (forward, backward, AdamW) and not forward passes. A step counts
+        as three passes.
+
+    Returns
+    -------
+    Result
+    """
+    unknown = set(peers) - set(PEERS)
+    if unknown:
+        raise ConfigError(f"unknown peer {', '.join(unknown)}; there are {', '.join(PEERS)}")
+    if training and not set(peers) <= set(TRAINED):
+        raise ConfigError(f"peers is {', '.join(peers)}; these can train: {', '.join(TRAINED)}")
+    config, params = network(model)
+    batches = sorted(batches)
+    count = batches[0] if training else 2  # so that a compiler meets no size but those measured
+    x = np.random.default_rng(1).standard_normal((count, *config.image_shape, config.num_channels))
+    x = x.astype(np.float32)
+    macs = summarize(config, distilled=params.head_dist is not None).macs
+    peak = {n: fma_peak(n) for n in threads}
+    failures: dict[str, str] = {}
+    measured: dict[tuple[str, int, int], list[float]] = {}
+    memory: dict[tuple[str, int], int] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        write(folder, config, params)
+        np.save(Path(folder) / "x.npy", x)
+        if training:
+            expected = two_losses(TRAINERS["numpy"](Path(folder), threads[0]), x)
+        else:
+            expected = forward(x, params, config).logits
+        np.save(Path(folder) / "expected.npy", expected)
+        workers = _start(peers, Path(folder), failures, training, threads[0])
+        for batch in batches:
+            for n in threads:
+                task = {"batch": batch, "threads": n, "seconds": seconds}
+                for _ in _ask(workers, task | {"seconds": 0.0}, failures):
+                    pass  # the first pass may compile
+                for _ in range(turns):
+                    for name, answer in _ask(workers, task, failures):
+                        measured.setdefault((name, batch, n), []).extend(answer["seconds"])
+                        memory[name, batch] = answer["memory"]
+        for worker in workers.values():
+            worker.stop()
+    timings = []
+    for (name, batch, n), times in measured.items():
+        low, median, high = (
+            quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
+        )
+        gflops = 2e-9 * macs * (3 if training else 1) / median
+        ours = measured.get(("npformer", batch, n))
+        ratio = None if ours is None or name == "npformer" else float(np.median(ours)) / median
+        share, most = gflops / peak[n], memory[name, batch]
+        timings.append(Timing(name, batch, n, median, low, high, gflops, share, ratio, most))
+    return Result(model, peak, timings, failures, training)
+
+
+def network(model: str) -> tuple[EfficientFormerConfig, EfficientFormer]:
+    """A named network with random weights, or the model in a folder."""
+    if model in VARIANTS:
+        config = EfficientFormerConfig.variant(model)
+        return config, random_weights(config)
+    found = read(model)
+    return found.config, found.params
+
+
+def random_weights(config: EfficientFormerConfig, seed: int = 0) -> EfficientFormer:
+    """Weights with which every layer matters to the logits, so that comparing means something."""
+    rng = np.random.default_rng(seed)
+
+    def fill(path: str, leaf: Array) -> Array:
+        kind = path.rsplit(".", 1)[-1]
+        if kind in ("gamma", "running_var") or (kind == "weight" and leaf.ndim == 1):
+            array = rng.uniform(0.5, 1.5, leaf.shape)
+        elif leaf.ndim == 1 or kind == "attention_biases":
+            array = rng.standard_normal(leaf.shape) * 0.1
+        else:
+            array = rng.standard_normal(leaf.shape) / np.sqrt(np.prod(leaf.shape[:-1]))
+        return array.astype(np.float32)
+
+    return build(fill, initialize(config))
+
+
+class Worker:
+    """A contender in its own process, which answers a line of JSON with a line of JSON."""
+
+    def __init__(self, name: str, folder: Path, training: bool = False) -> None:
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "npformer.bench.worker",
+                name,
+                str(folder),
+                *(["training"] if training else []),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Send a task and wait for the answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(task) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended; what it had to say follows
+        line = self._process.stdout.readline()
+        if not line:
+            _, errors = self._process.communicate()
+            lines = errors.strip().splitlines() or ["ended without a word"]
+            raise RuntimeError(lines[-1].strip())
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def stop(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+def _start(
+    peers: Iterable[str],
+    folder: Path,
+    failures: dict[str, str],
+    training: bool = False,
+    threads: int = 1,
+) -> dict[str, Worker]:
+    """Start all contenders, and keep those whose logits, or losses, are right."""
+    workers = {}
+    what = "losses" if training else "logits"
+    for name in dict.fromkeys(peers):
+        if find_spec(PEERS[name]) is None:
+            failures[name] = f"it is not installed; pip install {PEERS[name]}"
+            continue
+        worker = Worker(name, folder, training)
+        try:
+            error = worker.ask({"check": True, "threads": threads})["error"]
+        except RuntimeError as reason:
+            failures[name] = str(reason)
+            worker.stop()
+            continue
+        if not error <= AGREEMENT:
+            failures[name] = f"its {what} differ by {error:.1e} of their largest"
+            worker.stop()
+            continue
+        workers[name] = worker
+    return workers
+
+
+def _ask(
+    workers: dict[str, Worker], task: dict[str, Any], failures: dict[str, str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Set all a task, one after the other, and go on without those that fail."""
+    for name, worker in list(workers.items()):
+        try:
+            answer = worker.ask(task)
+        except RuntimeError as reason:
+            failures[name] = f"batch {task['batch']}, {task['threads']} threads: {reason}"
+            del workers[name]
+            worker.stop()
+        else:
+            yield name, answer

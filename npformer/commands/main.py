@@ -1,0 +1,82 @@
+"""The command line: ``npformer COMMAND …``.
+
+Exit codes: 0 done; 1 something failed, and was reported on standard error; 2 wrong usage;
+130 interrupted; 141 the reader of the output went away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import gc
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from ..errors import NpformerError
+from ..version import __version__
+
+COMMANDS = {
+    "classify": "name what is on photographs",
+    "explain": "show on one page what the network sees in a photograph, and why it answers so",
+    "train": "teach a network the classes of a folder of photographs",
+    "evaluate": "count how often a network is right about a folder of photographs",
+    "info": "show a model's layers, shapes, parameters and multiply-adds",
+    "convert": "write a checkpoint in the spelling of Hugging Face, timm or the original",
+    "bench": "measure the network's speed, beside every other runtime that is installed",
+    "profile": "show where the time of a forward pass goes, layer by layer",
+    "download": "fetch published models, to have them without a connection",
+}
+"""Name -> one line of help. The code is in ``npformer/commands/NAME.py``, imported when called."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The words after ``npformer``; those of the process by default.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    # A process that ends need not look for garbage first, which takes longer than a photograph.
+    atexit.register(gc.freeze)
+    try:
+        args = make_parser(words).parse_args(words)
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
+    except SystemExit as stop:  # argparse: --help or wrong usage
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        print("npformer: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # What is still buffered would raise again when Python flushes it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (NpformerError, OSError) as error:
+        print(f"npformer: {error}", file=sys.stderr)
+        return 1
+
+
+def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser; only the command that `words` call for is imported."""
+    parser = argparse.ArgumentParser(
+        prog="npformer", description="EfficientFormer in plain NumPy: run it, look inside."
+    )
+    parser.add_argument("--version", action="version", version=f"npformer {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    called = next((word for word in words if not word.startswith("-")), None)
+    for name, help_text in COMMANDS.items():
+        command = commands.add_parser(name, help=help_text, description=help_text)
+        if name == called:
+            module = importlib.import_module(f".{name}", __package__)
+            module.configure(command)
+            command.set_defaults(run=module.run, parser=command)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Reading and writing with care: whole files or none, strict JSON, where shipped files are."""

@@ -1,0 +1,221 @@
+"""Any photograph, from anywhere, as an upright RGB image of 8 bits per color.
+
+=================== =============================================================================
+what is found       what becomes of it
+=================== =============================================================================
+EXIF orientation    the image is turned upright, also when a ``PIL.Image`` still carries it
+gray, 1 bit         the three colors are equal; a bit is 0 or 255
+palette             looked up
+transparency        composited over white: what is hidden stays hidden
+CMYK, YCCK          Pillow's plain conversion (Adobe's inverted inks included); no ICC profile
+YCbCr, HSV, LAB     converted, not reinterpreted
+16 bits, gray       scaled, ``round(v / 257)``; 16 bits in color are cut to 8 by Pillow
+32 bits, whole      taken as they are if none exceeds 255, else as 16 bits
+float               white is 1 if no value exceeds 1, else 255: see `white_of`
+animation           the first frame, and a warning
+=================== =============================================================================
+
+Only formats that hold nothing but pixels are read, by an allow-list: PostScript, for one, is a
+program. What cannot be read is refused with `ImageError`, whatever Pillow's decoders may raise.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+import warnings
+from typing import IO, Any
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from ..errors import ImageError
+from .arrays import as_array, as_picture, channels_last
+
+MAX_PIXELS = 1024**3 // 12
+"""Larger images are refused: Pillow's own limit, a quarter GB of pixels."""
+MAX_STREAM = 2**28
+"""Bytes to read at most from a source that cannot be rewound."""
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "JPEG2000", "WEBP", "AVIF")
+"""What is read, by Pillow's names; those that a Pillow may lack come last."""
+
+_T = Image.Transpose
+_TURNS = {
+    2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE,
+    6: _T.ROTATE_270, 7: _T.TRANSVERSE, 8: _T.ROTATE_90,
+}  # fmt: skip
+_NOT_IMAGES = {
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself; run `git lfs pull`",
+    b"%!PS": "a PostScript program, which is not run; save it as PNG or JPEG",
+    b"\xc5\xd0\xd3\xc6": "a PostScript program, which is not run; save it as PNG or JPEG",
+    b"%PDF": "a PDF document; save the page as PNG or JPEG",
+    b"ftyp": "of a kind that this Pillow cannot read, perhaps HEIC; save it as JPEG",
+    b"<": "a web page or XML, probably an answer in place of the image; download the image itself",
+}
+
+
+def open_image(
+    source: Any, *, data_format: str | None = None, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Read an image from wherever it is; the table above says what becomes of it.
+
+    Parameters
+    ----------
+    source : str, path, bytes, binary file, PIL.Image.Image, ndarray or tensor
+        A file is read from its beginning. An array has shape (H, W), (H, W, C) or (C, H, W), with
+        C of 1 (gray), 3 (RGB) or 4 (RGB and alpha), of any memory layout, and is of bool, uint8,
+        uint16 (white is 65535), another whole type (0 to 255) or float (see `white_of`). A tensor
+        is whatever has ``__array__``.
+    data_format : {None, "channels_first", "channels_last", "none"}
+        Where the colors of an array are; "none" for (H, W). None finds out, and refuses what
+        could be both, such as (3, 224, 3).
+    max_pixels : int
+        Larger images are refused before they are decoded. Above twice ``PIL.Image``'s
+        ``MAX_IMAGE_PIXELS`` Pillow refuses all the same.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode RGB, new, without metadata.
+
+    Raises
+    ------
+    ImageError
+        If it is not a usable image, is too large, truncated, or of unclear shape or range.
+    FileNotFoundError, IsADirectoryError, PermissionError
+        If there is no such file, or none that may be read.
+    TypeError
+        If the source is none of the above.
+    """
+    if isinstance(source, Image.Image):
+        name = getattr(source, "filename", "") or f"this {type(source).__name__}"
+        return _upright(source, name, max_pixels)
+    if isinstance(source, (str, os.PathLike)):
+        path = os.fsdecode(source)
+        with _open_file(path) as file:
+            return _decode(file, path, max_pixels)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _decode(io.BytesIO(source), "these bytes", max_pixels)
+    if hasattr(source, "read"):
+        name = str(getattr(source, "name", type(source).__name__))
+        return _decode(_rewindable(source, name), name, max_pixels)
+    if hasattr(source, "__array__"):
+        pixels = channels_last(as_array(source), data_format)
+        _check_size(pixels.shape[1], pixels.shape[0], "this array", max_pixels)
+        return _rgb(as_picture(pixels))
+    raise TypeError(
+        f"an image cannot be a {type(source).__name__}; "
+        "expected a path, bytes, a binary file, a PIL.Image or an array"
+    )
+
+
+def _open_file(path: str) -> IO[bytes]:
+    try:
+        kind = os.stat(path).st_mode
+    except ValueError as error:  # a zero character
+        raise ImageError(f"{path!r} is not a path: {error}") from error
+    if stat.S_ISDIR(kind):
+        raise IsADirectoryError(errno.EISDIR, "Is a folder; expected an image file", path)
+    if not stat.S_ISREG(kind):  # reading a pipe or device may never end
+        raise ImageError(f"{path}: not a regular file; pass its contents as bytes")
+    return open(path, "rb")
+
+
+def _rewindable(source: Any, name: str) -> IO[bytes]:
+    """Return a file that can be read twice."""
+    try:
+        if not isinstance(source.read(0), bytes):
+            raise TypeError(f"{name} is open as text; open it with mode 'rb'")
+        if hasattr(source, "seekable") and source.seekable():
+            return source
+        data = bytearray()
+        while len(data) <= MAX_STREAM and (block := source.read(2**20)):
+            data += block
+    except (OSError, ValueError) as error:  # ValueError: it is closed
+        raise ImageError(f"{name}: cannot be read: {error}") from error
+    if len(data) > MAX_STREAM:
+        raise ImageError(f"{name}: more than {MAX_STREAM:,} bytes; save it as a file")
+    return io.BytesIO(data)
+
+
+def _decode(file: IO[bytes], name: str, max_pixels: int) -> Image.Image:
+    try:
+        image = Image.open(file, formats=FORMATS)
+        # The further pictures of an MPO are previews and depth maps.
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    except (UnidentifiedImageError, KeyError):  # KeyError: this Pillow lacks a format
+        raise ImageError(f"{name}: {_describe(file)}") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"{name}: {error}; make it smaller") from error
+    except Exception as error:  # decoders may raise anything
+        raise ImageError(f"{name}: damaged ({error}); get the file again") from error
+    rgb = _upright(image, name, max_pixels)
+    if frames > 1:
+        warnings.warn(f"{name}: has {frames} frames; only the first is used", stacklevel=3)
+    return rgb
+
+
+def _describe(file: IO[bytes]) -> str:
+    """Say what a file is that is not an image."""
+    file.seek(0)
+    head = file.read(64)
+    if not head:
+        return "empty (0 bytes); expected an image"
+    # A HEIC file tells its kind after four bytes; before text, a byte order mark and blanks.
+    text = head[4:] if head[4:8] == b"ftyp" else head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    kinds = (kind for start, kind in _NOT_IMAGES.items() if text.startswith(start))
+    kind = next(kinds, f"damaged or not an image; expected {', '.join(FORMATS)}")
+    return f"{kind} (first bytes {head[:24]!r})"
+
+
+def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
+    if not 0 < width * height <= max_pixels:
+        raise ImageError(
+            f"{name}: {width}×{height} is {width * height:,} pixels; "
+            f"expected 1 to {max_pixels:,} (max_pixels)"
+        )
+
+
+def _upright(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
+    _check_size(*image.size, name, max_pixels)
+    try:
+        image.load()
+        rgb = _rgb(image)
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error
+    except Exception as error:  # decoders may raise anything
+        raise ImageError(
+            f"{name}: truncated, damaged or of a mode ({image.mode}) without RGB ({error}); "
+            "get the file again or convert it"
+        ) from error
+    rgb.info = {}  # so that the orientation is not applied again by whoever opens the result
+    turn = _TURNS.get(_orientation(image, name))
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def _orientation(image: Image.Image, name: str) -> Any:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception as error:  # so may the reader of EXIF
+        warnings.warn(f"{name}: damaged EXIF is ignored ({error})", stacklevel=5)
+        return None
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Convert a decoded image."""
+    if image.mode[0] in "IF":  # I, I;16 in any byte order, F
+        wide = np.asarray(image)
+        # Older Pillows give 16 bits as 32.
+        if image.mode == "I" and (image.format in ("PNG", "PPM") or wide.max() > 255):
+            if not 0 <= wide.min() <= wide.max() <= 65535:
+                raise ImageError(f"the values go from {wide.min()} to {wide.max()}; rescale them")
+            wide = wide.astype(np.uint16)
+        image = as_picture(wide[:, :, None])
+    if image.mode in ("La", "RGBa"):  # alpha multiplied in already
+        image = image.convert(image.mode.upper())
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")

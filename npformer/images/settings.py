@@ -1,0 +1,174 @@
+"""What the image processor does to one image: its settings, checked, and the steps in order.
+
+    read -> resize -> center_crop -> rescale -> normalize -> layout
+
+The steps themselves are in `npformer.images.transforms`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ..errors import ConfigError, ImageError
+from ..layers.arrays import Array
+from .arrays import as_array, as_picture, channels_last, layout_of, white_of
+from .open import open_image
+from .transforms import MAX_RESIZED, center_crop, normalize, rescale, resize
+
+
+class Settings(NamedTuple):
+    """The arguments of `EfficientFormerImageProcessor`."""
+
+    do_resize: Any
+    size: Any
+    resample: Any
+    do_center_crop: Any
+    do_rescale: Any
+    rescale_factor: Any
+    crop_size: Any
+    do_normalize: Any
+    image_mean: Any
+    image_std: Any
+    crop_rounding: Any
+
+    def overridden(self, **changes: Any) -> Settings:
+        """Return the settings with those changes that are not None."""
+        return self._replace(
+            **{name: value for name, value in changes.items() if value is not None}
+        )
+
+    def wants_rgb(self) -> bool:
+        """Whether there are numbers for three colors."""
+        return self.do_normalize and any(
+            isinstance(v, list) and len(v) == 3 for v in (self.image_mean, self.image_std)
+        )
+
+    def checked(self) -> Settings:
+        """Return the settings in one spelling, or raise `ConfigError` naming the field."""
+        for name in ("do_resize", "do_center_crop", "do_rescale", "do_normalize"):
+            require(isinstance(getattr(self, name), bool), name, getattr(self, name), "a bool")
+        filters = {f.value: f.name for f in sorted(Image.Resampling)}
+        require(_is_real(self.resample) and self.resample in filters, "resample", self.resample,
+                 f"one of {filters}")  # fmt: skip
+        require(_is_real(self.rescale_factor), "rescale_factor", self.rescale_factor, "a number")
+        rounding = ("floor", "torchvision")
+        require(self.crop_rounding in rounding, "crop_rounding", self.crop_rounding, rounding)
+        return self._replace(
+            size=_size("size", self.size, {"shortest_edge"}, {"shortest_edge", "longest_edge"}),
+            resample=Image.Resampling(self.resample),
+            rescale_factor=float(self.rescale_factor),
+            crop_size=_size("crop_size", self.crop_size),
+            image_mean=_per_color("image_mean", self.image_mean, -1e30),
+            image_std=_per_color("image_std", self.image_std, 1e-30),
+        )
+
+
+def process(
+    image: Any, settings: Settings, data_format: str | None, input_data_format: str | None
+) -> Array:
+    """Turn anything that `open_image` reads into an array as `settings` say."""
+    s = settings
+    picture, layout, unit = _read(image, input_data_format, s.wants_rgb())
+    height, width = s.crop_size["height"], s.crop_size["width"]
+    if s.do_resize:
+        flat = as_picture(picture) if isinstance(picture, np.ndarray) else picture
+        crop = (height, width) if s.do_center_crop else None
+        picture = resize(flat, s.size, s.resample, crop, s.crop_rounding)
+    x = np.asarray(picture)
+    x = x if x.ndim == 3 else x[:, :, None]  # gray, (H, W) -> (H, W, 1)
+    if unit and x.dtype == np.uint8:
+        x = rescale(x, 1 / 255)
+    if s.do_center_crop:
+        x = center_crop(x, height, width, s.crop_rounding)
+    if s.do_rescale:
+        x = rescale(x, 255 * s.rescale_factor if unit else s.rescale_factor)
+    if s.do_normalize:
+        x = normalize(x, s.image_mean, s.image_std)
+    if (data_format or layout) == "channels_first":
+        x = np.moveaxis(x, -1, 0)  # (H, W, C) -> (C, H, W)
+    return np.ascontiguousarray(x)
+
+
+def _read(image: Any, data_format: str | None, rgb: bool) -> tuple[Image.Image | Array, str, bool]:
+    """Return an image, its layout, and whether its white is 1. Floats remain an (H, W, C) array."""
+    if isinstance(image, Image.Image) or not hasattr(image, "__array__"):
+        return open_image(image), "channels_last", False
+    array = as_array(image)
+    layout = layout_of(array, data_format)
+    x = channels_last(array, layout)
+    rgb = rgb or array.ndim == 2 or x.shape[2] != 1
+    if x.dtype.kind != "f":
+        picture = as_picture(x)
+        return (open_image(picture) if rgb else picture), layout, False
+    unit = white_of(x) == 1
+    if x.shape[2] == 4:  # transparency
+        return open_image(as_picture(x)), layout, unit
+    return (np.repeat(x, 3, axis=2) if rgb and x.shape[2] == 1 else x), layout, unit
+
+
+def together(results: list[Array], return_tensors: str | None) -> Any:
+    """Make one array or tensor of the results, if that is wanted."""
+    if not results:
+        raise ImageError("no images; expected one or more")
+    if return_tensors is None:
+        return results
+    if len(shapes := {x.shape for x in results}) > 1:
+        raise ImageError(
+            f"images of the shapes {sorted(shapes)} do not make one array; resize or crop them "
+            "to one size, or take a list (return_tensors=None)"
+        )
+    batch = np.stack(results)
+    if return_tensors == "np":
+        return batch
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(
+            "return_tensors='pt' needs PyTorch, which is not installed; take 'np'"
+        ) from error
+    return torch.from_numpy(batch)
+
+
+def _size(name: str, value: Any, *others: set[str]) -> dict[str, int]:
+    """Read a size: a dictionary with certain keys, the side of a square, or (height, width)."""
+    if isinstance(value, Mapping):
+        size = dict(value)
+    elif isinstance(value, (list, tuple)) and len(value) == 2:
+        size = {"height": value[0], "width": value[1]}
+    else:
+        size = {"height": value, "width": value}
+    keys = [{"height", "width"}, *others]
+    ok = set(size) in keys and all(_is_whole(side) and side >= 1 for side in size.values())
+    sides = [side for key, side in size.items() if key != "longest_edge"]
+    ok = ok and sides[0] * sides[-1] <= MAX_RESIZED
+    require(ok, name, value, f"whole numbers from 1, product at most {MAX_RESIZED:,}, "
+             f"with the keys {' or '.join(str(sorted(k)) for k in keys)}")  # fmt: skip
+    return {key: int(side) for key, side in size.items()}
+
+
+def _per_color(name: str, value: Any, low: float) -> float | list[float]:
+    """Read a number that float32 can hold, or one for each color."""
+    many = isinstance(value, (list, tuple, np.ndarray))
+    values = list(value) if many else [value]
+    ok = len(values) in (1, 3) and all(_is_real(v) and low <= v <= 1e30 for v in values)
+    require(ok, name, value, f"one number or three, from {low} to 1e30")
+    return [float(v) for v in values] if many else float(value)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _is_real(value: object) -> bool:
+    return _is_whole(value) or (isinstance(value, (float, np.floating)) and math.isfinite(value))
+
+
+def require(ok: bool, name: str, found: object, expected: object) -> None:
+    """Raise `ConfigError` naming the setting if it is not `ok`."""
+    if not ok:
+        raise ConfigError(f"{name} is {found!r}; expected {expected}")

@@ -1,0 +1,41 @@
+"""The thousand classes of ImageNet-1k, in the order of a classifier's outputs.
+
+The published checkpoints name their classes only ``LABEL_0`` to ``LABEL_999``; these are the
+names that belong there. Each class is a synset (a set of synonyms) of WordNet 3.0, and the order
+is that of the synsets' identifiers, as in the ILSVRC 2012 challenge (Russakovsky et al., 2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def _table() -> tuple[tuple[str, str], ...]:
+    text = (files("npformer.network") / "data" / "imagenet1k.tsv").read_text(encoding="utf-8")
+    rows = (line.split("\t") for line in text.splitlines()[1:])  # the first line is the heading
+    return tuple((wordnet_id, name) for _, wordnet_id, name in rows)
+
+
+def imagenet1k() -> tuple[str, ...]:
+    """Return the names of the 1000 classes by index, each another: 281 is ``"tabby"``."""
+    return tuple(name for _, name in _table())
+
+
+def imagenet1k_wordnet_ids() -> tuple[str, ...]:
+    """Return the WordNet identifiers of the 1000 classes by index: ``"n01440764"`` first."""
+    return tuple(wordnet_id for wordnet_id, _ in _table())
+
+
+def with_imagenet_names(id2label: Mapping[int, str]) -> dict[int, str]:
+    """Return the ImageNet-1k names for 1000 classes without a name, else `id2label` as it is.
+
+    A class has no name if it is called ``LABEL_<index>``, as a configuration without names is
+    read. One named class is enough for `id2label` to stay.
+    """
+    if any(label != f"LABEL_{index}" for index, label in id2label.items()):
+        return dict(id2label)
+    names = imagenet1k()
+    return dict(enumerate(names)) if len(id2label) == len(names) else dict(id2label)

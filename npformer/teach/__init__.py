@@ -1,0 +1,7 @@
+"""For courses: the judge of exercises, pictures, and the page about one photograph."""
+
+from .checking import check
+from .explaining import Explanation, explain
+from .saliency import grad_cam, input_gradient
+
+__all__ = ["Explanation", "check", "explain", "grad_cam", "input_gradient"]

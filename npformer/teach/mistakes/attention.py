@@ -1,0 +1,339 @@
+"""Typical mistakes in attention and its table of biases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ...layers import (
+    Array,
+    Attention,
+    Linear,
+    Trace,
+    attention,
+    attention_backward,
+    bias_table,
+    bias_table_backward,
+    head_sizes,
+    linear,
+    linear_backward,
+    softmax,
+    softmax_backward,
+)
+from ...layers.attention import distances, merge_heads, split_heads
+from .exercise import Draw, Table
+from .shared import but, kept, like, without_bias
+
+TABLE = Table()
+
+
+def _table(biases: Array, down: Array, across: Array) -> Array:
+    return np.asarray(biases[:, down, across])
+
+
+def _swapped_grid(biases: Array) -> Array:
+    """Tokens counted down the columns."""
+    _, rows, columns = biases.shape
+    x, y = np.divmod(np.arange(rows * columns), rows)
+    return _table(biases, abs(y[:, None] - y), abs(x[:, None] - x))
+
+
+def _signed(biases: Array) -> Array:
+    _, rows, columns = biases.shape
+    y, x = np.divmod(np.arange(rows * columns), columns)
+    return _table(biases, y[:, None] - y, x[:, None] - x)
+
+
+TABLE.add(
+    "bias_table",
+    bias_table,
+    lambda d: (d.array(d.size(), d.size(2), d.size(2)),),
+    (
+        "signed distance",
+        "The distance has no sign: |yᵢ − yⱼ| and |xᵢ − xⱼ|. (A negative index counts from the "
+        "end.)",
+        _signed,
+    ),
+    (
+        "rows and columns swapped",
+        "The bias is indexed by |Δy| first, then |Δx|.",
+        lambda biases: _table(biases, *distances(*biases.shape[1:])[::-1]),
+    ),
+    (
+        "column by column",
+        "Tokens run row by row: token t lies in row t // columns, column t % columns.",
+        _swapped_grid,
+    ),
+)
+
+
+def _draw_attention(d: Draw) -> tuple[Any, ...]:
+    C = d.size(2)
+    p = d.attention(C)
+    return d.tokens(C, N=p.attention_biases[0].size), p
+
+
+def _weights(scores: Array, bias: Array, K: int) -> Array:
+    return softmax(scores * K**-0.5 + bias)
+
+
+def _attention(
+    x: Array,
+    p: Attention,
+    weigh: Callable[[Array, Array, int], Array] = _weights,
+    split: Callable[[Array, Attention], list[Array]] = split_heads,
+    merge: Callable[[Array], Array] = merge_heads,
+    project: Callable[[Array, Linear], Array] = linear,
+) -> Array:
+    """Attention with exchangeable parts."""
+    q, k, v = split(linear(x, p.qkv), p)
+    attn = weigh(q @ k.swapaxes(2, 3), bias_table(p.attention_biases), q.shape[-1])
+    return project(merge(attn @ v), p.proj)
+
+
+def _three_blocks(qkv: Array, p: Attention) -> list[Array]:
+    """All queries first, then all keys, then all values."""
+    heads, (K, V) = len(p.attention_biases), head_sizes(p)
+    parts = np.split(qkv, [heads * K, 2 * heads * K], axis=-1)
+    B, N, _ = qkv.shape
+    return [
+        part.reshape(B, N, heads, width).swapaxes(1, 2)
+        for part, width in zip(parts, (K, K, V), strict=True)
+    ]
+
+
+def _keys_first(qkv: Array, p: Attention) -> list[Array]:
+    q, k, v = split_heads(qkv, p)
+    return [k, q, v]
+
+
+def _values_first(qkv: Array, p: Attention) -> list[Array]:
+    K, V = head_sizes(p)
+    B, N, _ = qkv.shape
+    v, q, k = np.split(qkv.reshape(B, N, -1, 2 * K + V).swapaxes(1, 2), [V, V + K], axis=-1)
+    return [q, k, v]
+
+
+def _merge_without_transpose(x: Array) -> Array:
+    B, heads, N, V = x.shape
+    return x.reshape(B, N, heads * V)
+
+
+TABLE.add(
+    "attention",
+    attention,
+    _draw_attention,
+    (
+        "missing scale",
+        "Divide q kᵀ by √K, K being the width of a key.",
+        lambda x, p: _attention(x, p, lambda qk, bias, K: softmax(qk + bias)),
+    ),
+    (
+        "wrong scale",
+        "Divide by √K, not by K.",
+        lambda x, p: _attention(x, p, lambda qk, bias, K: softmax(qk / K + bias)),
+    ),
+    (
+        "wrong scale",
+        "K is the width of a key of one head, not the number of channels C.",
+        lambda x, p: _attention(x, p, lambda qk, bias, K: _weights(qk, bias, x.shape[-1])),
+    ),
+    (
+        "wrong scale",
+        "Divide by the root of the width of a key, not of a value.",
+        lambda x, p: _attention(x, p, lambda qk, bias, K: _weights(qk, bias, head_sizes(p)[1])),
+    ),
+    (
+        "bias before scale",
+        "The bias is added after the scaling, and is not scaled.",
+        lambda x, p: _attention(x, p, lambda qk, bias, K: softmax((qk + bias) * K**-0.5)),
+    ),
+    (
+        "missing attention bias",
+        "Add the bias table to the scores: without it attention does not know where a token lies.",
+        lambda x, p: _attention(x, p, lambda qk, bias, K: softmax(qk * K**-0.5)),
+    ),
+    (
+        "bias after the softmax",
+        "The bias belongs to the scores, before the softmax.",
+        lambda x, p: _attention(x, p, lambda qk, bias, K: softmax(qk * K**-0.5) + bias),
+    ),
+    (
+        "missing softmax",
+        "Turn the scores into weights that sum to one.",
+        lambda x, p: _attention(x, p, lambda qk, bias, K: qk * K**-0.5 + bias),
+    ),
+    (
+        "wrong axis",
+        "Softmax runs over the keys, the last axis of the scores; yours runs over the queries.",
+        lambda x, p: _attention(
+            x,
+            p,
+            lambda qk, bias, K: softmax((qk * K**-0.5 + bias).swapaxes(2, 3)).swapaxes(2, 3),
+        ),
+    ),
+    (
+        "q and k swapped",
+        "Within a head the columns run q, k, v: the first K are the query.",
+        lambda x, p: _attention(x, p, split=_keys_first),
+    ),
+    (
+        "values first",
+        "Within a head the columns run q, k, v.",
+        lambda x, p: _attention(x, p, split=_values_first),
+    ),
+    (
+        "heads not interleaved",
+        "The columns of qkv run head by head, within a head q, k, v. Yours takes all queries "
+        "first, then all keys, then all values.",
+        lambda x, p: _attention(x, p, split=_three_blocks),
+    ),
+    (
+        "heads mixed up",
+        "Swap the axes (B, heads, N, V) -> (B, N, heads, V) before the reshape; a reshape alone "
+        "mixes tokens with heads.",
+        lambda x, p: _attention(x, p, merge=_merge_without_transpose),
+    ),
+    (
+        "missing projection",
+        "The heads, side by side, go through the linear layer proj.",
+        lambda x, p: _attention(x, p, project=lambda y, _: y),
+    ),
+    (
+        "missing bias",
+        "Both linear layers have a bias; that of qkv is missing.",
+        lambda x, p: attention(x, p._replace(qkv=without_bias(p.qkv))),
+    ),
+    (
+        "missing bias",
+        "Both linear layers have a bias; that of proj is missing.",
+        lambda x, p: attention(x, p._replace(proj=without_bias(p.proj))),
+    ),
+    (
+        "missing bias",
+        "Both linear layers have a bias; both are missing.",
+        lambda x, p: attention(x, Attention(without_bias(p.qkv), without_bias(p.proj), p[2])),
+    ),
+    (
+        "residual added",
+        "The attention layer is the branch alone; the block adds the residual.",
+        lambda x, p: x + attention(x, p),
+    ),
+)
+
+
+def _draw_bias_table_backward(d: Draw) -> tuple[Any, ...]:
+    biases = d.array(d.size(), d.size(2), d.size(2))
+    N = biases[0].size
+    return d.array(len(biases), N, N), biases
+
+
+def _last_wins(dtable: Array, biases: Array) -> Array:
+    down, across = distances(*biases.shape[1:])
+    dbiases = np.zeros_like(biases)
+    dbiases[:, down, across] = dtable
+    return dbiases
+
+
+def _averaged(dtable: Array, biases: Array) -> Array:
+    used = bias_table_backward(np.ones_like(dtable), biases)
+    return bias_table_backward(dtable, biases) / used
+
+
+TABLE.add(
+    "bias_table_backward",
+    bias_table_backward,
+    _draw_bias_table_backward,
+    (
+        "overlaps lost",
+        "Many pairs share a bias, and it receives the sum over all of them. With an index that "
+        "occurs several times, `a[i] += b` adds only once: use np.add.at.",
+        _last_wins,
+    ),
+    (
+        "mean instead of sum",
+        "A bias receives the sum over all pairs that used it, not the mean.",
+        _averaged,
+    ),
+)
+
+
+def _draw_attention_backward(d: Draw) -> tuple[Any, ...]:
+    C = d.size(2)
+    p = d.attention(C)
+    x = d.tokens(C, N=p.attention_biases[0].size)
+    y, tape = kept(attention, x, p)
+    return like(d, y), x, p, tape
+
+
+def _attention_backward(
+    dy: Array,
+    x: Array,
+    p: Attention,
+    tape: Trace,
+    q_scale: float = -0.5,
+    k_scale: float = -0.5,
+    through: Callable[[Array, Array], Array] = softmax_backward,
+    swap: bool = False,
+) -> tuple[Array, Attention]:
+    """attention_backward with exchangeable parts."""
+    (K, V), (heads, *_) = head_sizes(p), p.attention_biases.shape
+    q, k, v = split_heads(tape["qkv"], p)
+    attn = tape["attn"]
+    dy, dproj = linear_backward(dy, merge_heads(attn @ v), p.proj)
+    dy = dy.reshape(*x.shape[:2], heads, V).swapaxes(1, 2)
+    dv = (attn if swap else attn.swapaxes(2, 3)) @ dy
+    dscores = through(dy @ v.swapaxes(2, 3), attn)
+    dq, dk = dscores @ k * K**q_scale, dscores.swapaxes(2, 3) @ q * K**k_scale
+    if swap:
+        dk = dscores @ q * K**k_scale
+    dx, dqkv = linear_backward(merge_heads(np.concatenate([dq, dk, dv], -1)), x, p.qkv)
+    return dx, Attention(dqkv, dproj, bias_table_backward(dscores.sum(0), p.attention_biases))
+
+
+TABLE.add(
+    "attention_backward",
+    attention_backward,
+    _draw_attention_backward,
+    (
+        "missing scale",
+        "The scores were q kᵀ / √K: both dq and dk are divided by √K.",
+        partial(_attention_backward, q_scale=0, k_scale=0),
+    ),
+    (
+        "missing scale",
+        "The scores were q kᵀ / √K: dq is divided by √K.",
+        partial(_attention_backward, q_scale=0),
+    ),
+    (
+        "missing scale",
+        "The scores were q kᵀ / √K: dk is divided by √K.",
+        partial(_attention_backward, k_scale=0),
+    ),
+    (
+        "softmax skipped",
+        "The gradient of the weights goes back through the softmax to the scores.",
+        partial(_attention_backward, through=lambda dattn, attn: dattn),
+    ),
+    (
+        "diagonal only",
+        "Every weight depends on every score of its row; yours treats softmax as elementwise.",
+        partial(_attention_backward, through=lambda dattn, attn: dattn * attn * (1 - attn)),
+    ),
+    (
+        "missing transpose",
+        "dv = attnᵀ dy and dk = dscoresᵀ q / √K: what query i took from key j goes back to key j.",
+        partial(_attention_backward, swap=True),
+    ),
+    (
+        "mean instead of sum",
+        "The bias table served all images: its gradient is the sum over the batch.",
+        but(
+            attention_backward,
+            lambda dp, dy, *_: dp._replace(attention_biases=dp.attention_biases / len(dy)),
+        ),
+    ),
+)

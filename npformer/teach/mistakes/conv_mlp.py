@@ -1,0 +1,128 @@
+"""Typical mistakes in the MLP of images."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from ...layers import (
+    Activation,
+    Array,
+    ConvMlp,
+    Trace,
+    activation_backward,
+    batch_norm,
+    batch_norm_backward,
+    conv2d,
+    conv2d_backward,
+    conv_mlp,
+    conv_mlp_backward,
+    gelu,
+    gelu_new,
+    relu,
+)
+from .exercise import Draw, Table
+from .shared import PLACES, identity, kept, like, without_bias
+
+TABLE = Table()
+
+
+def _draw_conv_mlp(d: Draw) -> tuple[Any, ...]:
+    C = d.size()
+    return d.images(C), d.conv_mlp(C)
+
+
+TABLE.add(
+    "conv_mlp",
+    conv_mlp,
+    _draw_conv_mlp,
+    (
+        "missing activation",
+        "After the first batch norm stands an activation.",
+        lambda x, p: conv_mlp(x, p, identity),
+    ),
+    ("tanh GELU", "Use the exact GELU, with erf.", lambda x, p: conv_mlp(x, p, gelu_new)),
+    ("ReLU", "The activation is GELU.", lambda x, p: conv_mlp(x, p, relu)),
+    (
+        "activation at the end",
+        "The activation follows the first batch norm only, not the second.",
+        lambda x, p: gelu(conv_mlp(x, p)),
+    ),
+    (
+        "activation before batch norm",
+        "First the batch norm, then the activation.",
+        lambda x, p: batch_norm(
+            conv2d(batch_norm(gelu(conv2d(x, p.fc1)), p.norm1), p.fc2), p.norm2
+        ),
+    ),
+    (
+        "missing batch norm",
+        "Each convolution is followed by its batch norm; the first is missing.",
+        lambda x, p: batch_norm(conv2d(gelu(conv2d(x, p.fc1)), p.fc2), p.norm2),
+    ),
+    (
+        "missing batch norm",
+        "Each convolution is followed by its batch norm; the second is missing.",
+        lambda x, p: conv2d(gelu(batch_norm(conv2d(x, p.fc1), p.norm1)), p.fc2),
+    ),
+    (
+        "missing batch norm",
+        "Each convolution is followed by its batch norm; both are missing.",
+        lambda x, p: conv2d(gelu(conv2d(x, p.fc1)), p.fc2),
+    ),
+    (
+        "missing bias",
+        "The convolutions have a bias, though a batch norm follows.",
+        lambda x, p: conv_mlp(x, p._replace(fc1=without_bias(p.fc1), fc2=without_bias(p.fc2))),
+    ),
+    (
+        "residual added",
+        "The MLP is the branch alone; the block adds the residual.",
+        lambda x, p: x + conv_mlp(x, p),
+    ),
+)
+
+
+def _draw_conv_mlp_backward(d: Draw) -> tuple[Any, ...]:
+    C = d.size()
+    x, p = d.images(C), d.conv_mlp(C)
+    y, tape = kept(conv_mlp, x, p)
+    return like(d, y), x, p, gelu, 1e-5, tape
+
+
+def _conv_mlp_backward(
+    dy: Array,
+    x: Array,
+    p: ConvMlp,
+    activation: Activation,
+    eps: float,
+    tape: Trace,
+    at: str = "norm1",
+) -> tuple[Array, ConvMlp]:
+    """conv_mlp_backward with the derivative taken at another place, or not at all."""
+    dy, dnorm2 = batch_norm_backward(dy, tape["fc2"], p.norm2, eps)
+    dhidden, dfc2 = conv2d_backward(dy, tape["act"], p.fc2)
+    if at:
+        dhidden = activation_backward(dhidden, tape[at], activation)
+    dhidden, dnorm1 = batch_norm_backward(dhidden, tape["fc1"], p.norm1, eps)
+    dx, dfc1 = conv2d_backward(dhidden, x, p.fc1)
+    return dx, ConvMlp(dfc1, dnorm1, dfc2, dnorm2)
+
+
+TABLE.add(
+    "conv_mlp_backward",
+    conv_mlp_backward,
+    _draw_conv_mlp_backward,
+    *((kind, hint, partial(_conv_mlp_backward, at=at)) for kind, hint, at in PLACES),
+    (
+        "derivative at the wrong place",
+        "The activation saw what the batch norm returned: take its derivative there, not at the "
+        "output of the convolution.",
+        partial(_conv_mlp_backward, at="fc1"),
+    ),
+    (
+        "tanh GELU",
+        "Use the derivative of the exact GELU.",
+        lambda dy, x, p, _, eps, tape: conv_mlp_backward(dy, x, p, gelu_new, eps, tape),
+    ),
+)

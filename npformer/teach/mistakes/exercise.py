@@ -1,0 +1,148 @@
+"""What an exercise is, and where its inputs come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from ...layers import (
+    Array,
+    Attention,
+    AttentionBlock,
+    BatchNorm,
+    Conv2d,
+    ConvMlp,
+    LayerNorm,
+    LayerScale,
+    Linear,
+    Mlp,
+    PoolingBlock,
+    Rng,
+)
+
+T = TypeVar("T")
+
+
+class Mistake(NamedTuple):
+    """A mistake, and the layer with it."""
+
+    kind: str
+    hint: str
+    function: Callable[..., Any]
+
+
+class Exercise(NamedTuple):
+    """A layer to be written."""
+
+    reference: Callable[..., Any]
+    draw: Callable[[Draw], tuple[Any, ...]]
+    """arguments for the reference; the optional ones are given from some level on"""
+    mistakes: tuple[Mistake, ...]
+    """in the order of asking: the first that fits is named"""
+    results: tuple[str, ...] = ("dx", "dp")
+    """what the members are called if the result is a tuple"""
+
+
+class Draw:
+    """A source of inputs. They grow with the level; at level 0 they are small whole numbers."""
+
+    def __init__(self, seed: int, level: int, dtype: str = "float64") -> None:
+        self.rng: Rng = np.random.default_rng(seed)
+        self.level = level
+        self.dtype = dtype
+
+    def size(self, least: int = 1) -> int:
+        """Size of an axis."""
+        return least + int(self.rng.integers(0, self.level + 1))
+
+    def choice(self, first: T, *others: T) -> T:
+        """One of several values; the first at level 0."""
+        return (first, *others)[self.rng.integers(0, len(others) + 1)] if self.level else first
+
+    def array(self, *shape: int) -> Array:
+        """Numbers of both signs."""
+        if self.level == 0:
+            return self.rng.integers(-4, 5, shape).astype(self.dtype)
+        return self.rng.standard_normal(shape).astype(self.dtype)
+
+    def positive(self, *shape: int) -> Array:
+        """Numbers from 1 to 4."""
+        if self.level == 0:
+            return self.rng.integers(1, 5, shape).astype(self.dtype)
+        return self.rng.uniform(1, 4, shape).astype(self.dtype)
+
+    def images(self, C: int = 0, least: int = 2) -> Array:
+        """Return (B, H, W, C); above level 0 with an inside and a border."""
+        least += self.level > 0
+        return self.array(self.size(), self.size(least), self.size(least), C or self.size())
+
+    def tokens(self, C: int = 0, N: int = 0) -> Array:
+        """Return (B, N, C)."""
+        return self.array(self.size(), N or self.size(2), C or self.size(2))
+
+    def linear(self, C_in: int, C_out: int) -> Linear:
+        """Draw the parameters of a linear layer."""
+        return Linear(self.array(C_in, C_out), self.positive(C_out))
+
+    def conv2d(self, C_in: int, C_out: int, kh: int = 1, kw: int = 1) -> Conv2d:
+        """Draw the parameters of a convolution."""
+        return Conv2d(self.array(kh, kw, C_in, C_out), self.positive(C_out))
+
+    def batch_norm(self, C: int) -> BatchNorm:
+        """Draw the parameters and statistics of a batch norm."""
+        return BatchNorm(self.positive(C), self.array(C), self.array(C), self.positive(C))
+
+    def layer_norm(self, C: int) -> LayerNorm:
+        """Draw the parameters of a layer norm."""
+        return LayerNorm(self.positive(C), self.array(C))
+
+    def layer_scale(self, C: int) -> LayerScale:
+        """Draw factors far from 1e-5: with those, no mistake in a branch would show."""
+        return LayerScale(self.positive(C))
+
+    def attention(self, C: int) -> Attention:
+        """Draw the parameters of an attention layer."""
+        heads, K, V = self.size(), self.size(), self.size()
+        return Attention(
+            self.linear(C, heads * (2 * K + V)),
+            self.linear(heads * V, C),
+            self.array(heads, self.size(), self.size(2)),
+        )
+
+    def mlp(self, C: int) -> Mlp:
+        """Draw the parameters of an MLP of tokens."""
+        return Mlp(self.linear(C, 2 * C), self.linear(2 * C, C))
+
+    def conv_mlp(self, C: int) -> ConvMlp:
+        """Draw the parameters of an MLP of images."""
+        return ConvMlp(
+            self.conv2d(C, 2 * C), self.batch_norm(2 * C), self.conv2d(2 * C, C), self.batch_norm(C)
+        )
+
+    def pooling_block(self, C: int) -> PoolingBlock:
+        """Draw the parameters of a pooling block."""
+        return PoolingBlock(self.layer_scale(C), self.conv_mlp(C), self.layer_scale(C))
+
+    def attention_block(self, C: int) -> AttentionBlock:
+        """Draw the parameters of an attention block."""
+        return AttentionBlock(
+            self.layer_norm(C), self.attention(C), self.layer_scale(C),
+            self.layer_norm(C), self.mlp(C), self.layer_scale(C),
+        )  # fmt: skip
+
+
+class Table(dict[str, Exercise]):
+    """Exercises by name."""
+
+    def add(
+        self,
+        name: str,
+        reference: Callable[..., Any],
+        draw: Callable[[Draw], tuple[Any, ...]],
+        *mistakes: tuple[str, str, Callable[..., Any]],
+        results: tuple[str, ...] = ("dx", "dp"),
+    ) -> None:
+        """Enter an exercise; a mistake is (kind, hint, the layer with this mistake)."""
+        self[name] = Exercise(reference, draw, tuple(Mistake(*m) for m in mistakes), results)

@@ -1,0 +1,99 @@
+"""Typical mistakes in the MLP of tokens."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from ...layers import (
+    Activation,
+    Array,
+    Mlp,
+    Trace,
+    activation_backward,
+    gelu,
+    gelu_new,
+    linear_backward,
+    mlp,
+    mlp_backward,
+    relu,
+)
+from .exercise import Draw, Table
+from .shared import PLACES, but, identity, kept, like, without_bias
+
+TABLE = Table()
+
+
+def _draw_mlp(d: Draw) -> tuple[Any, ...]:
+    C = d.size()
+    return d.tokens(C), d.mlp(C)
+
+
+TABLE.add(
+    "mlp",
+    mlp,
+    _draw_mlp,
+    (
+        "missing activation",
+        "Between the two linear layers stands an activation; without it they are one matrix.",
+        lambda x, p: mlp(x, p, identity),
+    ),
+    ("tanh GELU", "Use the exact GELU, with erf.", lambda x, p: mlp(x, p, gelu_new)),
+    ("ReLU", "The activation is GELU.", lambda x, p: mlp(x, p, relu)),
+    (
+        "activation at the end",
+        "The activation follows the first linear layer only.",
+        lambda x, p: gelu(mlp(x, p)),
+    ),
+    (
+        "missing bias",
+        "Both linear layers have a bias.",
+        lambda x, p: mlp(x, Mlp(without_bias(p.fc1), without_bias(p.fc2))),
+    ),
+    (
+        "residual added",
+        "The MLP is the branch alone; the block adds the residual.",
+        lambda x, p: x + mlp(x, p),
+    ),
+)
+
+
+def _draw_mlp_backward(d: Draw) -> tuple[Any, ...]:
+    C = d.size()
+    x, p = d.tokens(C), d.mlp(C)
+    y, tape = kept(mlp, x, p)
+    return like(d, y), x, p, gelu, tape
+
+
+def _mlp_backward(
+    dy: Array, x: Array, p: Mlp, activation: Activation, tape: Trace, at: str = "fc1"
+) -> tuple[Array, Mlp]:
+    """mlp_backward with the derivative taken at another place, or not at all."""
+    dhidden, dfc2 = linear_backward(dy, tape["act"], p.fc2)
+    if at:
+        dhidden = activation_backward(dhidden, tape[at], activation)
+    dx, dfc1 = linear_backward(dhidden, x, p.fc1)
+    return dx, Mlp(dfc1, dfc2)
+
+
+TABLE.add(
+    "mlp_backward",
+    mlp_backward,
+    _draw_mlp_backward,
+    *((kind, hint, partial(_mlp_backward, at=at)) for kind, hint, at in PLACES),
+    (
+        "tanh GELU",
+        "Use the derivative of the exact GELU.",
+        lambda dy, x, p, _, tape: mlp_backward(dy, x, p, gelu_new, tape),
+    ),
+    (
+        "wrong input",
+        "fc2 saw what the activation returned, not what it was given: dW₂ = actᵀ dy.",
+        but(
+            mlp_backward,
+            lambda dp, dy, x, p, _, tape: dp._replace(
+                fc2=linear_backward(dy, tape["fc1"], p.fc2)[1]
+            ),
+        ),
+    ),
+)
