@@ -13,8 +13,8 @@ from engine_cases import CASES, TWO, check_buffers, config, images, network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npformer.engine import fast as engine
-from npformer.engine import machine_code, steps, threads
+from npformer import engine
+from npformer.engine import fast, machine_code, steps, threads
 from npformer.engine.plan import Arena, Packed, Plan
 from npformer.engine.walk import walk
 from npformer.errors import ConfigError
@@ -245,7 +245,7 @@ def test_memory_is_that_of_a_few_images_and_not_of_the_batch():
     run = engine.make_forward(network(c), c, "numba")
     run(images(1))
     run(images(9))
-    assert [plan.capacity for plan in run._plans.values()] == [1, engine.TOGETHER]
+    assert [plan.capacity for plan in run._plans.values()] == [1, fast.TOGETHER]
 
 
 def test_a_call_allocates_its_results_and_nothing_else():
@@ -264,9 +264,9 @@ def test_a_call_allocates_its_results_and_nothing_else():
 def test_a_network_remembers_a_few_plans_only():
     c = config(num_meta3d_blocks=0)
     run = engine.make_forward(network(c), c, "numba")
-    for i in range(engine.PLANS + 3):
+    for i in range(fast.PLANS + 3):
         run(images(1, 40 + i, 40))
-    assert len(run._plans) == engine.PLANS
+    assert len(run._plans) == fast.PLANS
 
 
 def test_buffers_in_use_do_not_overlap():
@@ -307,7 +307,7 @@ def test_what_kernels_cannot_run_is_said_once():
     p, x = network(c), images(1)
     with pytest.raises(ConfigError, match="mish"):
         engine.make_forward(p, c, "numba")
-    engine._say_once.cache_clear()
+    fast._say_once.cache_clear()
     with pytest.warns(RuntimeWarning, match="mish") as caught:
         run = engine.make_forward(p, c)
     assert len(caught) == 1
@@ -335,7 +335,7 @@ def test_auto_shows_everything_to_a_recorder_that_wants_it():
     assert list(everything) == list(plain)
     survivors = Trace()
     fast = engine.make_forward(p, c, "numba")(x, survivors)
-    assert set(plain) - set(survivors) == set(engine._inner_names(c)) & set(plain)
+    assert set(plain) - set(survivors) == set(fast._inner_names(c)) & set(plain)
     np.testing.assert_array_equal(run(x, outside).logits, fast.logits)
 
 

@@ -83,9 +83,9 @@ def test_grad_cam_is_the_gradient_times_the_map(model):
 
 def tail(maps, model):
     norm = model.params.norm
-    centerd = maps - maps.mean(-1, keepdims=True)
-    spread = np.sqrt((centerd**2).mean(-1, keepdims=True) + model.config.layer_norm_eps)
-    return (centerd / spread * norm.weight + norm.bias).mean(1)
+    centered = maps - maps.mean(-1, keepdims=True)
+    spread = np.sqrt((centered**2).mean(-1, keepdims=True) + model.config.layer_norm_eps)
+    return (centered / spread * norm.weight + norm.bias).mean(1)
 
 
 class Links(HTMLParser):

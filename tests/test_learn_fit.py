@@ -37,8 +37,6 @@ from npformer.learn import (
     find_photographs,
     fit,
     fitting,
-    grad_cam,
-    input_gradient,
     state,
 )
 from npformer.learn import curves as drawing
@@ -46,6 +44,7 @@ from npformer.learn.data import Batch
 from npformer.learn.evaluation import measure
 from npformer.network.model import EfficientFormer, Logits, backward, forward
 from npformer.network.tree import leaves
+from npformer.teach import grad_cam, input_gradient
 
 EVERYTHING = Recipe(
     epochs=3, batch_size=4, rate=3e-3, dropout=0.1, drop_path=0.2, average=0.9, seed=7,

@@ -12,7 +12,7 @@ from PIL import Image
 from readme import ROOT
 
 import npformer
-from npformer import tables
+from npformer import display as tables
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print; fail if what was asked for by name could not be measured."""
     from importlib.util import find_spec
 
-    from ..bench import PEERS, TRAINED, bench
+    from ..bench.measure import PEERS, TRAINED, bench
     from ..engine import get_num_threads
 
     asked = ["npformer"]

@@ -219,7 +219,7 @@ def group_norm(x: Array, p: LayerNorm, eps: float = 1e-5) -> Array:
     ndarray of the shape of `x`
     """
     axes = (1, 2, 3)
-    centerd = x - x.mean(axes, keepdims=True)
-    variance = np.square(centerd).mean(axes, keepdims=True)  # (B, 1, 1, 1)
+    centered = x - x.mean(axes, keepdims=True)
+    variance = np.square(centered).mean(axes, keepdims=True)  # (B, 1, 1, 1)
     weight, bias = p.weight[:, None, None], p.bias[:, None, None]  # (C, 1, 1)
-    return centerd / np.sqrt(variance + eps) * weight + bias
+    return centered / np.sqrt(variance + eps) * weight + bias

@@ -40,8 +40,8 @@ def moments(m: Array, sums: int, sums_step: int, x: int, x_step: int, rows: int)
     for at in range(x, x + rows * x_step, x_step):
         for c in range(0, sums_step, LANES):
             to = sums + sums_step + c
-            centerd = load(m, at + c) - load(m, sums + c) * share
-            store(m, to, fma(centerd, centerd, load(m, to)))
+            centered = load(m, at + c) - load(m, sums + c) * share
+            store(m, to, fma(centered, centered, load(m, to)))
 
 
 @kernel
@@ -118,9 +118,9 @@ def batch_norm_sums(
     clear(m, sums, 2 * step)
     for i in range(0, rows * step, step):
         for c in range(0, step, LANES):
-            centerd, grad = load(m, z + i + c) - load(w, mean + c), load(m, dy + i + c)
+            centered, grad = load(m, z + i + c) - load(w, mean + c), load(m, dy + i + c)
             if activation != NONE or y >= 0:
-                u = fma(centerd, load(w, scale + c), load(w, shift + c))
+                u = fma(centered, load(w, scale + c), load(w, shift + c))
                 if activation == RELU:
                     grad = relu_backward(grad, u)
                     u = relu(u)
@@ -130,7 +130,7 @@ def batch_norm_sums(
                 store(m, du + i + c, grad)
                 if y >= 0:
                     store(m, y + i + c, u)
-            normal = centerd * load(w, norm + INVERSE * step + c)
+            normal = centered * load(w, norm + INVERSE * step + c)
             store(m, sums + c, load(m, sums + c) + grad)
             to = sums + step + c
             store(m, to, fma(grad, normal, load(m, to)))
@@ -155,6 +155,6 @@ def batch_norm_backward(
     b, shift = norm + B * step, norm + C * step
     for i in range(0, rows * step, step):
         for c in range(0, step, LANES):
-            centerd = load(m, z + i + c) - load(w, mean + c)
-            rest = fma(load(w, b + c), centerd, load(w, shift + c))
+            centered = load(m, z + i + c) - load(w, mean + c)
+            rest = fma(load(w, b + c), centered, load(w, shift + c))
             store(m, dz + i + c, fma(load(w, a + c), load(m, du + i + c), rest))

@@ -51,8 +51,8 @@ def layer_norm(
         mean = splat(total(sums) / channels)
         squares = splat(0.0)
         for c in range(0, channels, LANES):
-            centerd = first(load(m, at + c) - mean, channels - c)
-            squares = fma(centerd, centerd, squares)
+            centered = first(load(m, at + c) - mean, channels - c)
+            squares = fma(centered, centered, squares)
         deviation = square_root(splat(total(squares) / channels + eps))
         for c in range(0, channels, LANES):
             normal = first(load(m, at + c) - mean, channels - c) / deviation

@@ -37,9 +37,9 @@ def layer_norm(x: Array, p: LayerNorm, eps: float = 1e-12) -> Array:
     -------
     ndarray of the shape of `x`
     """
-    centerd = x - x.mean(-1, keepdims=True)
-    variance = np.square(centerd).mean(-1, keepdims=True)  # (B, N, 1)
-    return centerd / np.sqrt(variance + eps) * p.weight + p.bias
+    centered = x - x.mean(-1, keepdims=True)
+    variance = np.square(centered).mean(-1, keepdims=True)  # (B, N, 1)
+    return centered / np.sqrt(variance + eps) * p.weight + p.bias
 
 
 def layer_norm_backward(
@@ -64,9 +64,9 @@ def layer_norm_backward(
     dx : ndarray of the shape of `x`
     dp : LayerNorm
     """
-    centerd = x - x.mean(-1, keepdims=True)
-    sigma = np.sqrt(np.square(centerd).mean(-1, keepdims=True) + eps)  # (B, N, 1)
-    x_hat = centerd / sigma
+    centered = x - x.mean(-1, keepdims=True)
+    sigma = np.sqrt(np.square(centered).mean(-1, keepdims=True) + eps)  # (B, N, 1)
+    x_hat = centered / sigma
     g = dy * p.weight
     dx = (g - g.mean(-1, keepdims=True) - x_hat * (g * x_hat).mean(-1, keepdims=True)) / sigma
     C = x.shape[-1]

@@ -115,9 +115,9 @@ def _layer_norm_through(
     dy: Array, x: Array, p: LayerNorm, eps: float = 1e-12, mean: int = 1, var: int = 1
 ) -> tuple[Array, LayerNorm]:
     """layer_norm_backward, with the paths through mean and variance on or off."""
-    centerd = x - x.mean(-1, keepdims=True)
-    sigma = np.sqrt(np.square(centerd).mean(-1, keepdims=True) + eps)
-    x_hat = centerd / sigma
+    centered = x - x.mean(-1, keepdims=True)
+    sigma = np.sqrt(np.square(centered).mean(-1, keepdims=True) + eps)
+    x_hat = centered / sigma
     g = dy * p.weight
     through_mean = mean * g.mean(-1, keepdims=True)
     through_variance = var * x_hat * (g * x_hat).mean(-1, keepdims=True)
