@@ -334,9 +334,9 @@ def test_auto_shows_everything_to_a_recorder_that_wants_it():
     forward(x, p, c, plain)
     assert list(everything) == list(plain)
     survivors = Trace()
-    fast = engine.make_forward(p, c, "numba")(x, survivors)
+    found = engine.make_forward(p, c, "numba")(x, survivors)
     assert set(plain) - set(survivors) == set(fast._inner_names(c)) & set(plain)
-    np.testing.assert_array_equal(run(x, outside).logits, fast.logits)
+    np.testing.assert_array_equal(run(x, outside).logits, found.logits)
 
 
 @pytest.mark.parametrize(

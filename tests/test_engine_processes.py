@@ -164,6 +164,7 @@ np.testing.assert_array_equal(run(x).logits, want)
 def test_without_fused_multiply_add_the_plain_floor_runs():
     in_a_process(
         """
+from npformer import errors
 import llvmlite.binding as llvm
 features = llvm.get_host_cpu_features()
 features["fma"] = False
@@ -176,7 +177,7 @@ assert len(caught) == 1 and "no fused multiply-add" in str(caught[0].message), c
 np.testing.assert_array_equal(run(x).logits, want)
 try:
     engine.make_forward(p, c, "numba")
-except engine.ConfigError as error:
+except errors.ConfigError as error:
     assert "no fused multiply-add" in str(error)
 else:
     raise AssertionError("not refused")

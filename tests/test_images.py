@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from npformer import images
 from npformer.errors import ImageError
+from npformer.images import open as opening
 from npformer.images.arrays import layout_of
 from npformer.images.open import open_image
 
@@ -116,7 +116,7 @@ def test_unreadable_file_names_the_path(tmp_path: Path, monkeypatch: pytest.Monk
     def refuse(path: str, mode: str) -> None:  # root, as in a container, may read everything
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(images, "open", refuse, raising=False)
+    monkeypatch.setattr(opening, "open", refuse, raising=False)
     with pytest.raises(PermissionError, match=r"secret\.png"):
         open_image(path)
 
@@ -224,7 +224,7 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_an_endless_stream_is_not_read_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_STREAM", 2**21)
+    monkeypatch.setattr(opening, "MAX_STREAM", 2**21)
 
     class Endless:
         def read(self, size: int) -> bytes:

@@ -159,7 +159,7 @@ def test_the_same_bits_for_any_number_of_threads_of_blas():
     """Which follows the number of cores: what NumPy multiplies here has to be small."""
     script = """
 from hashlib import sha256
-from npformer.bench import random_weights
+from npformer.bench.measure import random_weights
 from npformer.network.configuration import EfficientFormerConfig
 from npformer.learn.losses import classification
 from npformer.network.tree import leaves
