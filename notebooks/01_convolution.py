@@ -19,7 +19,7 @@ import numpy as np
 
 import npformer
 from npformer import plots
-from npformer.layers import Conv2d, conv2d, patches
+from npformer.layers import Conv2d, conv2d, im2col
 
 classifier = npformer.load("tiny", engine="numpy")  # the plain layers keep every array
 pixel_values = classifier.preprocess("images/coffee.png")
@@ -50,10 +50,10 @@ plots.feature_maps(y, title="average, change from left to right, change from top
 # ## The same as a matrix product
 #
 # Write each window as one row of a table. Then all windows meet all kernels in one matrix product,
-# the thing that computers do fastest. `patches` makes the table.
+# the thing that computers do fastest. `im2col` makes the table.
 
 # %%
-windows = patches(gray, 3, 3, padding=1)  # (1, H, W, 1) -> (1, H, W, 9)
+windows = im2col(gray, 3, 3, padding=1)  # (1, H, W, 1) -> (1, H, W, 9)
 by_hand = windows @ kernels.weight.reshape(9, 3) + kernels.bias
 print("windows", windows.shape, "  largest difference", abs(by_hand - y).max())
 
@@ -136,7 +136,7 @@ print(f"one 4×4 convolution with stride 4:  {one:>9,} multiply-adds")
 #
 # 1. The kernel `average` of above and the token mixer of notebook 03 nearly do the same. What happens
 #    at the border of the image in each?
-# 2. A 1×1 convolution has a window of a single pixel. What does it compute, and what is `patches`
+# 2. A 1×1 convolution has a window of a single pixel. What does it compute, and what is `im2col`
 #    then? (The MLPs of all pooling blocks are 1×1 convolutions.)
 # 3. Two 3×3 convolutions of stride 1 see a window of 5×5. Why is it 7×7 in the stem?
 #

@@ -116,7 +116,7 @@ for n, ax in enumerate(axes):
 
 # %%
 inside = npformer.Trace()
-y = pooling_block(x, block, keep=inside)
+y = pooling_block(x, block, run=inside)
 for name, array in inside.items():
     print(f"{name:12} {array.shape}")
 sizes = {name: np.abs(inside[name]).mean() for name in ("ls1", "ls2")}

@@ -20,7 +20,7 @@ import numpy as np
 
 import npformer
 from npformer import plots
-from npformer.layers import attention, bias_table, head_sizes
+from npformer.layers import attention, head_sizes, relative_position_bias
 
 classifier = npformer.load("tiny", dtype="float64", engine="numpy")
 photo = "images/cat.png"
@@ -100,7 +100,7 @@ print(
     "biases",
     p.attention_biases.shape,
     " spread over all pairs:",
-    bias_table(p.attention_biases).shape,
+    relative_position_bias(p.attention_biases).shape,
 )
 plots.bias_tables(p.attention_biases)
 # %% [markdown]

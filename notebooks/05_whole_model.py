@@ -13,7 +13,7 @@ import numpy as np
 import npformer
 from npformer import plots
 from npformer.layers import flat
-from npformer.network.model import forward
+from npformer.network import forward
 from npformer.network.summary import summarize
 
 classifier = npformer.load("tiny", engine="numpy")

@@ -27,7 +27,7 @@ from npformer.layers import (
     mlp_backward,
     softmax,
 )
-from npformer.network.model import Logits, backward, forward
+from npformer.network import Logits, backward, forward
 from npformer.network.tree import leaves
 
 rng = np.random.default_rng(0)
@@ -95,7 +95,7 @@ p = Mlp(
 )
 x, t = rng.standard_normal((1, 5, 3)), rng.standard_normal((1, 5, 2))
 tape = Trace()
-y = mlp(x, p, keep=tape)
+y = mlp(x, p, run=tape)
 print({name: array.shape for name, array in tape.items()})
 dx, dp = mlp_backward(2 * (y - t), x, p, gelu, tape)
 print({name: leaf.shape for name, leaf in leaves(dp)})

@@ -30,7 +30,7 @@ from npformer.layers import (
 )
 from npformer.learn.losses import classification
 from npformer.learn.optimizers import AdamW, cosine, learned
-from npformer.network.model import backward, forward, update_statistics
+from npformer.network import backward, forward, update_statistics
 from npformer.network.params import initialize
 
 NAMES = ("coffee", "cat", "astronaut", "rocket")
@@ -103,8 +103,8 @@ def train(params, batch, steps):
     state = optimizer.start(params)
     for step in range(1, steps + 1):
         x, y = batch(rng)
-        tape = Trace()
-        outputs = forward(x, params, config, tape, training(rng))
+        tape = Trace(mode=training(rng))
+        outputs = forward(x, params, config, tape)
         loss, dlogits = classification(outputs, y, label_smoothing=0.05)
         _, gradient = backward(dlogits, x, params, config, tape)
         params = update_statistics(params, tape)

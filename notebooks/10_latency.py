@@ -26,6 +26,7 @@ from npformer.layers import (
     Conv2d,
     Flat,
     Linear,
+    Run,
     attention_block,
     batch_norm,
     conv2d,
@@ -33,8 +34,8 @@ from npformer.layers import (
     pooling_block,
     softmax,
 )
-from npformer.layers.activations import relu6
-from npformer.network.model import forward
+from npformer.layers.more_activations import relu6
+from npformer.network import forward
 from npformer.network.params import initialize
 from npformer.network.summary import summarize
 
@@ -94,8 +95,8 @@ ax.spines[["top", "right"]].set_visible(False)
 #
 # ## A stopwatch for every operator
 #
-# Every layer of npformer passes its results through `keep`. A `Trace` remembers them; here is another recorder, which looks at the clock
-# instead. The time since the last call belongs to the operator whose result has just arrived.
+# Every layer of npformer passes its results through its last argument, `run`. A `Trace` remembers them; here is a run that looks at
+# the clock instead. The time since the last call belongs to the operator whose result has just arrived.
 
 
 # %%
@@ -112,10 +113,11 @@ KINDS = {
 }
 
 
-class Stopwatch:
-    """A recorder that adds up the time between results, by kind of operator."""
+class Stopwatch(Run):
+    """A run that adds up the time between results, by kind of operator."""
 
     def __init__(self, times=None, inside=""):
+        super().__init__()
         self.times = {"clock": time.perf_counter()} if times is None else times
         self.inside = inside
 
@@ -231,24 +233,24 @@ print(
 
 
 # %%
-def mobilenet_forward(keep):
-    """Run MobileNetV2×1.4 on the image, with a recorder."""
+def mobilenet_forward(run):
+    """Run MobileNetV2×1.4 on the image, result by result."""
     x = image
     for kind, p, bn, stride, ends in operators:
         if kind == "1×1, widen":
             skip = x
         if kind == "depthwise":
-            x = keep("depthwise", depthwise(x, p, stride))
+            x = run("depthwise", depthwise(x, p, stride))
         elif kind == "3×3 convolution":
-            x = keep("conv", conv2d(x, p, 2, 1))
+            x = run("conv", conv2d(x, p, 2, 1))
         else:
-            x = keep("fc", conv2d(x, p))
-        x = keep("norm", batch_norm(x, bn))
+            x = run("fc", conv2d(x, p))
+        x = run("norm", batch_norm(x, bn))
         if kind != "1×1, narrow":
-            x = keep("act", relu6(x))
+            x = run("act", relu6(x))
         if ends:
-            x = keep("residual", x + skip)
-    return keep("head", linear(x.mean((1, 2)), classes))
+            x = run("residual", x + skip)
+    return run("head", linear(x.mean((1, 2)), classes))
 
 
 mobile = by_operator(mobilenet_forward)

@@ -14,9 +14,9 @@ from .checkpoints import read
 from .display import bar
 from .engine import make_forward
 from .images.processor import EfficientFormerImageProcessor
-from .layers import FORGET, Array, Keep, softmax
+from .layers import EVALUATION, Array, Run, softmax
+from .network import EfficientFormer, Logits
 from .network.configuration import EfficientFormerConfig
-from .network.model import EfficientFormer, Logits
 from .network.resizing import resize
 from .network.summary import Summary, summarize
 from .network.trace import Trace
@@ -76,7 +76,7 @@ class Classifier:
         self.params = params
         self.processor = processor
         self.labels = tuple(config.id2label[i] for i in range(config.num_labels))
-        self._forward: Callable[[Array, Keep], Logits] = make_forward(params, config, engine)
+        self._forward: Callable[[Array, Run], Logits] = make_forward(params, config, engine)
 
     def __repr__(self) -> str:
         return (
@@ -89,13 +89,13 @@ class Classifier:
         pixels: Array = self.processor(image, return_tensors="np")["pixel_values"]
         return pixels[0]
 
-    def forward(self, pixel_values: Array, keep: Keep = FORGET) -> Logits:
+    def forward(self, pixel_values: Array, run: Run = EVALUATION) -> Logits:
         """Run the network on preprocessed images.
 
         Parameters
         ----------
         pixel_values : ndarray of float, shape (B, 3, H, W)
-        keep : Keep
+        run : Run
             A `Trace` to look inside.
 
         Returns
@@ -103,7 +103,7 @@ class Classifier:
         Logits
         """
         x = np.moveaxis(np.asarray(pixel_values), 1, -1)  # (B, 3, H, W) -> (B, H, W, 3)
-        return self._forward(x, keep)
+        return self._forward(x, run)
 
     def trace(self, image: Image, *only: str) -> Trace:
         """Run the network on one image and return every intermediate array by module path.

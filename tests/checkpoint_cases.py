@@ -10,8 +10,8 @@ import numpy as np
 from npformer import checkpoints
 from npformer.checkpoints.dtypes import BFLOAT16, Tensors
 from npformer.layers import Array
+from npformer.network import EfficientFormer
 from npformer.network.configuration import EfficientFormerConfig
-from npformer.network.model import EfficientFormer
 from npformer.network.params import Leaf, blueprint
 from npformer.network.tree import build
 

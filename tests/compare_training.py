@@ -30,7 +30,7 @@ from npformer.learn.data import find_photographs, training_batches
 from npformer.learn.evaluation import measure
 from npformer.learn.fitting import Training, prepare, split
 from npformer.learn.optimizers import decays
-from npformer.network.model import Logits
+from npformer.network import Logits
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from npformer.network import EfficientFormer
 from npformer.network.configuration import EfficientFormerConfig
-from npformer.network.model import EfficientFormer
 from npformer.network.params import initialize
 from npformer.network.tree import build
 
@@ -122,7 +122,7 @@ import os, sys, threading, warnings
 import numpy as np
 from engine_cases import *
 from npformer import engine
-from npformer.network.model import forward
+from npformer.network import forward
 p, c, x = network(config()), config(), images(3)
 want = forward(x, p, c).logits
 def check(logits):

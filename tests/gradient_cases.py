@@ -9,7 +9,7 @@ from golden import cases
 from golden.gradients import dlogits
 
 from npformer.layers import Array, Mode, Trace
-from npformer.network.model import backward, forward, update_statistics
+from npformer.network import backward, forward, update_statistics
 from npformer.network.tree import leaves
 
 TOLERANCE = 1e-10
@@ -17,9 +17,9 @@ TOLERANCE = 1e-10
 
 def gradients(case: dict[str, Any], mode: Mode, tape: Trace | None = None) -> dict[str, Array]:
     """By path, as `golden.gradients.reference` has them."""
-    tape = Trace() if tape is None else tape
+    tape = Trace(mode=mode) if tape is None else tape
     config, p, x = cases.configuration(case), cases.parameters(case), cases.pixels(case)
-    forward(x, p, config, tape, mode)
+    forward(x, p, config, tape)
     dx, dp = backward(dlogits(case), x, p, config, tape)
     found = {path: leaf for path, leaf in leaves(dp) if "running" not in path} | {"pixels": dx}
     if mode.batch_statistics:

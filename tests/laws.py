@@ -38,22 +38,22 @@ from npformer.layers import (
     Linear,
     Mlp,
     activation_backward,
+    apply_mask,
     batch_norm,
     batch_norm_backward,
-    bias_table,
+    col2im,
     conv2d,
     gelu,
+    im2col,
     layer_norm,
     layer_scale,
     layer_scale_backward,
     linear,
     linear_backward,
-    masked,
     mlp,
-    patches,
-    patches_backward,
     pooling,
     pooling_backward,
+    relative_position_bias,
     relu,
     softmax,
 )
@@ -251,7 +251,7 @@ def patches_law(draw: Any, run: Run) -> None:
     x_step = draw(st.sampled_from([C, padded(C)]))
     x, _ = m.place(H * W, x_step, margin=16)
     m.data[x : x + H * W * x_step].reshape(-1, x_step)[:, :C] = image.reshape(-1, C)
-    want = patches(image, size, size, stride, padding)
+    want = im2col(image, size, size, stride, padding)
     K = size * size * C
     want = want.reshape(-1, K)
     first = draw(st.integers(0, len(want)))
@@ -414,7 +414,7 @@ def attention_law(draw: Any, run: Run) -> None:
     attn, attn_step = m.place(N, N)
     room = max(packed_size(K, N), packed_size(N, V))
     scratch, _ = m.place(1, room)
-    table = bias_table(w.rng.standard_normal((1, rows, columns)).astype(np.float32))[0]
+    table = relative_position_bias(w.rng.standard_normal((1, rows, columns)).astype(np.float32))[0]
     bias, _ = w.place(N, N)
     padded_table = w.data[bias : bias + N * padded(N)].reshape(N, -1)
     padded_table[:] = -np.inf
@@ -487,7 +487,7 @@ def patches_backward_law(draw: Any, run: Run) -> None:
     m.writes(dx, dx_step, H * W, channels)
     m.check(before)
     windows = m.rows(dy, dy_step, down * across, K).reshape(1, down, across, K)
-    want = patches_backward(windows, (1, H, W, channels), size, size, stride, padding)
+    want = col2im(windows, (1, H, W, channels), size, size, stride, padding)
     close(m.rows(dx, dx_step, H * W, channels), want.reshape(-1, channels))
     assert not m.rows(dx, dx_step, H * W, padded(channels))[:, channels:].any()
 
@@ -636,7 +636,7 @@ def drop_path_law(draw: Any, run: Run) -> None:
     run(m.data, y, branch, step, rows, mask, residual)
     m.writes(y, step, rows, step)
     m.check(before)
-    want = masked(values, {"mask": np.float32(mask)})
+    want = apply_mask(values, {"mask": np.float32(mask)})
     if adds:
         want = want + m.rows(residual, step, rows, step)
     close(m.rows(y, step, rows, step), want)

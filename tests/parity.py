@@ -16,7 +16,7 @@ from gradient_cases import gradients
 
 from npformer import engine
 from npformer.layers import Array, Mode
-from npformer.network.model import forward
+from npformer.network import forward
 from npformer.network.tree import transform
 
 

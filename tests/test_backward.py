@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npformer import layers
-from npformer.layers import ACTIVATIONS, DERIVATIVES, EVALUATION, FORGET, Array, Mode, Trace
-from npformer.network.model import Logits, backward, forward, heads, heads_backward, stage_sizes
+from npformer.layers import ACTIVATIONS, DERIVATIVES, Array, Mode, Run, Trace
+from npformer.network import Logits, backward, forward, heads, heads_backward, stage_sizes
 from npformer.network.tree import leaves
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -51,7 +51,7 @@ def modes(seed: int, dropout: float = 0.0, drop_path: float = 0.0) -> list[Mode]
     def noise() -> Mode:
         return layers.training(np.random.default_rng(seed), dropout, drop_path)
 
-    return [EVALUATION, Mode(True), noise()]
+    return [Mode(), Mode(True), noise()]
 
 
 def again(mode: Mode, seed: int) -> Mode:
@@ -59,17 +59,17 @@ def again(mode: Mode, seed: int) -> Mode:
 
 
 def check_composite(forward: Any, backward: Any, x: Array, p: Any, mode: Mode, seed: int) -> None:
-    """As `check`, for a layer that takes a recorder and a mode, and reads its tape backward."""
+    """As `check`, for a layer that takes a run, and reads its tape backward."""
 
-    def run(x: Array, p: Any, keep: Any = FORGET) -> Array:
-        return forward(x, p, keep, again(mode, seed))
+    def unrecorded(x: Array, p: Any) -> Array:
+        return forward(x, p, Run(again(mode, seed)))
 
     def reverse(dy: Array, x: Array, p: Any) -> tuple[Array, Any]:
-        tape = Trace()
-        run(x, p, tape)
+        tape = Trace(mode=again(mode, seed))
+        forward(x, p, tape)
         return backward(dy, x, p, tape)
 
-    check(run, reverse, x, p, seed)
+    check(unrecorded, reverse, x, p, seed)
 
 
 @quick
@@ -99,7 +99,7 @@ def test_conv2d(
 @given(st.integers(2, 4), SIZES, SIZES, st.sampled_from([1e-5, 0.1]), SEEDS, st.booleans())
 def test_batch_norm(B: int, N: int, C: int, eps: float, seed: int, by_batch: bool) -> None:
     check_composite(
-        lambda x, p, keep, mode: layers.batch_norm(x, p, eps, mode, keep),
+        lambda x, p, run: layers.batch_norm(x, p, eps, run),
         lambda dy, x, p, tape: layers.batch_norm_backward(dy, x, p, eps, tape),
         normal(seed, B, N + 2, C),
         norm(seed, C),
@@ -191,11 +191,11 @@ def attention_parameters(
        st.integers(1, 3), st.integers(1, 3), SEEDS)  # fmt: skip
 def test_attention(B: int, heads: int, K: int, V: int, rows: int, columns: int, seed: int) -> None:
     check_composite(
-        lambda x, p, keep, mode: layers.attention(x, p, keep),
+        layers.attention,
         layers.attention_backward,
         normal(seed, B, rows * columns, 4),
         attention_parameters(seed, 4, heads, K, V, rows, columns),
-        EVALUATION,
+        Mode(),
         seed,
     )
 
@@ -205,7 +205,7 @@ def test_attention(B: int, heads: int, K: int, V: int, rows: int, columns: int, 
 def test_mlp(B: int, N: int, name: str, mode: int, seed: int) -> None:
     activation = ACTIVATIONS[name]
     check_composite(
-        lambda x, p, keep, mode: layers.mlp(x, p, activation, keep, mode),
+        lambda x, p, run: layers.mlp(x, p, activation, run),
         lambda dy, x, p, tape: layers.mlp_backward(dy, x, p, activation, tape),
         normal(seed, B, N, 4),
         layers.Mlp(dense(seed, 4, 8), dense(seed, 8, 4)),
@@ -218,7 +218,7 @@ def test_mlp(B: int, N: int, name: str, mode: int, seed: int) -> None:
 @given(st.integers(2, 4), SIZES, st.integers(0, 1), st.integers(0, 2), SEEDS)
 def test_downsample(B: int, W: int, pad: int, mode: int, seed: int) -> None:
     check_composite(
-        lambda x, p, keep, mode: layers.downsample(x, p, 2, pad, 1e-3, keep, mode),
+        lambda x, p, run: layers.downsample(x, p, 2, pad, 1e-3, run),
         lambda dy, x, p, tape: layers.downsample_backward(dy, x, p, 2, pad, 1e-3, tape),
         normal(seed, B, 5, W + 2, 2),
         layers.Downsample(layers.Conv2d(normal(seed, 3, 3, 2, 4), normal(seed, 4)), norm(seed, 4)),
@@ -238,7 +238,7 @@ def conv_mlp_parameters(seed: int) -> layers.ConvMlp:
 def test_conv_mlp(B: int, W: int, name: str, mode: int, seed: int) -> None:
     activation = ACTIVATIONS[name]
     check_composite(
-        lambda x, p, keep, mode: layers.conv_mlp(x, p, activation, 1e-3, keep, mode),
+        lambda x, p, run: layers.conv_mlp(x, p, activation, 1e-3, run),
         lambda dy, x, p, tape: layers.conv_mlp_backward(dy, x, p, activation, 1e-3, tape),
         normal(seed, B, 3, W + 1, 4),
         conv_mlp_parameters(seed),
@@ -252,7 +252,7 @@ def test_conv_mlp(B: int, W: int, name: str, mode: int, seed: int) -> None:
 def test_pooling_block(B: int, scaled: bool, mode: int, seed: int) -> None:
     scales = [layers.LayerScale(normal(seed + i, 4)) if scaled else None for i in (0, 1)]
     check_composite(
-        lambda x, p, keep, mode: layers.pooling_block(x, p, 3, layers.gelu, 1e-3, keep, mode),
+        lambda x, p, run: layers.pooling_block(x, p, 3, layers.gelu, 1e-3, run),
         lambda dy, x, p, tape: layers.pooling_block_backward(dy, x, p, 3, layers.gelu, 1e-3, tape),
         normal(seed, B, 3, 4, 4),
         layers.PoolingBlock(scales[0], conv_mlp_parameters(seed), scales[1]),
@@ -275,7 +275,7 @@ def test_attention_block(B: int, scaled: bool, mode: int, seed: int) -> None:
         scales[1],
     )
     check_composite(
-        lambda x, p, keep, mode: layers.attention_block(x, p, layers.gelu, 0.1, keep, mode),
+        lambda x, p, run: layers.attention_block(x, p, layers.gelu, 0.1, run),
         lambda dy, x, p, tape: layers.attention_block_backward(dy, x, p, layers.gelu, 0.1, tape),
         normal(seed, B, 4, 4),
         p,
@@ -334,22 +334,25 @@ def networks(draw: Any) -> dict[str, Any]:
 def check_network(case: dict[str, Any], mode: Mode, seed: int) -> None:
     config = cases.configuration(case)
     x, p = cases.pixels(case, seed), cases.parameters(case, seed)
-    tape = Trace()
-    outputs = forward(x, p, config, tape, again(mode, seed))
+    tape = Trace(mode=again(mode, seed))
+    outputs = forward(x, p, config, tape)
     dlogits = gradients_for(outputs, seed)
     gradient = backward(dlogits, x, p, config, tape)
     assert [path for path, _ in leaves(gradient[1])] == [path for path, _ in leaves(p)]
     direction = aligned_direction(flatten(gradient), seed)
 
-    def run(step: float, keep: Any = FORGET) -> Logits:
-        return forward(*move((x, p), direction, step), config, keep, again(mode, seed))
+    def outputs_at(step: float, run: Run) -> Logits:
+        return forward(*move((x, p), direction, step), config, run)
 
     def sides(step: float) -> Array:
-        seen = Trace("stem.norm*")
-        run(step, seen)
+        seen = Trace("stem.norm*", mode=again(mode, seed))
+        outputs_at(step, seen)
         return kinks(seen)
 
-    slope = derivative(lambda step: dot(dlogits, run(step)), sides)
+    def loss(step: float) -> float:
+        return dot(dlogits, outputs_at(step, Run(again(mode, seed))))
+
+    slope = derivative(loss, sides)
     close(flatten(gradient) @ direction, slope)
 
 

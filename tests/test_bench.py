@@ -17,8 +17,8 @@ from npformer.bench.profile import profile
 from npformer.checkpoints import write
 from npformer.commands.main import main
 from npformer.errors import ConfigError
+from npformer.network import forward
 from npformer.network.configuration import EfficientFormerConfig
-from npformer.network.model import forward
 
 
 @pytest.fixture(autouse=True)

@@ -37,7 +37,8 @@ def test_each_typical_mistake_gets_its_name(name, mistake):
 def test_every_layer_that_computes_has_an_exercise():
     helpers = {
         "gelu_new", "selu", "sigmoid", "silu", "erf", "head_sizes",  # not what an exercise teaches
-        "masked", "move_running", "training", "activation_backward", "mse", "mse_backward",
+        "apply_mask", "training", "activation_backward", "mse", "mse_backward", "as_linear",
+        "attend", "attend_backward", "drop_path_mask", "dropout_mask",
         "bce_with_logits", "bce_with_logits_backward",
     }  # fmt: skip
     functions = {n for n in layers.__all__ if n.islower() and callable(getattr(layers, n))}

@@ -13,8 +13,8 @@ from npformer.checkpoints import SPELLINGS, Spelling, assemble, infer_config, na
 from npformer.checkpoints.assemble import bias_indices
 from npformer.checkpoints.dtypes import Tensors
 from npformer.errors import WeightsError
+from npformer.network import EfficientFormer
 from npformer.network.configuration import EfficientFormerConfig
-from npformer.network.model import EfficientFormer
 from npformer.network.resizing import resize
 from npformer.network.tree import leaves
 

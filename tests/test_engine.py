@@ -20,8 +20,8 @@ from npformer.engine.walk import walk
 from npformer.errors import ConfigError
 from npformer.kernels.layout import LANES
 from npformer.layers import Trace
+from npformer.network import forward
 from npformer.network.configuration import EfficientFormerConfig
-from npformer.network.model import forward
 from npformer.network.tree import transform
 
 

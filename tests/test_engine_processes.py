@@ -350,7 +350,7 @@ def test_kernels_stay_inside_their_memory(tmp_path):
         """
 from npformer.learn.losses import classification
 from npformer.layers import training
-from npformer.network.model import gradients
+from npformer.network import gradients
 check(engine.make_forward(p, c, "numba")(x).logits)
 engine.set_num_threads(1)  # others would wait for one that fails
 rng, loss = np.random.default_rng(0), lambda logits: classification(logits, np.arange(3), 0.1)

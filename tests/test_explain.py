@@ -18,7 +18,7 @@ from npformer.commands import main as cli
 from npformer.errors import MissingPackage, NpformerError
 from npformer.images.processor import EfficientFormerImageProcessor
 from npformer.layers import Trace
-from npformer.network.model import forward
+from npformer.network import forward
 from npformer.network.params import initialize
 from npformer.teach import saliency
 

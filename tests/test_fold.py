@@ -9,7 +9,7 @@ from engine_cases import config, images, network
 
 from npformer.engine import fold as folding
 from npformer.layers import Trace
-from npformer.network.model import forward
+from npformer.network import forward
 
 CASES = ENGINE_CASES | {"another activation": {"hidden_act": "silu"}}
 

@@ -10,7 +10,7 @@ from golden import cases, check
 
 from npformer.checkpoints import assemble, state_dict
 from npformer.layers import average_pool
-from npformer.network.model import forward
+from npformer.network import forward
 from npformer.network.tree import leaves, transform
 
 

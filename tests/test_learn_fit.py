@@ -42,7 +42,7 @@ from npformer.learn import (
 from npformer.learn import curves as drawing
 from npformer.learn.data import Batch
 from npformer.learn.evaluation import measure
-from npformer.network.model import EfficientFormer, Logits, backward, forward
+from npformer.network import EfficientFormer, Logits, backward, forward
 from npformer.network.tree import leaves
 from npformer.teach import grad_cam, input_gradient
 

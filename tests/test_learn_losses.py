@@ -24,7 +24,7 @@ from npformer.layers import (
     mse_backward,
 )
 from npformer.learn.losses import classification, hard_distillation, soft_distillation
-from npformer.network.model import Logits
+from npformer.network import Logits
 from npformer.network.tree import build
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -15,7 +15,7 @@ from npformer.errors import ConfigError
 from npformer.learn import NONE, Augmentation, Recipe, fit, fitting
 from npformer.learn.losses import hard_distillation, soft_distillation
 from npformer.learn.teacher import read_teacher
-from npformer.network.model import forward
+from npformer.network import forward
 from npformer.network.tree import leaves
 
 RECIPE = Recipe(epochs=2, batch_size=4, rate=3e-3, augmentation=Augmentation(mixup=0.4), alpha=0.3)

@@ -8,7 +8,7 @@ from engine_cases import config, images, network
 
 from npformer.bench import peers
 from npformer.checkpoints import write
-from npformer.network.model import forward
+from npformer.network import forward
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino", "timm", "transformers"])

@@ -38,8 +38,8 @@ from npformer.checkpoints import (
 from npformer.checkpoints.dtypes import Tensors, widen
 from npformer.errors import UnsafeCheckpointError
 from npformer.layers import Array
+from npformer.network import forward
 from npformer.network.configuration import EfficientFormerConfig
-from npformer.network.model import forward
 
 FOR_TIMM = config(
     depths=[1, 1, 2, 3], hidden_sizes=[6, 8, 10, 12], dim=12, num_meta3d_blocks=2, resolution=7,

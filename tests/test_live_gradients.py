@@ -27,8 +27,9 @@ def test_gradients_are_those_of_autograd(name: str, mode: str) -> None:
 
 @pytest.mark.parametrize("name", WITH_NOISE)
 def test_gradients_with_the_same_noise(name: str) -> None:
-    case, tape = cases.SMALL[name], Trace()
+    case = cases.SMALL[name]
     mode = training(np.random.default_rng(0), dropout=0.2, drop_path=0.5)
+    tape = Trace(mode=mode)
     found = gradients(case, mode, tape)
     masks = {path: array for path, array in tape.items() if path.endswith(".mask")}
     assert masks or not sum(case["depths"])

@@ -25,17 +25,19 @@ from npformer.layers import (
     Conv2d,
     LayerNorm,
     Linear,
+    Run,
     average_pool,
     batch_norm,
+    batch_statistics,
     conv2d,
     drop_path,
     dropout,
     layer_norm,
     linear,
     softmax,
-    update_running,
+    training,
+    update_running_stats,
 )
-from npformer.layers.mode import training
 from npformer.network.tree import leaves
 
 # timm can make the usual networks, too, and with more attention blocks.
@@ -141,9 +143,9 @@ def test_batch_norm(data: st.DataObject, B: int, C: int, eps: float, momentum: f
     with torch.no_grad():
         assert_close(batch_norm(x, p, eps), back(norm.eval()(images(x))), x.dtype)
         expected = back(norm.train()(images(x)))
-    mode = training(np.random.default_rng(0))
-    assert_close(batch_norm(x, p, eps, mode), expected, x.dtype)
-    moved = update_running(p, x, momentum)
+    run = Run(training(np.random.default_rng(0)))
+    assert_close(batch_norm(x, p, eps, run), expected, x.dtype)
+    moved = update_running_stats(p, *batch_statistics(x), x.size // C, momentum)
     assert_close(moved.running_mean, norm.running_mean.numpy(), x.dtype)
     assert_close(moved.running_var, norm.running_var.numpy(), x.dtype)
 

@@ -27,7 +27,7 @@ from npformer.layers import (
 )
 from npformer.learn import Recipe, fit
 from npformer.learn.losses import soft_distillation
-from npformer.network.model import Logits
+from npformer.network import Logits
 
 F = torch.nn.functional
 RNG = np.random.default_rng(0)

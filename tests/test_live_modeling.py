@@ -24,7 +24,7 @@ import npformer
 from npformer.engine.plan import ACTIVATIONS as IN_KERNELS
 from npformer.hf.backbone import group_norm
 from npformer.layers import ACTIVATIONS, Array, LayerNorm
-from npformer.network.model import stage_sizes
+from npformer.network import stage_sizes
 
 INSIDE = {"output_hidden_states": True, "output_attentions": True}
 ACTS = sorted(set(ACTIVATIONS) & set(ACT2FN))

@@ -28,8 +28,8 @@ from transformers.models.efficientformer import (
 from npformer.checkpoints import assemble
 from npformer.errors import ConfigError
 from npformer.layers import Array
+from npformer.network import forward
 from npformer.network.configuration import EfficientFormerConfig
-from npformer.network.model import forward
 
 
 def config(**changes: Any) -> Any:

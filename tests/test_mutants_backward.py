@@ -15,10 +15,9 @@ from gradient_cases import dlogits
 from gradient_check import TOLERANCE, aligned_direction, derivative, flatten, kinks, move
 from planting import planted
 
-from npformer import layers
-from npformer.layers import EVALUATION, FORGET, Array, Mode, Trace, activations
-from npformer.network import model
-from npformer.network.model import Logits, backward, forward
+from npformer import layers, network
+from npformer.layers import Array, Mode, Run, Trace, activations, more_activations
+from npformer.network import backward, forward
 
 MUTANTS: dict[Callable[..., Any], list[tuple[str, str]]] = {
     layers.linear_backward: [
@@ -27,10 +26,10 @@ MUTANTS: dict[Callable[..., Any], list[tuple[str, str]]] = {
         ("rows.sum(0)", "rows[0]"),
     ],
     layers.conv2d_backward: [
-        ("patches(x, kh, kw, stride, padding)", "patches(x[::-1], kh, kw, stride, padding)"),
-        ("dmatrix.bias", "0 * dmatrix.bias"),
+        ("im2col(x, kh, kw, stride, padding)", "im2col(x[::-1], kh, kw, stride, padding)"),
+        (", dp.bias)", ", 0 * dp.bias)"),
     ],
-    layers.patches_backward: [
+    layers.col2im: [
         ("dy[:, :, :, u, v]", "dy[:, :, :, v, u]"),
         ("+= dy", "= dy"),
         ("dx[:, padding : padding + H, padding", "dx[:, :H, padding"),
@@ -62,15 +61,20 @@ MUTANTS: dict[Callable[..., Any], list[tuple[str, str]]] = {
         ("window_sum(dy / window_area(dy, size), size)", "window_sum(dy, size) / size**2"),
     ],
     layers.attention_backward: [
+        ('merge_heads(tape["attn"] @ v)', "merge_heads(v)"),
+        ("dqkv, x, p.qkv", "2 * dqkv, x, p.qkv"),
+        ("attn\"], K, K**-0.5", "attn\"], K, 1"),
+    ],
+    layers.attend_backward: [
         ("dv = attn.swapaxes(2, 3)", "dv = attn"),
         ("softmax_backward(dy @ v.swapaxes(2, 3), attn)", "dy @ v.swapaxes(2, 3)"),
-        ("dq = dscores @ k * K**-0.5", "dq = dscores @ k"),
-        ("dk = dscores.swapaxes(2, 3) @ q * K**-0.5", "dk = dscores @ q * K**-0.5"),
-        ("dk = dscores.swapaxes(2, 3) @ q * K**-0.5", "dk = 0 * q"),
+        ("dq = dscores @ k * scale", "dq = dscores @ k"),
+        ("dk = dscores.swapaxes(2, 3) @ q * scale", "dk = dscores @ q * scale"),
+        ("dk = dscores.swapaxes(2, 3) @ q * scale", "dk = 0 * q"),
         ("[dq, dk, dv]", "[dk, dq, dv]"),
         ("dscores.sum(0)", "dscores[0]"),
     ],
-    layers.bias_table_backward: [
+    layers.relative_position_bias_backward: [
         ("dtable.transpose(1, 2, 0)", "dtable[..., ::-1].transpose(1, 2, 0)"),
         ("down * columns", "0 * columns"),
     ],
@@ -80,53 +84,57 @@ MUTANTS: dict[Callable[..., Any], list[tuple[str, str]]] = {
         ("sqrt(2 * pi)", "sqrt(pi)"),
         ("1 + erf(", "erf("),
     ],
-    activations.gelu_new_derivative: [
+    more_activations.gelu_new_derivative: [
         ("1 + 3 * 0.044715 * (x * x)", "1"),
         ("(1 - t * t)", "(1 - t)"),
     ],
-    activations.silu_derivative: [(" + x * s * (1 - s)", "")],
+    more_activations.silu_derivative: [(" + x * s * (1 - s)", "")],
     activations.relu_derivative: [("x > 0", "x > -9")],
     layers.mlp_backward: [
-        ('dy = masked(dy, tape.within("drop2"))', "pass"),
-        ('masked(tape["act"], tape.within("drop1"))', 'tape["act"]'),
-        ('dhidden = masked(dhidden, tape.within("drop1"))', "pass"),
+        ('dy = apply_mask(dy, tape.within("drop2"))', "pass"),
+        ('apply_mask(tape["act"], tape.within("drop1"))', 'tape["act"]'),
+        ('dhidden = apply_mask(dhidden, tape.within("drop1"))', "pass"),
         ('activation_backward(dhidden, tape["fc1"]', 'activation_backward(dhidden, tape["act"]'),
     ],
     layers.conv_mlp_backward: [
-        ('dy = masked(dy, tape.within("drop2"))', "pass"),
-        ('masked(tape["act"], tape.within("drop1"))', 'tape["act"]'),
-        ('dhidden = masked(dhidden, tape.within("drop1"))', "pass"),
+        ('dy = apply_mask(dy, tape.within("drop2"))', "pass"),
+        ('apply_mask(tape["act"], tape.within("drop1"))', 'tape["act"]'),
+        ('dhidden = apply_mask(dhidden, tape.within("drop1"))', "pass"),
         ('activation_backward(dhidden, tape["norm1"]', 'activation_backward(dhidden, tape["fc1"]'),
     ],
     layers.pooling_block_backward: [
         ("dy = dy + branch", "dy = branch"),
         ("return dy + pooling_backward", "return pooling_backward"),
-        ('x + masked(tape["ls1"], tape.within("drop_path1"))', "x"),
-        ('branch = masked(dy, tape.within("drop_path1"))', "branch = dy"),
-        ('branch = masked(dy, tape.within("drop_path2"))', "branch = dy"),
+        ('x + apply_mask(tape["ls1"], tape.within("drop_path1"))', "x"),
+        ('branch = apply_mask(dy, tape.within("drop_path1"))', "branch = dy"),
+        ('branch = apply_mask(dy, tape.within("drop_path2"))', "branch = dy"),
     ],
     layers.attention_block_backward: [
         ("dy = dy + branch", "dy = branch"),
         ("return dy + branch", "return branch"),
-        ('x + masked(tape["ls1"], tape.within("drop_path1"))', "x"),
-        ('branch = masked(dy, tape.within("drop_path1"))', "branch = dy"),
-        ('branch = masked(dy, tape.within("drop_path2"))', "branch = dy"),
+        ('x + apply_mask(tape["ls1"], tape.within("drop_path1"))', "x"),
+        ('branch = apply_mask(dy, tape.within("drop_path1"))', "branch = dy"),
+        ('branch = apply_mask(dy, tape.within("drop_path2"))', "branch = dy"),
     ],
     layers.stem_backward: [
         ('dy = activation_backward(dy, tape["norm2"], relu)', "pass"),
         ('dy = activation_backward(dy, tape["norm1"], relu)', "pass"),
     ],
     layers.downsample_backward: [('tape.within("norm")', "{}")],
-    model.stage_backward: [
-        ("dy, inputs[i], block, activation", "dy, inputs[2], block, activation"),
+    network.stage_backward: [
+        ("dy, inputs[i], params, config", "dy, 2 * inputs[i], params, config"),
     ],
-    model.heads_backward: [("dpooled + dpooled_too", "dpooled")],
-    model.join_backward: [
+    network.block_backward: [
+        ("activation, eps, tape", "activation, 2 * eps, tape"),
+        ("dy.reshape(x.shape)", "dy[:, ::-1].reshape(x.shape)"),
+    ],
+    network.heads_backward: [("dpooled + dpooled_dist", "dpooled")],
+    network.average_heads_backward: [
         ("dy.logits / 2", "dy.logits"),
         ("share + dy.cls_logits", "share"),
         ("share + dy.distillation_logits", "share"),
     ],
-    model.backward: [
+    network.backward: [
         ("dpooled[:, None] / N", "dpooled[:, None]"),
         ("dx, dstem = stem_backward(dy,", "dx, dstem = stem_backward(2 * dy,"),
     ],
@@ -151,20 +159,20 @@ def scene(name: str, mode: Mode, seed: int) -> Scene:
     x, p = cases.pixels(case), cases.parameters(case)
     size = flatten((x, p)).size
 
-    def run(x: Array, p: Any, keep: Any = FORGET) -> Logits:
-        return forward(x, p, config, keep, mode._replace(rng=np.random.default_rng(5)))
+    def again() -> Mode:
+        return mode._replace(rng=np.random.default_rng(5))
 
-    tape = Trace()
-    run(x, p, tape)
+    tape = Trace(mode=again())
+    forward(x, p, config, tape)
     direction = aligned_direction(np.zeros(size), seed)
 
     def loss(step: float) -> float:
-        outputs = run(*move((x, p), direction, step))
+        outputs = forward(*move((x, p), direction, step), config, Run(again()))
         return sum(float((d * y).sum()) for d, y in zip(dy, outputs, strict=True) if d is not None)
 
     def sides(step: float) -> Array:
-        seen = Trace("stem.norm*")
-        run(*move((x, p), direction, step), seen)
+        seen = Trace("stem.norm*", mode=again())
+        forward(*move((x, p), direction, step), config, seen)
         return kinks(seen)
 
     return Scene((dy, x, p, config, tape), direction, derivative(loss, sides))
@@ -174,8 +182,8 @@ def scene(name: str, mode: Mode, seed: int) -> Scene:
 def scenes() -> list[Scene]:
     noisy = Mode(True, 0.3, 0.5)
     return [
-        scene("usual", EVALUATION, 1), scene("usual", noisy, 2), scene("tokens", noisy, 3),
-        scene("pools", EVALUATION, 4),
+        scene("usual", Mode(), 1), scene("usual", noisy, 2), scene("tokens", noisy, 3),
+        scene("pools", Mode(), 4),
     ]  # fmt: skip
 
 
@@ -196,7 +204,7 @@ def test_mutant_is_caught(function: Any, old: str, new: str, scenes: list[Scene]
 def test_every_backward_has_mutants() -> None:
     backwards = {
         value
-        for room in (layers, model)
+        for room in (layers, network)
         for name, value in vars(room).items()
         if name == "backward" or name.endswith("_backward")
     } - {

@@ -29,7 +29,6 @@ from npformer.layers import (
     attention_block,
     average_pool,
     batch_norm,
-    bias_table,
     conv2d,
     conv_mlp,
     drop_path,
@@ -42,6 +41,7 @@ from npformer.layers import (
     mlp,
     pooling,
     pooling_block,
+    relative_position_bias,
     sigmoid,
     softmax,
 )
@@ -185,7 +185,7 @@ def test_biases_by_distance_are_biases_by_pair_of_places(
 ) -> None:
     biases, x = normal(seed, 2, rows, columns), normal(seed, 2, rows * columns, 4)
     p = make_attention(seed, biases)
-    by_pair = bias_table(biases).reshape(2, rows, columns, rows, columns)
+    by_pair = relative_position_bias(biases).reshape(2, rows, columns, rows, columns)
     np.testing.assert_array_equal(
         attention(x, p._replace(attention_biases=by_pair)), attention(x, p)
     )

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from layouts import LAYOUTS, arrange
 
 from npformer.errors import ConfigError
-from npformer.layers import FORGET, Array, Trace
-from npformer.network.model import forward
+from npformer.layers import EVALUATION, Array, Trace
+from npformer.network import forward
 from npformer.network.tree import build, leaves, transform
 
 
@@ -118,8 +118,8 @@ def test_a_trace_keeps_what_it_was_asked_for() -> None:
 
 def test_the_default_recorder_keeps_nothing() -> None:
     x = np.zeros(1)
-    assert FORGET.within("a").within("b")("c", x) is x
-    assert not FORGET.within("a").wants("b")
+    assert EVALUATION.within("a").within("b")("c", x) is x
+    assert not EVALUATION.within("a").wants("b")
 
 
 class Pair(NamedTuple):

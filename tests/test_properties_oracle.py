@@ -35,7 +35,7 @@ from npformer.layers import (
     pooling,
     pooling_block,
     softmax,
-    update_running,
+    update_running_stats,
 )
 
 quick = settings(max_examples=30, deadline=None)
@@ -98,8 +98,8 @@ def test_batch_norm(data: st.DataObject, B: int, middle: list[int], C: int, eps:
     means, variances = naive.batch_statistics(x)
     for found, expected in zip(batch_statistics(x), (means, variances), strict=True):
         np.testing.assert_allclose(found, expected, rtol=0, atol=20 * np.finfo(x.dtype).eps)
-    moved = update_running(p, x, momentum=0.25)
-    n = x.size / C
+    n = x.size // C
+    moved = update_running_stats(p, *batch_statistics(x), n, momentum=0.25)
     expected = [0.75 * p.running_mean[c] + 0.25 * means[c] for c in range(C)]
     assert_close(moved.running_mean, np.array(expected), x.dtype)
     expected = [0.75 * p.running_var[c] + 0.25 * variances[c] * n / (n - 1) for c in range(C)]
@@ -109,7 +109,7 @@ def test_batch_norm(data: st.DataObject, B: int, middle: list[int], C: int, eps:
 def test_one_value_has_no_unbiased_variance() -> None:
     p = BatchNorm(*np.ones((4, 2)))
     with pytest.raises(ValueError, match="at least 2 values a channel, got 1"):
-        update_running(p, np.zeros((1, 1, 2)))
+        update_running_stats(p, np.zeros(2), np.zeros(2), 1)
 
 
 @quick

@@ -19,8 +19,8 @@ import pytest
 import npformer
 from npformer.checkpoints import hub
 from npformer.layers import Array
+from npformer.network import Logits
 from npformer.network.labels import imagenet1k
-from npformer.network.model import Logits
 from npformer.network.tree import leaves
 
 if os.environ.get("NPFORMER_PUBLISHED") != "1":

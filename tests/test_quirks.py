@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from npformer.layers import AttentionBlock, Trace
-from npformer.layers.mode import training
+from npformer.layers import AttentionBlock, Trace, training
+from npformer.network import forward
 from npformer.network.configuration import EfficientFormerConfig
-from npformer.network.model import forward
 from npformer.network.params import blueprint, initialize
 from npformer.network.tree import leaves, transform
 
@@ -88,9 +87,8 @@ def test_q14_where_the_width_changes_there_is_a_downsampling_in_any_case() -> No
 
 def test_q17_drop_path_rises_linearly_to_its_rate() -> None:
     c = config(depths=[2, 4], num_meta3d_blocks=2)
-    tape = Trace("*.mask")
-    mode = training(np.random.default_rng(0), drop_path=0.5)
-    forward(pixels(40, 24, 24, 3), initialize(c), c, tape, mode)
+    tape = Trace("*.mask", mode=training(np.random.default_rng(0), drop_path=0.5))
+    forward(pixels(40, 24, 24, 3), initialize(c), c, tape)
     rates = {path: 1 - 1 / mask.max() for path, mask in tape.items()}  # survivors are enlarged
     blocks = [f"stages.1.blocks.{i}" for i in (0, 1, 3, 4)]  # 2 is the step to tokens
     expected = dict(zip(["stages.0.blocks.1", *blocks], [0.1, 0.2, 0.3, 0.4, 0.5], strict=True))

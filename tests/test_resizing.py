@@ -4,11 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npformer.errors import ConfigError
-from npformer.layers import AttentionBlock, attention, bias_table, bias_table_backward
+from npformer.layers import (
+    AttentionBlock,
+    attention,
+    relative_position_bias,
+    relative_position_bias_backward,
+)
 from npformer.layers.attention import Attention
 from npformer.layers.linear import Linear
+from npformer.network import forward
 from npformer.network.configuration import EfficientFormerConfig
-from npformer.network.model import forward
 from npformer.network.params import initialize
 from npformer.network.resizing import bicubic_weights, linear_weights, resize, resize_biases
 from npformer.network.tree import leaves
@@ -86,7 +91,7 @@ def test_the_same_grid_gives_the_same_arrays():
 
 
 def test_original_is_a_table_of_pairs_that_is_no_function_of_distance():
-    table = bias_table(resize_biases(drawn((2, 3, 3)), (4, 4), "original"))
+    table = relative_position_bias(resize_biases(drawn((2, 3, 3)), (4, 4), "original"))
     assert table.shape == (2, 16, 16)
     assert abs(table[:, 0, 1] - table[:, 1, 2]).min() > 1e-3  # both are neighbors in a row
 
@@ -94,13 +99,13 @@ def test_original_is_a_table_of_pairs_that_is_no_function_of_distance():
 def test_attention_with_a_bias_for_each_pair_is_attention():
     by_distance = Attention(Linear(drawn((6, 14)), drawn(14)), Linear(drawn((6, 6)), drawn(6)),
                             drawn((2, 2, 3)))  # fmt: skip
-    table = bias_table(by_distance.attention_biases)
+    table = relative_position_bias(by_distance.attention_biases)
     by_pair = by_distance._replace(attention_biases=table.reshape(2, 2, 3, 2, 3))
     x = drawn((2, 6, 6), 1)
     np.testing.assert_array_equal(attention(x, by_pair), attention(x, by_distance))
     with pytest.raises(ValueError, match="5 tokens, but the attention biases are for a 2×3 grid"):
         attention(x[:, :5], by_pair)
-    gradient = bias_table_backward(table, by_pair.attention_biases)
+    gradient = relative_position_bias_backward(table, by_pair.attention_biases)
     np.testing.assert_array_equal(gradient, by_pair.attention_biases)
 
 

@@ -16,8 +16,7 @@ from npformer.errors import ConfigError
 from npformer.layers import Array, Mode, Trace
 from npformer.layers import training as in_training
 from npformer.learn.losses import classification, hard_distillation
-from npformer.network.configuration import EfficientFormerConfig
-from npformer.network.model import (
+from npformer.network import (
     EfficientFormer,
     Gradients,
     Logits,
@@ -25,6 +24,7 @@ from npformer.network.model import (
     gradients,
     update_statistics,
 )
+from npformer.network.configuration import EfficientFormerConfig
 from npformer.network.tree import leaves, transform
 
 RNG = np.random.default_rng(0)  # nothing is drawn from it without noise
@@ -254,7 +254,7 @@ ALWAYS = [
 
 
 WITH_DROP_PATH = [
-    (on_kernels.TrainingPlan.__call__, "survival((self.capacity,), rate, rng)", "1"),
+    (on_kernels.TrainingPlan.__call__, "drop_path_mask(masks, rate, rng)", "1"),
     (on_kernels.TrainingPlan._draw, "not isinstance(block, Flat)", "1"),
     (on_kernels.TrainingPlan._residual, "w=mask", "w=self._masks[0][0]"),
     (on_kernels.TrainingPlan._residual, "mask < 0", "True"),

@@ -11,7 +11,7 @@ from golden.training_steps import CASE, CLIP, DECAY, EPS, RATE, SMOOTHING, STEPS
 from npformer.layers import Array, Mode, Trace
 from npformer.learn.losses import classification
 from npformer.learn.optimizers import SGD, AdamW, clip, cosine, learned
-from npformer.network.model import backward, forward, update_statistics
+from npformer.network import backward, forward, update_statistics
 from npformer.network.tree import leaves
 
 TOLERANCE = 1e-9
@@ -23,8 +23,8 @@ def run(optimizer: str) -> dict[str, Array]:
     state = stepper.start(p)
     for step in range(STEPS):
         x, labels = batch(step)
-        tape = Trace()
-        outputs = forward(x, p, config, tape, Mode(batch_statistics=True))
+        tape = Trace(mode=Mode(batch_statistics=True))
+        outputs = forward(x, p, config, tape)
         loss, dlogits = classification(outputs, labels, SMOOTHING)
         dp = clip(backward(dlogits, x, p, config, tape)[1], CLIP)[0]
         p = update_statistics(p, tape)

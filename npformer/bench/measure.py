@@ -22,8 +22,8 @@ import numpy as np
 from ..checkpoints import read, write
 from ..errors import ConfigError
 from ..layers import Array
+from ..network import EfficientFormer, forward
 from ..network.configuration import VARIANTS, EfficientFormerConfig
-from ..network.model import EfficientFormer, forward
 from ..network.params import initialize
 from ..network.summary import summarize
 from ..network.tree import build

@@ -19,8 +19,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..errors import WeightsError
 from ..layers import Array
+from ..network import EfficientFormer
 from ..network.configuration import EfficientFormerConfig
-from ..network.model import EfficientFormer
 from ..network.params import Leaf, blueprint
 from ..network.tree import build, leaves
 from .dtypes import Tensors, is_floating, name_of, target, widen

@@ -17,8 +17,8 @@ from ..errors import ConfigError, MissingWeights, WeightsError
 from ..files.atomic import write_json
 from ..files.shipped import shipped
 from ..files.strict_json import read_object
+from ..network import EfficientFormer
 from ..network.configuration import CONFIG_NAME, EfficientFormerConfig
-from ..network.model import EfficientFormer
 from . import safetensors_file, timm_config
 from .assemble import assemble, state_dict
 from .dtypes import Tensors, is_floating, name_of

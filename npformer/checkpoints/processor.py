@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..network import stage_sizes
 from ..network.configuration import EfficientFormerConfig
-from ..network.model import stage_sizes
 from .spellings import Spelling
 
 PROCESSOR_NAME = "preprocessor_config.json"

@@ -12,15 +12,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import ConfigError
-from ..layers import FORGET, Array, Keep, Mode, Rng
-from ..network import model
+from ..layers import EVALUATION, Array, Mode, Rng, Run
+from ..network import EfficientFormer, Gradients, Logits, Loss, average_heads, check_input, model
 from ..network.configuration import EfficientFormerConfig
-from ..network.model import EfficientFormer, Gradients, Logits, Loss, check_input
 from ..network.tree import leaves, transform
 from . import machine_code
 from .plan import ACTIVATIONS, Packed, Plan, flat
 from .steps import KERNELS
-from .threads import get_num_threads, run
+from .threads import get_num_threads
+from .threads import run as on_threads
 
 ENGINES = ("auto", "numba", "numpy")
 TOGETHER = 4
@@ -34,7 +34,7 @@ PLANS = 8
 class Forward(Protocol):
     """A network that is ready to run."""
 
-    def __call__(self, x: Array, keep: Keep = FORGET) -> Logits:
+    def __call__(self, x: Array, run: Run = EVALUATION) -> Logits:
         """Run it on preprocessed images, (B, H, W, C₀)."""
         ...
 
@@ -56,7 +56,7 @@ def make_forward(
     Returns
     -------
     callable
-        ``forward(x, keep=FORGET) -> Logits``, as `npformer.network.forward`. May be called by
+        ``forward(x, run=EVALUATION) -> Logits``, as `npformer.network.forward`. May be called by
         several threads at once. The kernels leave less to record: ``stem``,
         ``stages.i.downsample``, ``stages.i.blocks.j`` and its ``token_mixer.attn``, ``stages.i``,
         ``norm``, ``pooled``, ``head`` and ``head_dist``. With ``"auto"``, a call whose
@@ -68,8 +68,8 @@ def make_forward(
         If there is no such engine, or ``"numba"`` cannot run this network here.
     """
 
-    def plain(x: Array, keep: Keep = FORGET) -> Logits:
-        return model.forward(x, params, config, keep)
+    def plain(x: Array, run: Run = EVALUATION) -> Logits:
+        return model.forward(x, params, config, run)
 
     if not _compiled(params, config, engine):
         return plain
@@ -77,9 +77,9 @@ def make_forward(
     if engine == "numba":
         return fast
 
-    def automatic(x: Array, keep: Keep = FORGET) -> Logits:
-        inside = any(keep.wants(name) for name in _inner_names(config))
-        return plain(x, keep) if inside else fast(x, keep)
+    def automatic(x: Array, run: Run = EVALUATION) -> Logits:
+        inside = any(run.wants(name) for name in _inner_names(config))
+        return plain(x, run) if inside else fast(x, run)
 
     return automatic
 
@@ -237,12 +237,12 @@ class Fast:
         height, width = config.image_shape
         self._names = tuple(Plan(self._packed, height, width).results)
 
-    def __call__(self, x: Array, keep: Keep = FORGET) -> Logits:
+    def __call__(self, x: Array, run: Run = EVALUATION) -> Logits:
         """Run it on preprocessed images, (B, H, W, C₀)."""
         config = self._packed.config
         check_input(x.shape, self._shapes, config)
         B, height, width, _ = x.shape
-        plan = self._plan(height, width, min(max(B, 1), TOGETHER), keep)
+        plan = self._plan(height, width, min(max(B, 1), TOGETHER), run)
         outputs = {name: np.empty((B, *plan.results[name][0]), np.float32) for name in plan.outputs}
         threads = get_num_threads()
         rounds = [slice(i, i + TOGETHER) for i in range(0, B, TOGETHER)]
@@ -259,11 +259,11 @@ class Fast:
                 raise
 
         if apart:
-            run(take, threads)
+            on_threads(take, threads)
         for part in rounds[apart:]:
             self._send(plan, x, outputs, part, threads, alone=False)
         for name in plan.wanted:
-            keep(name, outputs[name])
+            run(name, outputs[name])
         return self._logits(outputs)
 
     def _send(
@@ -282,9 +282,9 @@ class Fast:
             plan.read(name, arena, output[part])
         plan.give_back(arena)
 
-    def _plan(self, height: int, width: int, capacity: int, keep: Keep) -> Plan:
+    def _plan(self, height: int, width: int, capacity: int, run: Run) -> Plan:
         """The plan for such images; made when it is first needed."""
-        wanted = tuple(name for name in self._names if keep.wants(name))
+        wanted = tuple(name for name in self._names if run.wants(name))
         key = height, width, capacity, wanted
         plan = self._plans.get(key)
         if plan is None:
@@ -299,7 +299,7 @@ class Fast:
         Each is taken several times at once, since alone it would be over before the other threads
         are awake. So it finds more in its caches than it would between the others.
         """
-        plan = self._plan(x.shape[1], x.shape[2], len(x), FORGET)
+        plan = self._plan(x.shape[1], x.shape[2], len(x), EVALUATION)
         arena, pixels = plan.borrow(threads), flat(x)
         again = 16
         rows = []
@@ -316,7 +316,4 @@ class Fast:
         """As `npformer.network.model.heads`."""
         if "head" not in outputs:
             return Logits(outputs["pooled"], None, None)
-        by_class, by_teacher = outputs["head"], outputs.get("head_dist")
-        if by_teacher is None:
-            return Logits(by_class, None, None)
-        return Logits((by_class + by_teacher) / 2, by_class, by_teacher)
+        return average_heads(outputs["head"], outputs.get("head_dist"))

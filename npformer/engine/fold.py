@@ -15,37 +15,39 @@ and the normalization of the input into the stem, whose padding is zero *after* 
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
 from ..layers import (
     ACTIVATIONS,
-    FORGET,
+    EVALUATION,
     Array,
     Attention,
     BatchNorm,
     Conv2d,
     Flat,
-    Keep,
     LayerNorm,
     LayerScale,
     Linear,
     Mlp,
-    bias_table,
+    Run,
+    as_linear,
+    attend,
     conv2d,
+    head_sizes,
     layer_norm,
     layer_scale,
     linear,
     mlp,
     pooling,
+    relative_position_bias,
     relu,
-    softmax,
 )
 from ..layers import AttentionBlock as PlainAttentionBlock
 from ..layers import PoolingBlock as PlainPoolingBlock
+from ..network import EfficientFormer, Logits, heads
 from ..network.configuration import EfficientFormerConfig
-from ..network.model import EfficientFormer, Logits, heads
 
 
 class PoolingBlock(NamedTuple):
@@ -134,12 +136,12 @@ def fold_block(
         fc1 = fold_batch_norm(conv_mlp.fc1, conv_mlp.norm1, eps)
         fc2 = fold_batch_norm(conv_mlp.fc2, conv_mlp.norm2, eps)
         return PoolingBlock(
-            block.ls1, Mlp(_as_linear(fc1), fold_layer_scale(_as_linear(fc2), block.ls2))
+            block.ls1, Mlp(as_linear(fc1), fold_layer_scale(as_linear(fc2), block.ls2))
         )
     mixer = block.token_mixer
     return AttentionBlock(
         qkv=fold_layer_norm(block.norm1, fold_key_scale(mixer)),
-        bias=bias_table(mixer.attention_biases),
+        bias=relative_position_bias(mixer.attention_biases),
         proj=fold_layer_scale(mixer.proj, block.ls1),
         mlp=Mlp(
             fold_layer_norm(block.norm2, block.mlp.fc1),
@@ -170,17 +172,15 @@ def fold_layer_norm(norm: LayerNorm, p: Linear) -> Linear:
 
 def fold_key_scale(p: Attention) -> Linear:
     """The layer that makes q, k and v, with q divided by √K."""
-    n, (K, _) = len(p.attention_biases), key_and_value(p)
+    n, (K, _) = len(p.attention_biases), head_sizes(p)
     scale = np.ones((n, len(p.qkv.bias) // n))
     scale[:, :K] = K**-0.5
     return Linear(_times(p.qkv.weight, scale.ravel()), _times(p.qkv.bias, scale.ravel()))
 
 
-def key_and_value(p: Attention | AttentionBlock) -> tuple[int, int]:
+def key_and_value(p: AttentionBlock) -> tuple[int, int]:
     """Widths K of a key and V of a value of one head."""
-    n = len(p.attention_biases if isinstance(p, Attention) else p.bias)
-    V = p.proj.weight.shape[0] // n
-    return (p.qkv.weight.shape[1] // n - V) // 2, V
+    return head_sizes(Attention(p.qkv, p.proj, p.bias))
 
 
 def _times(weight: Array, scale: Array) -> Array:
@@ -192,12 +192,7 @@ def _times(weight: Array, scale: Array) -> Array:
     return np.multiply(weight, scale.astype(np.float64), out=out, casting="same_kind")
 
 
-def _as_linear(p: Conv2d) -> Linear:
-    kh, kw, C_in, C_out = p.weight.shape
-    return Linear(p.weight.reshape(kh * kw * C_in, C_out), p.bias)
-
-
-def forward(x: Array, p: Folded, config: EfficientFormerConfig, keep: Keep = FORGET) -> Logits:
+def forward(x: Array, p: Folded, config: EfficientFormerConfig, run: Run = EVALUATION) -> Logits:
     """Run a folded network with the plain layers.
 
     Parameters
@@ -205,9 +200,9 @@ def forward(x: Array, p: Folded, config: EfficientFormerConfig, keep: Keep = FOR
     x : ndarray, shape (B, H, W, C₀)
     p : Folded
     config : EfficientFormerConfig
-    keep : Keep
-        Sees what survives folding: ``stem``, ``stages.i.downsample``, ``stages.i.blocks.j`` and its
-        ``token_mixer.attn``, ``stages.i``, ``norm``, ``pooled`` and the heads.
+    run : Run
+        Records what survives folding: ``stem``, ``stages.i.downsample``, ``stages.i.blocks.j`` and
+        its ``token_mixer.attn``, ``stages.i``, ``norm``, ``pooled`` and the heads.
 
     Returns
     -------
@@ -216,14 +211,14 @@ def forward(x: Array, p: Folded, config: EfficientFormerConfig, keep: Keep = FOR
     activation = ACTIVATIONS[config.hidden_act]
     for conv in p.stem:
         x = relu(conv2d(x, conv, stride=2, padding=1))
-    keep("stem", x)
+    run("stem", x)
     for i, stage in enumerate(p.stages):
         name = f"stages.{i}"
         if stage.downsample is not None:
             x = conv2d(x, stage.downsample, config.downsample_stride, config.downsample_pad)
-            keep(f"{name}.downsample", x)
+            run(f"{name}.downsample", x)
         for j, block in enumerate(stage.blocks):
-            inside = keep.within(f"{name}.blocks.{j}")
+            inside = run.within(f"{name}.blocks.{j}")
             if isinstance(block, PoolingBlock):
                 x = x + layer_scale(pooling(x, config.pool_size), block.ls1)
                 x = x + mlp(x, block.mlp, activation)
@@ -232,21 +227,18 @@ def forward(x: Array, p: Folded, config: EfficientFormerConfig, keep: Keep = FOR
                 x = x + mlp(_normal(x, config), block.mlp, activation)
             else:
                 x = x.reshape(len(x), -1, x.shape[-1])  # (B, H, W, C) -> (B, N, C)
-            keep(f"{name}.blocks.{j}", x)
-        keep(name, x)
-    x = keep("norm", layer_norm(x, p.norm, config.layer_norm_eps))
-    pooled = keep("pooled", x.mean(1))
-    return heads(pooled, cast(EfficientFormer, p), keep)  # which has the same heads
+            run(f"{name}.blocks.{j}", x)
+        run(name, x)
+    x = run("norm", layer_norm(x, p.norm, config.layer_norm_eps))
+    pooled = run("pooled", x.mean(1))
+    return heads(pooled, p, run)
 
 
-def attention(x: Array, p: AttentionBlock, keep: Keep = FORGET) -> Array:
-    """Attention of a folded block."""
-    B, N, _ = x.shape
+def attention(x: Array, p: AttentionBlock, run: Run = EVALUATION) -> Array:
+    """Attention of a folded block: q is scaled already, and the biases are spread out."""
     K, _ = key_and_value(p)
-    qkv = linear(x, p.qkv).reshape(B, N, len(p.bias), -1).swapaxes(1, 2)  # (B, heads, N, 2K + V)
-    q, k, v = np.split(qkv, [K, 2 * K], axis=-1)
-    attn = keep("token_mixer.attn", softmax(q @ k.swapaxes(2, 3) + p.bias))
-    return linear((attn @ v).swapaxes(1, 2).reshape(B, N, -1), p.proj)
+    y = attend(linear(x, p.qkv), p.bias, K, 1, run.within("token_mixer"))
+    return linear(y, p.proj)
 
 
 def _normal(x: Array, config: EfficientFormerConfig) -> Array:

@@ -33,8 +33,8 @@ from ..kernels.layout import (
 from ..layers import Array, Conv2d, Flat, Linear
 from ..layers import AttentionBlock as PlainAttentionBlock
 from ..layers import PoolingBlock as PlainPoolingBlock
+from ..network import EfficientFormer, stage_sizes
 from ..network.configuration import EfficientFormerConfig
-from ..network.model import EfficientFormer, stage_sizes
 from ..network.tree import leaves
 from . import machine_code
 from . import steps as kinds

@@ -49,18 +49,24 @@ from ..layers import (
     PoolingBlock,
     Rng,
     Trace,
-    bias_table,
-    bias_table_backward,
+    attend,
+    attend_backward,
     head_sizes,
     layer_norm,
     layer_norm_backward,
-    softmax,
-    softmax_backward,
+    relative_position_bias,
+    relative_position_bias_backward,
 )
-from ..layers.attention import merge_heads, split_heads
-from ..layers.dropout import survival
+from ..layers.dropout import drop_path_mask
+from ..network import (
+    EfficientFormer,
+    Gradients,
+    Loss,
+    average_heads,
+    average_heads_backward,
+    check_input,
+)
 from ..network.configuration import EfficientFormerConfig
-from ..network.model import EfficientFormer, Gradients, Loss, check_input, join, join_backward
 from ..network.tree import build, leaves
 from . import steps as kinds
 from .plan import ACTIVATIONS, Arena, Buffer, Drawing, Memory, bring
@@ -172,7 +178,8 @@ class TrainingPlan(Drawing):
         """Return loss, statistics and gradients of a batch, (B, H, W, C₀)."""
         call = Call(dict(leaves(params)), loss, arena.memory, weights)
         for mask, rate in self._masks:
-            self._mask(call, mask)[:, 0] = survival((self.capacity,), rate, rng)
+            masks = self._mask(call, mask)
+            masks[:] = drop_path_mask(masks, rate, rng)
         self._pack(call)
         at = self._input.at
         bring(x, arena.memory[at : at + x.size].reshape(x.shape))
@@ -619,27 +626,24 @@ class TrainingPlan(Drawing):
     def _attention(self, path: str) -> Function:
         """As `npformer.layers.attention`, between its linear layers."""
 
-        def attend(call: Call, qkv: Array) -> Array:
+        def between(call: Call, qkv: Array) -> Array:
             p = _mixer(call, path)
-            q, k, v = split_heads(qkv, p)
-            scores = q @ k.swapaxes(2, 3) * head_sizes(p)[0] ** -0.5
-            attn = call.maps[path] = softmax(scores + bias_table(p.attention_biases))
-            return merge_heads(attn @ v)
+            K, _ = head_sizes(p)
+            trace = Trace()
+            y = attend(qkv, relative_position_bias(p.attention_biases), K, K**-0.5, trace)
+            call.maps[path] = trace["attn"]
+            return y
 
-        return attend
+        return between
 
     def _attention_backward(self, path: str) -> Function:
         def back(call: Call, dy: Array, qkv: Array) -> Array:
             p, attn = _mixer(call, path), call.maps.pop(path)
-            q, k, v = split_heads(qkv, p)
-            B, heads, N, V = v.shape
-            dy = dy.reshape(B, N, heads, V).swapaxes(1, 2)
-            dscores = softmax_backward(dy @ v.swapaxes(2, 3), attn)
-            scale = head_sizes(p)[0] ** -0.5
-            dq, dk = dscores @ k * scale, dscores.swapaxes(2, 3) @ q * scale
-            dbiases = bias_table_backward(dscores.sum(0), p.attention_biases)
+            K, _ = head_sizes(p)
+            dqkv, dbias = attend_backward(dy, qkv, attn, K, K**-0.5)
+            dbiases = relative_position_bias_backward(dbias, p.attention_biases)
             call.dp[f"{path}.attention_biases"] = dbiases
-            return merge_heads(np.concatenate([dq, dk, attn.swapaxes(2, 3) @ dy], axis=-1))
+            return dqkv
 
         return back
 
@@ -656,10 +660,10 @@ class TrainingPlan(Drawing):
 
     def _loss(self, call: Call, *outputs: Array) -> Array:
         """Loss, and its gradient with respect to the first output; that of the second waits."""
-        call.value, dlogits = call.loss(join(*(z[:, 0] for z in outputs)))
+        call.value, dlogits = call.loss(average_heads(*(z[:, 0] for z in outputs)))
         if len(outputs) == 1:
             return dlogits.logits
-        first, call.second = join_backward(dlogits)
+        first, call.second = average_heads_backward(dlogits)
         return first
 
 

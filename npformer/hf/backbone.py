@@ -27,8 +27,8 @@ from numpy.typing import ArrayLike
 
 from ..errors import ConfigError
 from ..layers import Array, LayerNorm
+from ..network import stage_sizes
 from ..network.configuration import EfficientFormerConfig
-from ..network.model import stage_sizes
 from .outputs import BackboneOutput
 from .pretrained import BATCH_SIZE, EfficientFormerPreTrainedModel, channels_first
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..errors import WeightsError
 from ..layers import Linear
+from ..network import EfficientFormer
 from ..network.configuration import EfficientFormerConfig
-from ..network.model import EfficientFormer
 from ..network.tree import leaves
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from ..network.model import Logits
+from ..network import Logits
 from .outputs import (
     BaseModelOutput,
     EfficientFormerForImageClassificationWithTeacherOutput,

@@ -23,9 +23,9 @@ from ..checkpoints import Spelling
 from ..checkpoints.dtypes import target
 from ..engine import make_forward
 from ..errors import ConfigError, ImageError
-from ..layers import FORGET, Array, AttentionBlock, Trace
+from ..layers import EVALUATION, Array, AttentionBlock, Trace
+from ..network import EfficientFormer, Logits, stage_sizes
 from ..network.configuration import EfficientFormerConfig
-from ..network.model import EfficientFormer, Logits, stage_sizes
 from ..network.params import blueprint, initialize
 from ..network.resizing import Method, resize
 from ..network.tree import leaves
@@ -222,7 +222,9 @@ class EfficientFormerPreTrainedModel:
         answers, traces = [], []
         for start in range(0, max(len(x), 1), batch_size):
             trace = Trace(*names)
-            answers.append(self._forward(x[start : start + batch_size], trace if names else FORGET))
+            answers.append(
+                self._forward(x[start : start + batch_size], trace if names else EVALUATION)
+            )
             traces.append(trace)
         logits = Logits(*(_join(parts) for parts in zip(*answers, strict=True)))
         return logits, {name: _join([trace[name] for trace in traces]) for name in names}

@@ -1,28 +1,17 @@
-"""The readable floor: one concept a file, plain NumPy, channels last.
+"""The layers: one concept per file, in plain NumPy, channels last.
 
-Each file states its equation, its parameters (a NamedTuple of arrays) and its function. Nothing
-here knows of files, of Numba or of the network as a whole.
+Each file states its equation, its parameters (a NamedTuple of arrays), its function and its
+gradient. Nothing here knows about files, Numba, or the network as a whole.
 """
 
-from .activations import (
-    ACTIVATIONS,
-    DERIVATIVES,
-    Activation,
-    activation_backward,
-    gelu,
-    gelu_new,
-    relu,
-    selu,
-    sigmoid,
-    silu,
-)
+from .activations import DERIVATIVES, Activation, activation_backward, gelu, relu
 from .arrays import Array, Rng
 from .attention import (
     Attention,
+    attend,
+    attend_backward,
     attention,
     attention_backward,
-    bias_table,
-    bias_table_backward,
     head_sizes,
 )
 from .attention_block import AttentionBlock, Flat, attention_block, attention_block_backward, flat
@@ -31,13 +20,12 @@ from .batch_norm import (
     batch_norm,
     batch_norm_backward,
     batch_statistics,
-    move_running,
-    update_running,
+    update_running_stats,
 )
-from .conv2d import Conv2d, conv2d, conv2d_backward, patches, patches_backward
+from .conv2d import Conv2d, as_linear, col2im, conv2d, conv2d_backward, im2col
 from .conv_mlp import ConvMlp, conv_mlp, conv_mlp_backward
 from .downsample import Downsample, downsample, downsample_backward
-from .dropout import drop_path, dropout, masked
+from .dropout import apply_mask, drop_path, drop_path_mask, dropout, dropout_mask
 from .erf import erf
 from .layer_norm import LayerNorm, layer_norm, layer_norm_backward
 from .layer_scale import LayerScale, layer_scale, layer_scale_backward
@@ -51,19 +39,19 @@ from .losses import (
     mse_backward,
 )
 from .mlp import Mlp, mlp, mlp_backward
-from .mode import EVALUATION, Mode, training
+from .more_activations import ACTIVATIONS, gelu_new, selu, sigmoid, silu
 from .pooling import average_pool, pooling, pooling_backward
 from .pooling_block import PoolingBlock, pooling_block, pooling_block_backward
+from .position_bias import relative_position_bias, relative_position_bias_backward
+from .run import EVALUATION, NO_TAPE, Mode, Run, Trace, training
 from .softmax import softmax, softmax_backward
 from .stem import Stem, stem, stem_backward
-from .trace import EMPTY, FORGET, Forget, Keep, Trace
 
 __all__ = [
     "ACTIVATIONS",
     "DERIVATIVES",
-    "EMPTY",
     "EVALUATION",
-    "FORGET",
+    "NO_TAPE",
     "Activation",
     "Array",
     "Attention",
@@ -73,8 +61,6 @@ __all__ = [
     "ConvMlp",
     "Downsample",
     "Flat",
-    "Forget",
-    "Keep",
     "LayerNorm",
     "LayerScale",
     "Linear",
@@ -82,9 +68,14 @@ __all__ = [
     "Mode",
     "PoolingBlock",
     "Rng",
+    "Run",
     "Stem",
     "Trace",
     "activation_backward",
+    "apply_mask",
+    "as_linear",
+    "attend",
+    "attend_backward",
     "attention",
     "attention_backward",
     "attention_block",
@@ -95,8 +86,7 @@ __all__ = [
     "batch_statistics",
     "bce_with_logits",
     "bce_with_logits_backward",
-    "bias_table",
-    "bias_table_backward",
+    "col2im",
     "conv2d",
     "conv2d_backward",
     "conv_mlp",
@@ -106,30 +96,31 @@ __all__ = [
     "downsample",
     "downsample_backward",
     "drop_path",
+    "drop_path_mask",
     "dropout",
+    "dropout_mask",
     "erf",
     "flat",
     "gelu",
     "gelu_new",
     "head_sizes",
+    "im2col",
     "layer_norm",
     "layer_norm_backward",
     "layer_scale",
     "layer_scale_backward",
     "linear",
     "linear_backward",
-    "masked",
     "mlp",
     "mlp_backward",
-    "move_running",
     "mse",
     "mse_backward",
-    "patches",
-    "patches_backward",
     "pooling",
     "pooling_backward",
     "pooling_block",
     "pooling_block_backward",
+    "relative_position_bias",
+    "relative_position_bias_backward",
     "relu",
     "selu",
     "sigmoid",
@@ -139,5 +130,5 @@ __all__ = [
     "stem",
     "stem_backward",
     "training",
-    "update_running",
+    "update_running_stats",
 ]

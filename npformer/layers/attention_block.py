@@ -15,12 +15,11 @@ from typing import NamedTuple
 from .activations import Activation, gelu
 from .arrays import Array
 from .attention import Attention, attention, attention_backward
-from .dropout import drop_path, masked
+from .dropout import apply_mask
 from .layer_norm import LayerNorm, layer_norm, layer_norm_backward
 from .layer_scale import LayerScale, layer_scale, layer_scale_backward
 from .mlp import Mlp, mlp, mlp_backward
-from .mode import EVALUATION, Mode
-from .trace import FORGET, Keep, Trace
+from .run import EVALUATION, NO_TAPE, Run, Trace
 
 
 class AttentionBlock(NamedTuple):
@@ -43,8 +42,7 @@ def attention_block(
     p: AttentionBlock,
     activation: Activation = gelu,
     eps: float = 1e-12,
-    keep: Keep = FORGET,
-    mode: Mode = EVALUATION,
+    run: Run = EVALUATION,
 ) -> Array:
     """Let all tokens exchange, then work on each token.
 
@@ -55,28 +53,35 @@ def attention_block(
     activation : callable
     eps : float
         ε of the layer norms.
-    keep : Keep
-        Sees ``norm1``, ``token_mixer.*``, ``token_mixer``, ``ls1``, ``norm2``, ``mlp.*``, ``mlp``
-        and ``ls2``; with drop path also ``drop_path1.mask`` and ``drop_path2.mask``.
-    mode : Mode
-        In training, drop path may silence each scaled branch.
+    run : Run
+        Records ``norm1``, ``token_mixer.*``, ``token_mixer``, ``ls1``, ``norm2``, ``mlp.*``,
+        ``mlp`` and ``ls2``; with drop path, which may skip each branch in training, also
+        ``drop_path1.mask`` and ``drop_path2.mask``.
 
     Returns
     -------
     ndarray, shape (B, N, C)
+
+    Raises
+    ------
+    ValueError
+        If N is not the number of grid points that the attention biases were learned for.
     """
-    y = keep("norm1", layer_norm(x, p.norm1, eps))
-    y = keep("token_mixer", attention(y, p.token_mixer, keep.within("token_mixer")))
-    y = keep("ls1", layer_scale(y, p.ls1))
-    x = x + drop_path(y, mode.drop_path, mode.rng, keep.within("drop_path1"))
-    y = keep("norm2", layer_norm(x, p.norm2, eps))
-    y = keep("mlp", mlp(y, p.mlp, activation, keep.within("mlp"), mode))
-    y = keep("ls2", layer_scale(y, p.ls2))
-    return x + drop_path(y, mode.drop_path, mode.rng, keep.within("drop_path2"))
+    y = run("norm1", layer_norm(x, p.norm1, eps))
+    y = run("token_mixer", attention(y, p.token_mixer, run.within("token_mixer")))
+    x = x + run.drop_path("drop_path1", run("ls1", layer_scale(y, p.ls1)))
+    y = run("norm2", layer_norm(x, p.norm2, eps))
+    y = run("mlp", mlp(y, p.mlp, activation, run.within("mlp")))
+    return x + run.drop_path("drop_path2", run("ls2", layer_scale(y, p.ls2)))
 
 
 def attention_block_backward(
-    dy: Array, x: Array, p: AttentionBlock, activation: Activation, eps: float, tape: Trace
+    dy: Array,
+    x: Array,
+    p: AttentionBlock,
+    activation: Activation = gelu,
+    eps: float = 1e-12,
+    tape: Trace = NO_TAPE,
 ) -> tuple[Array, AttentionBlock]:
     """Gradient of `attention_block`: past each branch unchanged, plus what comes out of it.
 
@@ -84,23 +89,28 @@ def attention_block_backward(
     ----------
     dy, x : ndarray, shape (B, N, C)
     p : AttentionBlock
-    activation : callable
-    eps : float
+    activation, eps
+        As in `attention_block`.
     tape : Trace
-        What forward kept.
+        What forward recorded.
 
     Returns
     -------
     dx : ndarray, shape (B, N, C)
     dp : AttentionBlock
+
+    Raises
+    ------
+    KeyError
+        If forward recorded nothing.
     """
-    middle = x + masked(tape["ls1"], tape.within("drop_path1"))  # what the second norm saw
-    branch = masked(dy, tape.within("drop_path2"))
+    middle = x + apply_mask(tape["ls1"], tape.within("drop_path1"))  # what the second norm saw
+    branch = apply_mask(dy, tape.within("drop_path2"))
     branch, dls2 = layer_scale_backward(branch, tape["mlp"], p.ls2)
     branch, dmlp = mlp_backward(branch, tape["norm2"], p.mlp, activation, tape.within("mlp"))
     branch, dnorm2 = layer_norm_backward(branch, middle, p.norm2, eps)
     dy = dy + branch
-    branch = masked(dy, tape.within("drop_path1"))
+    branch = apply_mask(dy, tape.within("drop_path1"))
     branch, dls1 = layer_scale_backward(branch, tape["token_mixer"], p.ls1)
     branch, dmixer = attention_backward(
         branch, tape["norm1"], p.token_mixer, tape.within("token_mixer")

@@ -14,12 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from .arrays import Array
-from .mode import EVALUATION, Mode
-from .trace import EMPTY, FORGET, Keep
+from .run import EVALUATION, NO_TAPE, Run
 
 
 class BatchNorm(NamedTuple):
-    """Parameters and running statistics of a batch normalization, all of shape (C,)."""
+    """Parameters and running statistics, all of shape (C,)."""
 
     weight: Array
     bias: Array
@@ -27,9 +26,7 @@ class BatchNorm(NamedTuple):
     running_var: Array
 
 
-def batch_norm(
-    x: Array, p: BatchNorm, eps: float = 1e-5, mode: Mode = EVALUATION, keep: Keep = FORGET
-) -> Array:
+def batch_norm(x: Array, p: BatchNorm, eps: float = 1e-5, run: Run = EVALUATION) -> Array:
     """Normalize each channel.
 
     Parameters
@@ -38,34 +35,31 @@ def batch_norm(
     p : BatchNorm
     eps : float
         Added to the variance, so that a dead channel is not divided by zero.
-    mode : Mode
-        Whether the statistics are those of the batch.
-    keep : Keep
-        Sees ``mean``, ``var`` (biased) and ``n`` (values a channel) of the batch, if they are used.
+    run : Run
+        In training, records ``mean``, ``var`` (biased) and ``n`` (values per channel) of the batch.
 
     Returns
     -------
     ndarray of the shape of `x`
     """
     mean, variance = p.running_mean, p.running_var
-    if mode.batch_statistics:
+    if run.mode.batch_statistics:
         mean, variance = batch_statistics(x)
-        keep("mean", mean)
-        keep("var", variance)
-        keep("n", np.array(x.size // x.shape[-1]))
+        run("mean", mean)
+        run("var", variance)
+        run("n", np.array(x.size // x.shape[-1]))
     return (x - mean) * (p.weight / np.sqrt(variance + eps)) + p.bias
 
 
 def batch_norm_backward(
-    dy: Array, x: Array, p: BatchNorm, eps: float = 1e-5, tape: Mapping[str, Array] = EMPTY
+    dy: Array, x: Array, p: BatchNorm, eps: float = 1e-5, tape: Mapping[str, Array] = NO_TAPE
 ) -> tuple[Array, BatchNorm]:
     """Gradient of `batch_norm`.
 
         dx = g / σ                                      running statistics: a constant scaling
         dx = (g − mean(g) − x̂ · mean(g · x̂)) / σ        those of the batch, which depend on x
 
-    with ``g = dy · weight`` and ``x̂ = (x − mean) / σ``; the second as in `layer_norm_backward`,
-    with the means of a channel over the batch.
+    with ``g = dy · weight`` and ``x̂ = (x − mean) / σ``, derived in `layer_norm_backward`.
 
     Parameters
     ----------
@@ -73,13 +67,13 @@ def batch_norm_backward(
     p : BatchNorm
     eps : float
     tape : mapping of str to ndarray
-        What forward kept; without ``mean`` and ``var`` in it forward used the running statistics.
+        What forward recorded; without ``mean`` and ``var`` it used the running statistics.
 
     Returns
     -------
     dx : ndarray of the shape of `x`
     dp : BatchNorm
-        The running statistics are not learned: theirs is zero.
+        Zero for the running statistics, which are not learned.
     """
     axes = tuple(range(x.ndim - 1))
     mean, variance = p.running_mean, p.running_var
@@ -97,57 +91,37 @@ def batch_norm_backward(
 
 
 def batch_statistics(x: Array) -> tuple[Array, Array]:
-    """Mean and biased variance of each channel over all other axes.
-
-    Parameters
-    ----------
-    x : ndarray, shape (B, ..., C)
-
-    Returns
-    -------
-    mean, variance : ndarray, shape (C,)
-    """
+    """Mean and biased variance, (C,) each, of every channel of (B, ..., C)."""
     axes = tuple(range(x.ndim - 1))
     return x.mean(axes), x.var(axes)
 
 
-def update_running(p: BatchNorm, x: Array, momentum: float = 0.1) -> BatchNorm:
-    """Move the running statistics towards those of a batch, as PyTorch does in training.
+def update_running_stats(
+    p: BatchNorm, mean: Array, variance: Array, n: int, momentum: float = 0.1
+) -> BatchNorm:
+    """Move the running statistics toward those of a batch, as PyTorch does in training.
+
+    The batch is normalized by its biased variance, yet the *unbiased* one, n − 1 in the
+    denominator, enters the running average.
 
     Parameters
     ----------
     p : BatchNorm
-    x : ndarray, shape (B, ..., C)
-        What the layer saw; more than one value a channel.
+    mean, variance : ndarray, shape (C,)
+        Those of the batch, as `batch_norm` records them; the variance is the biased one.
+    n : int
+        Number of values per channel, at least 2.
     momentum : float
         Weight of the new batch, in [0, 1].
 
     Returns
     -------
     BatchNorm
-        `p` with new statistics. The batch is normalized by its biased variance, yet the *unbiased*
-        one (n − 1 in the denominator) enters the running average.
-    """
-    return move_running(p, *batch_statistics(x), x.size // x.shape[-1], momentum)
 
-
-def move_running(
-    p: BatchNorm, mean: Array, variance: Array, n: int, momentum: float = 0.1
-) -> BatchNorm:
-    """Do what `update_running` does, from the statistics that `batch_norm` kept.
-
-    Parameters
-    ----------
-    p : BatchNorm
-    mean, variance : ndarray, shape (C,)
-        Those of the batch; the variance is the biased one.
-    n : int
-        Number of values a channel that they were taken over, at least 2.
-    momentum : float
-
-    Returns
-    -------
-    BatchNorm
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 values per channel, which have no unbiased variance.
     """
     if n < 2:
         raise ValueError(f"batch statistics need at least 2 values a channel, got {n}")

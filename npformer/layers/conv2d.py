@@ -43,16 +43,20 @@ def conv2d(x: Array, p: Conv2d, stride: int = 1, padding: int = 0) -> Array:
     Returns
     -------
     ndarray, shape (B, H', W', C_out) with ``H' = (H + 2 padding − kh) // stride + 1``
+
+    Raises
+    ------
+    ValueError
+        If the kernel is larger than the padded image.
     """
-    kh, kw, C_in, C_out = p.weight.shape
-    windows = patches(x, kh, kw, stride, padding)  # (B, H', W', kh·kw·C_in)
-    return linear(windows, Linear(p.weight.reshape(kh * kw * C_in, C_out), p.bias))
+    kh, kw, _, _ = p.weight.shape
+    return linear(im2col(x, kh, kw, stride, padding), as_linear(p))  # -> (B, H', W', C_out)
 
 
 def conv2d_backward(
     dy: Array, x: Array, p: Conv2d, stride: int = 1, padding: int = 0
 ) -> tuple[Array, Conv2d]:
-    """Gradient of `conv2d`: that of the matrix product, then each window's back to its pixels.
+    """Gradient of `conv2d`: that of the matrix product, then each window's, back to its pixels.
 
     Parameters
     ----------
@@ -66,27 +70,22 @@ def conv2d_backward(
     dx : ndarray of the shape of `x`
     dp : Conv2d
     """
-    kh, kw, C_in, C_out = p.weight.shape
-    matrix = Linear(p.weight.reshape(kh * kw * C_in, C_out), p.bias)
-    windows = patches(x, kh, kw, stride, padding)  # (B, H', W', kh·kw·C_in)
-    dwindows, dmatrix = linear_backward(dy, windows, matrix)
-    dx = patches_backward(dwindows, x.shape, kh, kw, stride, padding)
-    return dx, Conv2d(dmatrix.weight.reshape(p.weight.shape), dmatrix.bias)
+    kh, kw, _, _ = p.weight.shape
+    dwindows, dp = linear_backward(dy, im2col(x, kh, kw, stride, padding), as_linear(p))
+    dx = col2im(dwindows, x.shape, kh, kw, stride, padding)
+    return dx, Conv2d(dp.weight.reshape(p.weight.shape), dp.bias)
 
 
-def patches(x: Array, kh: int, kw: int, stride: int = 1, padding: int = 0) -> Array:
+def as_linear(p: Conv2d) -> Linear:
+    """The linear layer that meets each window: weight (kh·kw·C_in, C_out)."""
+    return Linear(p.weight.reshape(-1, p.weight.shape[-1]), p.bias)
+
+
+def im2col(x: Array, kh: int, kw: int, stride: int = 1, padding: int = 0) -> Array:
     """Lay out the window of every output pixel along the last axis, in the order (u, v, c).
 
-    Parameters
-    ----------
-    x : ndarray, shape (B, H, W, C)
-    kh, kw, stride, padding : int
-        Window and step, in pixels, as in `conv2d`.
-
-    Returns
-    -------
-    ndarray, shape (B, H', W', kh·kw·C)
-        A view of `x` for a 1×1 window with stride 1 and no padding, else a copy.
+    Returns (B, H', W', kh·kw·C): for a 1×1 window a view of `x`, else a copy. Arguments and errors
+    as in `conv2d`.
     """
     if padding:
         x = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
@@ -99,21 +98,12 @@ def patches(x: Array, kh: int, kw: int, stride: int = 1, padding: int = 0) -> Ar
     return windows.reshape(*windows.shape[:3], kh * kw * C)
 
 
-def patches_backward(
+def col2im(
     dy: Array, shape: tuple[int, ...], kh: int, kw: int, stride: int = 1, padding: int = 0
 ) -> Array:
-    """Gradient of `patches`: a pixel receives the sum over all windows that it lies in ("col2im").
+    """Gradient of `im2col`: a pixel receives the sum over all windows that it lies in.
 
-    Parameters
-    ----------
-    dy : ndarray, shape (B, H', W', kh·kw·C)
-    shape : tuple of int
-        (B, H, W, C), that of the images.
-    kh, kw, stride, padding : int
-
-    Returns
-    -------
-    ndarray, shape (B, H, W, C)
+    Takes (B, H', W', kh·kw·C) to the `shape` of the images, (B, H, W, C).
     """
     B, H, W, C = shape
     rows, columns = dy.shape[1:3]

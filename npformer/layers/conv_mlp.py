@@ -16,9 +16,8 @@ from .activations import Activation, activation_backward, gelu
 from .arrays import Array
 from .batch_norm import BatchNorm, batch_norm, batch_norm_backward
 from .conv2d import Conv2d, conv2d, conv2d_backward
-from .dropout import dropout, masked
-from .mode import EVALUATION, Mode
-from .trace import FORGET, Keep, Trace
+from .dropout import apply_mask
+from .run import EVALUATION, NO_TAPE, Run, Trace
 
 
 class ConvMlp(NamedTuple):
@@ -35,8 +34,7 @@ def conv_mlp(
     p: ConvMlp,
     activation: Activation = gelu,
     eps: float = 1e-5,
-    keep: Keep = FORGET,
-    mode: Mode = EVALUATION,
+    run: Run = EVALUATION,
 ) -> Array:
     """Two 1×1 convolutions, each with its batch norm, with an activation between.
 
@@ -47,27 +45,30 @@ def conv_mlp(
     activation : callable
     eps : float
         ε of the batch norms.
-    keep : Keep
-        Sees ``fc1``, ``norm1``, ``act``, ``fc2`` and ``norm2``; in training also what the norms
-        and the dropouts keep, under ``norm1``, ``drop1``, ``norm2`` and ``drop2``.
-    mode : Mode
-        In training, dropout follows the activation and the second norm.
+    run : Run
+        Records ``fc1``, ``norm1``, ``act``, ``fc2`` and ``norm2``; in training also ``norm1.*``,
+        ``norm2.*`` and, with dropout after the activation and the second norm, ``drop1.mask`` and
+        ``drop2.mask``.
 
     Returns
     -------
     ndarray, shape (B, H, W, C)
     """
-    x = keep("fc1", conv2d(x, p.fc1))  # (B, H, W, C) -> (B, H, W, 4C)
-    x = keep("norm1", batch_norm(x, p.norm1, eps, mode, keep.within("norm1")))
-    x = keep("act", activation(x))
-    x = dropout(x, mode.dropout, mode.rng, keep.within("drop1"))
-    x = keep("fc2", conv2d(x, p.fc2))  # (B, H, W, 4C) -> (B, H, W, C)
-    x = keep("norm2", batch_norm(x, p.norm2, eps, mode, keep.within("norm2")))
-    return dropout(x, mode.dropout, mode.rng, keep.within("drop2"))
+    x = run("fc1", conv2d(x, p.fc1))  # (B, H, W, C) -> (B, H, W, 4C)
+    x = run("norm1", batch_norm(x, p.norm1, eps, run.within("norm1")))
+    x = run.dropout("drop1", run("act", activation(x)))
+    x = run("fc2", conv2d(x, p.fc2))  # (B, H, W, 4C) -> (B, H, W, C)
+    x = run("norm2", batch_norm(x, p.norm2, eps, run.within("norm2")))
+    return run.dropout("drop2", x)
 
 
 def conv_mlp_backward(
-    dy: Array, x: Array, p: ConvMlp, activation: Activation, eps: float, tape: Trace
+    dy: Array,
+    x: Array,
+    p: ConvMlp,
+    activation: Activation = gelu,
+    eps: float = 1e-5,
+    tape: Trace = NO_TAPE,
 ) -> tuple[Array, ConvMlp]:
     """Gradient of `conv_mlp`: its steps in reverse, each with the input that it had.
 
@@ -75,21 +76,26 @@ def conv_mlp_backward(
     ----------
     dy, x : ndarray, shape (B, H, W, C)
     p : ConvMlp
-    activation : callable
-    eps : float
+    activation, eps
+        As in `conv_mlp`.
     tape : Trace
-        What forward kept.
+        What forward recorded.
 
     Returns
     -------
     dx : ndarray, shape (B, H, W, C)
     dp : ConvMlp
+
+    Raises
+    ------
+    KeyError
+        If forward recorded nothing.
     """
-    dy = masked(dy, tape.within("drop2"))
+    dy = apply_mask(dy, tape.within("drop2"))
     dy, dnorm2 = batch_norm_backward(dy, tape["fc2"], p.norm2, eps, tape.within("norm2"))
-    hidden = masked(tape["act"], tape.within("drop1"))  # (B, H, W, 4C), what fc2 saw
+    hidden = apply_mask(tape["act"], tape.within("drop1"))  # (B, H, W, 4C), what fc2 saw
     dhidden, dfc2 = conv2d_backward(dy, hidden, p.fc2)
-    dhidden = masked(dhidden, tape.within("drop1"))
+    dhidden = apply_mask(dhidden, tape.within("drop1"))
     dhidden = activation_backward(dhidden, tape["norm1"], activation)
     dhidden, dnorm1 = batch_norm_backward(dhidden, tape["fc1"], p.norm1, eps, tape.within("norm1"))
     dx, dfc1 = conv2d_backward(dhidden, x, p.fc1)

@@ -13,8 +13,7 @@ from typing import NamedTuple
 from .arrays import Array
 from .batch_norm import BatchNorm, batch_norm, batch_norm_backward
 from .conv2d import Conv2d, conv2d, conv2d_backward
-from .mode import EVALUATION, Mode
-from .trace import FORGET, Keep, Trace
+from .run import EVALUATION, NO_TAPE, Run, Trace
 
 
 class Downsample(NamedTuple):
@@ -30,8 +29,7 @@ def downsample(
     stride: int = 2,
     padding: int = 1,
     eps: float = 1e-5,
-    keep: Keep = FORGET,
-    mode: Mode = EVALUATION,
+    run: Run = EVALUATION,
 ) -> Array:
     """Convolve to half the resolution and the next width, then batch norm.
 
@@ -43,20 +41,30 @@ def downsample(
         Of the convolution, in pixels.
     eps : float
         ε of the batch norm.
-    keep : Keep
-        Sees ``conv`` and ``norm``.
-    mode : Mode
+    run : Run
+        Records ``conv`` and ``norm``; in training also ``norm.*``.
 
     Returns
     -------
     ndarray, shape (B, ⌈H/2⌉, ⌈W/2⌉, C')
+
+    Raises
+    ------
+    ValueError
+        If the kernel is larger than the padded image.
     """
-    x = keep("conv", conv2d(x, p.conv, stride, padding))
-    return keep("norm", batch_norm(x, p.norm, eps, mode, keep.within("norm")))
+    x = run("conv", conv2d(x, p.conv, stride, padding))
+    return run("norm", batch_norm(x, p.norm, eps, run.within("norm")))
 
 
 def downsample_backward(
-    dy: Array, x: Array, p: Downsample, stride: int, padding: int, eps: float, tape: Trace
+    dy: Array,
+    x: Array,
+    p: Downsample,
+    stride: int = 2,
+    padding: int = 1,
+    eps: float = 1e-5,
+    tape: Trace = NO_TAPE,
 ) -> tuple[Array, Downsample]:
     """Gradient of `downsample`: its steps in reverse, each with the input that it had.
 
@@ -68,12 +76,17 @@ def downsample_backward(
     stride, padding : int
     eps : float
     tape : Trace
-        What forward kept.
+        What forward recorded.
 
     Returns
     -------
     dx : ndarray of the shape of `x`
     dp : Downsample
+
+    Raises
+    ------
+    KeyError
+        If forward recorded nothing.
     """
     dy, dnorm = batch_norm_backward(dy, tape["conv"], p.norm, eps, tape.within("norm"))
     dx, dconv = conv2d_backward(dy, x, p.conv, stride, padding)

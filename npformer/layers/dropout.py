@@ -1,12 +1,12 @@
-"""Dropout and drop path: noise for training, absent at evaluation.
+"""Dropout and drop path: noise for training, absent in evaluation.
 
     dropout(x)   = x · m / (1 − rate),    m ~ Bernoulli(1 − rate) for each number
     drop_path(x) = x · m / (1 − rate),    m ~ Bernoulli(1 − rate) for each image
 
-Dividing by the probability of survival keeps the expected value, so evaluation needs no correction
-(Srivastava et al. 2014; drop path, or stochastic depth: Huang et al. 2016). References:
-torch.nn.Dropout, ``EfficientFormerDropPath`` of transformers. Both are x times a mask, so backward
-is dy times the same mask.
+Dividing by the probability of survival preserves the expected value, so evaluation needs no
+correction (Srivastava et al. 2014; drop path, or stochastic depth: Huang et al. 2016). References:
+torch.nn.Dropout, ``EfficientFormerDropPath`` of transformers. Both multiply x by a mask, so
+backward multiplies dy by the same mask.
 """
 
 from __future__ import annotations
@@ -14,64 +14,74 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .arrays import Array, Rng
-from .trace import FORGET, Keep
 
 
-def dropout(x: Array, rate: float, rng: Rng | None, keep: Keep = FORGET) -> Array:
-    """Silence single numbers.
+def dropout(x: Array, rate: float, rng: Rng | None) -> Array:
+    """Set single numbers to zero.
 
     Parameters
     ----------
     x : ndarray, any shape
     rate : float
-        Probability of silence, in [0, 1]; at 0 nothing is drawn.
+        Probability of zero, in [0, 1]; at 0 nothing is drawn.
     rng : numpy.random.Generator
-    keep : Keep
-        Sees ``mask``, unless the rate is 0.
 
     Returns
     -------
     ndarray of the shape and dtype of `x`
+
+    Raises
+    ------
+    ValueError
+        If the rate is not a probability, or there is no generator to draw from.
     """
-    if rate == 0:
-        return x
-    return x * keep("mask", survival(x.shape, rate, rng).astype(x.dtype))
+    return x if rate == 0 else x * dropout_mask(x, rate, rng)
 
 
-def drop_path(x: Array, rate: float, rng: Rng | None, keep: Keep = FORGET) -> Array:
-    """Silence the whole branch for single images of the batch.
+def drop_path(x: Array, rate: float, rng: Rng | None) -> Array:
+    """Set a whole residual branch to zero for single images of the batch.
 
     Parameters
     ----------
     x : ndarray, shape (B, ...)
         A residual branch.
     rate : float
-        Probability of silence, in [0, 1]; at 0 nothing is drawn.
+        Probability of zero, in [0, 1]; at 0 nothing is drawn.
     rng : numpy.random.Generator
-    keep : Keep
-        Sees ``mask``, of shape (B, 1, ...), unless the rate is 0.
 
     Returns
     -------
     ndarray of the shape and dtype of `x`
+
+    Raises
+    ------
+    ValueError
+        If the rate is not a probability, or there is no generator to draw from.
     """
-    if rate == 0:
-        return x
-    shape = (len(x), *[1] * (x.ndim - 1))
-    return x * keep("mask", survival(shape, rate, rng).astype(x.dtype))
+    return x if rate == 0 else x * drop_path_mask(x, rate, rng)
 
 
-def masked(x: Array, tape: Mapping[str, Array]) -> Array:
-    """Multiply by the mask that forward drew, if it drew one.
+def dropout_mask(x: Array, rate: float, rng: Rng | None) -> Array:
+    """Draw what `dropout` multiplies `x` by, number by number; errors as in `dropout`."""
+    return _survival(x.shape, rate, rng).astype(x.dtype)
 
-    This repeats the noise of a forward on `x`, and it is the gradient of `dropout` and `drop_path`
-    when `x` is the gradient of their output.
+
+def drop_path_mask(x: Array, rate: float, rng: Rng | None) -> Array:
+    """Draw what `drop_path` multiplies `x` by, (B, 1, ...); errors as in `drop_path`."""
+    return _survival((len(x), *[1] * (x.ndim - 1)), rate, rng).astype(x.dtype)
+
+
+def apply_mask(x: Array, tape: Mapping[str, Array]) -> Array:
+    """Multiply by the ``mask`` that forward drew, if it drew one.
+
+    This repeats the noise of forward on `x`; when `x` is the gradient of the output of `dropout` or
+    `drop_path`, it is their gradient.
     """
     return x * tape["mask"] if "mask" in tape else x
 
 
-def survival(shape: tuple[int, ...], rate: float, rng: Rng | None) -> Array:
-    """Draw what a dropout multiplies by: 0 with probability `rate`, else 1 / (1 − rate)."""
+def _survival(shape: tuple[int, ...], rate: float, rng: Rng | None) -> Array:
+    """Draw 0 with probability `rate`, else 1 / (1 − rate)."""
     if not 0 <= rate <= 1:
         raise ValueError(f"a dropout rate is a probability, got {rate}")
     if rng is None:

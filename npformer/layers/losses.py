@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .activations import sigmoid
 from .arrays import Array
+from .more_activations import sigmoid
 from .softmax import softmax
 
 IGNORE = -100

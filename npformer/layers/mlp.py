@@ -2,7 +2,7 @@
 
     mlp(x) = act(x W₁ + b₁) W₂ + b₂
 
-Each token is widened by a ratio of 4, bent, and narrowed again. References:
+Each token is widened to 4C, passed through the activation, and narrowed to C. References:
 ``EfficientFormerDenseMlp`` of transformers, ``Mlp`` of timm.
 """
 
@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 from .activations import Activation, activation_backward, gelu
 from .arrays import Array
-from .dropout import dropout, masked
+from .dropout import apply_mask
 from .linear import Linear, linear, linear_backward
-from .mode import EVALUATION, Mode
-from .trace import FORGET, Keep, Trace
+from .run import EVALUATION, NO_TAPE, Run, Trace
 
 
 class Mlp(NamedTuple):
@@ -25,13 +24,7 @@ class Mlp(NamedTuple):
     fc2: Linear
 
 
-def mlp(
-    x: Array,
-    p: Mlp,
-    activation: Activation = gelu,
-    keep: Keep = FORGET,
-    mode: Mode = EVALUATION,
-) -> Array:
+def mlp(x: Array, p: Mlp, activation: Activation = gelu, run: Run = EVALUATION) -> Array:
     """Two linear layers with an activation between.
 
     Parameters
@@ -39,24 +32,22 @@ def mlp(
     x : ndarray, shape (B, N, C)
     p : Mlp
     activation : callable
-    keep : Keep
-        Sees ``fc1``, ``act`` and ``fc2``; with dropout ``drop1.mask`` and ``drop2.mask``.
-    mode : Mode
-        In training, dropout follows the activation and the second layer.
+    run : Run
+        Records ``fc1``, ``act`` and ``fc2``; with dropout, which follows the activation and the
+        second layer in training, also ``drop1.mask`` and ``drop2.mask``.
 
     Returns
     -------
     ndarray, shape (B, N, C)
     """
-    x = keep("fc1", linear(x, p.fc1))  # (B, N, C) -> (B, N, 4C)
-    x = keep("act", activation(x))
-    x = dropout(x, mode.dropout, mode.rng, keep.within("drop1"))
-    x = keep("fc2", linear(x, p.fc2))  # (B, N, 4C) -> (B, N, C)
-    return dropout(x, mode.dropout, mode.rng, keep.within("drop2"))
+    x = run("fc1", linear(x, p.fc1))  # (B, N, C) -> (B, N, 4C)
+    x = run.dropout("drop1", run("act", activation(x)))
+    x = run("fc2", linear(x, p.fc2))  # (B, N, 4C) -> (B, N, C)
+    return run.dropout("drop2", x)
 
 
 def mlp_backward(
-    dy: Array, x: Array, p: Mlp, activation: Activation, tape: Trace
+    dy: Array, x: Array, p: Mlp, activation: Activation = gelu, tape: Trace = NO_TAPE
 ) -> tuple[Array, Mlp]:
     """Gradient of `mlp`: its steps in reverse, each with the input that it had.
 
@@ -66,17 +57,22 @@ def mlp_backward(
     p : Mlp
     activation : callable
     tape : Trace
-        What forward kept.
+        What forward recorded.
 
     Returns
     -------
     dx : ndarray, shape (B, N, C)
     dp : Mlp
+
+    Raises
+    ------
+    KeyError
+        If forward recorded nothing.
     """
-    dy = masked(dy, tape.within("drop2"))
-    hidden = masked(tape["act"], tape.within("drop1"))  # (B, N, 4C), what fc2 saw
+    dy = apply_mask(dy, tape.within("drop2"))
+    hidden = apply_mask(tape["act"], tape.within("drop1"))  # (B, N, 4C), what fc2 saw
     dhidden, dfc2 = linear_backward(dy, hidden, p.fc2)
-    dhidden = masked(dhidden, tape.within("drop1"))
+    dhidden = apply_mask(dhidden, tape.within("drop1"))
     dhidden = activation_backward(dhidden, tape["fc1"], activation)
     dx, dfc1 = linear_backward(dhidden, x, p.fc1)
     return dx, Mlp(dfc1, dfc2)

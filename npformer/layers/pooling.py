@@ -29,23 +29,17 @@ def pooling(x: Array, size: int = 3) -> Array:
     Returns
     -------
     ndarray of the shape of `x`
+
+    Raises
+    ------
+    ValueError
+        If the size is even or not positive.
     """
     return average_pool(x, size) - x
 
 
 def average_pool(x: Array, size: int = 3) -> Array:
-    """Average of the window around each pixel; pixels outside the image do not count.
-
-    Parameters
-    ----------
-    x : ndarray, shape (B, H, W, C)
-    size : int
-        Side of the window, in pixels; odd.
-
-    Returns
-    -------
-    ndarray of the shape of `x`
-    """
+    """Average of the window around each pixel; arguments and errors as in `pooling`."""
     return window_sum(x, size) / window_area(x, size)
 
 
@@ -54,9 +48,8 @@ def pooling_backward(dy: Array, size: int = 3) -> Array:
 
         dx = window_sum(dy / count) − dy
 
-    The pixel q enters the average at p if p lies in the window around q, and as windows are
-    symmetric, then q lies in the window around p: the sum over windows is its own transpose. The
-    division comes first because each output had its own count.
+    Windows are symmetric: q lies in the window around p if p lies in the one around q, so the sum
+    over windows is its own transpose. The division comes first: each output had its own count.
 
     Parameters
     ----------
@@ -71,7 +64,10 @@ def pooling_backward(dy: Array, size: int = 3) -> Array:
 
 
 def window_sum(x: Array, size: int) -> Array:
-    """Sum of the window around each pixel of (B, H, W, C), with zeros around the image."""
+    """Sum of the window around each pixel of (B, H, W, C), with zeros around the image.
+
+    Raises ValueError if the size is even or not positive.
+    """
     if size < 1 or size % 2 == 0:
         raise ValueError(f"pool size must be odd and positive, got {size}")
     _, H, W, _ = x.shape

@@ -17,8 +17,7 @@ from .activations import activation_backward, relu
 from .arrays import Array
 from .batch_norm import BatchNorm, batch_norm, batch_norm_backward
 from .conv2d import Conv2d, conv2d, conv2d_backward
-from .mode import EVALUATION, Mode
-from .trace import FORGET, Keep, Trace
+from .run import EVALUATION, NO_TAPE, Run, Trace
 
 
 class Stem(NamedTuple):
@@ -30,9 +29,7 @@ class Stem(NamedTuple):
     norm2: BatchNorm
 
 
-def stem(
-    x: Array, p: Stem, eps: float = 1e-5, keep: Keep = FORGET, mode: Mode = EVALUATION
-) -> Array:
+def stem(x: Array, p: Stem, eps: float = 1e-5, run: Run = EVALUATION) -> Array:
     """Embed patches: two convolutions of stride 2, each with batch norm and ReLU.
 
     Parameters
@@ -41,23 +38,25 @@ def stem(
     p : Stem
     eps : float
         ε of the batch norms.
-    keep : Keep
-        Sees ``conv1``, ``norm1``, ``act1``, ``conv2``, ``norm2`` and ``act2``.
-    mode : Mode
+    run : Run
+        Records ``conv1``, ``norm1``, ``act1``, ``conv2``, ``norm2`` and ``act2``; in training also
+        ``norm1.*`` and ``norm2.*``.
 
     Returns
     -------
     ndarray, shape (B, ⌈H/4⌉, ⌈W/4⌉, C₁)
     """
-    x = keep("conv1", conv2d(x, p.conv1, stride=2, padding=1))  # -> (B, H/2, W/2, C₁/2)
-    x = keep("norm1", batch_norm(x, p.norm1, eps, mode, keep.within("norm1")))
-    x = keep("act1", relu(x))
-    x = keep("conv2", conv2d(x, p.conv2, stride=2, padding=1))  # -> (B, H/4, W/4, C₁)
-    x = keep("norm2", batch_norm(x, p.norm2, eps, mode, keep.within("norm2")))
-    return keep("act2", relu(x))
+    x = run("conv1", conv2d(x, p.conv1, stride=2, padding=1))  # -> (B, H/2, W/2, C₁/2)
+    x = run("norm1", batch_norm(x, p.norm1, eps, run.within("norm1")))
+    x = run("act1", relu(x))
+    x = run("conv2", conv2d(x, p.conv2, stride=2, padding=1))  # -> (B, H/4, W/4, C₁)
+    x = run("norm2", batch_norm(x, p.norm2, eps, run.within("norm2")))
+    return run("act2", relu(x))
 
 
-def stem_backward(dy: Array, x: Array, p: Stem, eps: float, tape: Trace) -> tuple[Array, Stem]:
+def stem_backward(
+    dy: Array, x: Array, p: Stem, eps: float = 1e-5, tape: Trace = NO_TAPE
+) -> tuple[Array, Stem]:
     """Gradient of `stem`: its steps in reverse, each with the input that it had.
 
     Parameters
@@ -67,12 +66,17 @@ def stem_backward(dy: Array, x: Array, p: Stem, eps: float, tape: Trace) -> tupl
     p : Stem
     eps : float
     tape : Trace
-        What forward kept.
+        What forward recorded.
 
     Returns
     -------
     dx : ndarray of the shape of `x`
     dp : Stem
+
+    Raises
+    ------
+    KeyError
+        If forward recorded nothing.
     """
     dy = activation_backward(dy, tape["norm2"], relu)
     dy, dnorm2 = batch_norm_backward(dy, tape["conv2"], p.norm2, eps, tape.within("norm2"))

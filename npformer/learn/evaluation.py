@@ -12,7 +12,7 @@ from ..checkpoints import read
 from ..engine import make_forward
 from ..images.processor import EfficientFormerImageProcessor
 from ..layers.losses import log_softmax
-from ..network.model import Logits
+from ..network import Logits
 from .data import Photographs, Unreadable, evaluation_batches, find_photographs
 
 

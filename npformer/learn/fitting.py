@@ -30,8 +30,8 @@ from ..errors import ConfigError, NpformerError
 from ..files.atomic import replacing
 from ..images.processor import EfficientFormerImageProcessor
 from ..layers import Array
+from ..network import EfficientFormer, Logits, heads, heads_backward, update_statistics
 from ..network.configuration import VARIANTS, EfficientFormerConfig
-from ..network.model import EfficientFormer, Logits, heads, heads_backward, update_statistics
 from ..network.params import initialize
 from ..network.tree import combine, leaves, transform
 from . import curves, state

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..layers import Array, cross_entropy, cross_entropy_backward, softmax
 from ..layers.losses import log_softmax
-from ..network.model import Logits
+from ..network import Logits
 
 
 def classification(

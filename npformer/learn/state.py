@@ -16,7 +16,7 @@ import numpy as np
 from ..checkpoints import safetensors_file
 from ..errors import WeightsError
 from ..layers import Array
-from ..network.model import EfficientFormer
+from ..network import EfficientFormer
 from ..network.tree import build, leaves, transform
 from . import optimizers
 

@@ -17,8 +17,8 @@ from ..checkpoints import read
 from ..engine import make_forward
 from ..errors import ConfigError
 from ..images.processor import EfficientFormerImageProcessor
+from ..network import EfficientFormer, Logits
 from ..network.configuration import EfficientFormerConfig
-from ..network.model import EfficientFormer, Logits
 from ..network.tree import leaves
 
 

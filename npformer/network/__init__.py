@@ -1,25 +1,21 @@
 """The network: its sizes, its parameters, and `forward` and `backward` as loops over blocks."""
 
 from .configuration import EfficientFormerConfig
+from .heads import Logits, average_heads, average_heads_backward, heads, heads_backward
 from .model import (
     EfficientFormer,
     Gradients,
-    Logits,
     Loss,
-    Stage,
     backward,
+    check_input,
     features,
     forward,
     gradients,
-    heads,
-    heads_backward,
-    stage,
-    stage_backward,
-    stage_sizes,
     update_statistics,
 )
 from .params import blueprint, initialize
 from .resizing import resize
+from .stage import Stage, block, block_backward, stage, stage_backward, stage_sizes
 from .summary import Summary, summarize
 from .trace import Trace
 
@@ -32,8 +28,13 @@ __all__ = [
     "Stage",
     "Summary",
     "Trace",
+    "average_heads",
+    "average_heads_backward",
     "backward",
+    "block",
+    "block_backward",
     "blueprint",
+    "check_input",
     "features",
     "forward",
     "gradients",

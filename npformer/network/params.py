@@ -24,7 +24,8 @@ from ..layers import (
     Stem,
 )
 from .configuration import EfficientFormerConfig
-from .model import EfficientFormer, Stage
+from .model import EfficientFormer
+from .stage import Stage
 from .tree import build
 
 

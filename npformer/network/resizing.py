@@ -32,9 +32,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from ..errors import ConfigError
-from ..layers import Array, AttentionBlock, bias_table
+from ..layers import Array, AttentionBlock, relative_position_bias
 from .configuration import EfficientFormerConfig
-from .model import EfficientFormer, stage_sizes
+from .model import EfficientFormer
+from .stage import stage_sizes
 
 Method: TypeAlias = Literal["offsets", "original"]
 
@@ -123,7 +124,9 @@ def resize_biases(biases: Array, grid: tuple[int, int], method: Method = "offset
         resized = down @ biases @ across.T  # (heads, rows, columns) -> (heads, rows', columns')
     elif method == "original":
         weights = bicubic_weights(rows * columns, prod(grid))  # (N', N)
-        table = weights @ bias_table(biases) @ weights.T  # (heads, N, N) -> (heads, N', N')
+        table = (
+            weights @ relative_position_bias(biases) @ weights.T
+        )  # (heads, N, N) -> (heads, N', N')
         resized = table.reshape(heads, *grid, *grid)
     else:
         raise ConfigError(f"method is {method!r}; expected 'offsets' or 'original'")

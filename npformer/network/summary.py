@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from ..display import table
 from ..layers import Attention, AttentionBlock, Conv2d, Flat, Linear, head_sizes
 from .configuration import EfficientFormerConfig
-from .model import stage_sizes
 from .params import blueprint
+from .stage import stage_sizes
 from .tree import leaves
 
 

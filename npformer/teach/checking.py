@@ -131,7 +131,7 @@ def check(
     layer : str
         Name of the layer, such as ``"pooling"`` or ``"pooling_backward"``.
     function : callable
-        Takes the arguments of ``npformer.layers.<layer>`` by position. ``keep``, ``mode`` and
+        Takes the arguments of ``npformer.layers.<layer>`` by position. ``run`` and
         options that have a default for every network may be left out.
     cases : int
         How many inputs to draw.

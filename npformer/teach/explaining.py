@@ -22,7 +22,7 @@ from ..classification import Classifier, Image, Predictions
 from ..display import encoded, image
 from ..errors import MissingPackage
 from ..layers import Array, Trace
-from ..network.model import forward, stage_sizes
+from ..network import forward, stage_sizes
 from ..version import __version__
 from . import plots, saliency
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..layers import Array
+from ..network import stage_sizes
 from ..network.configuration import EfficientFormerConfig
-from ..network.model import stage_sizes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

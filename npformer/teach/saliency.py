@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..layers import Array, Trace, layer_norm_backward
+from ..network import EfficientFormer, Logits, backward, forward, heads_backward
 from ..network.configuration import EfficientFormerConfig
-from ..network.model import EfficientFormer, Logits, backward, forward, heads_backward
 
 
 def grad_cam(index: int, tape: Trace, p: EfficientFormer, config: EfficientFormerConfig) -> Array:

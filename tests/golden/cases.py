@@ -21,8 +21,8 @@ from zlib import crc32
 import numpy as np
 
 from npformer.layers import Array
+from npformer.network import EfficientFormer
 from npformer.network.configuration import EfficientFormerConfig
-from npformer.network.model import EfficientFormer
 from npformer.network.params import blueprint
 from npformer.network.tree import build
 

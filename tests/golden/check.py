@@ -1,11 +1,12 @@
 """npformer's side of the comparison: every array that a forward pass shows, held against PyTorch's.
 
-`Examiner` is a recorder, the ``keep`` of every layer, that objects to the first array that is not
+`Examiner` is a run, the last argument of every layer, that objects to the first array that is not
 what PyTorch found under the same name. Needs no PyTorch.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors import safe_open
 
-from npformer.layers import Array
-from npformer.network.model import forward
+from npformer.layers import Array, Run
+from npformer.network import forward
 
 from . import cases
 
@@ -64,8 +65,8 @@ def read(name: str) -> tuple[dict[str, Array], dict[str, Any]]:
         return arrays, json.loads(file.metadata()["notes"])
 
 
-class Examiner:
-    """A recorder that compares.
+class Examiner(Run):
+    """A run that compares.
 
     Parameters
     ----------
@@ -94,6 +95,7 @@ class Examiner:
         teach: bool = False,
         view: Callable[[Array], Array] = np.asarray,
     ) -> None:
+        super().__init__()
         self.expected, self.difference, self.tolerance = expected, difference, tolerance
         self.teach, self.view = teach, view
         self.prefix = ""
@@ -111,8 +113,8 @@ class Examiner:
         return expected.astype(value.dtype) if self.teach else value
 
     def within(self, name: str) -> Examiner:
-        child = Examiner(self.expected, self.difference, self.tolerance, self.teach, self.view)
-        child.prefix, child.seen = f"{self.prefix}{name}.", self.seen
+        child = copy.copy(self)
+        child.prefix = f"{self.prefix}{name}."
         return child
 
     def wants(self, name: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from npformer.layers import Array
-from npformer.network.model import Logits
+from npformer.network import Logits
 
 from . import cases
 

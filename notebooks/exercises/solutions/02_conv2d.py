@@ -23,7 +23,7 @@ from npformer.layers import Conv2d, Linear, linear, linear_backward
 
 
 # %%
-def patches(x, kh, kw, stride=1, padding=0):
+def im2col(x, kh, kw, stride=1, padding=0):
     ### BEGIN SOLUTION
     x = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     B, H, W, C = x.shape
@@ -38,10 +38,10 @@ def patches(x, kh, kw, stride=1, padding=0):
 
 
 # %%
-npformer.check("patches", patches)
+npformer.check("im2col", im2col)
 
 # %%
-npformer.check("patches", patches, seed=1000, raises=True)
+npformer.check("im2col", im2col, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Convolution
@@ -57,7 +57,7 @@ npformer.check("patches", patches, seed=1000, raises=True)
 def conv2d(x, p, stride=1, padding=0):
     ### BEGIN SOLUTION
     kh, kw, C_in, C_out = p.weight.shape
-    windows = patches(x, kh, kw, stride, padding)
+    windows = im2col(x, kh, kw, stride, padding)
     return windows @ p.weight.reshape(kh * kw * C_in, C_out) + p.bias
     ### END SOLUTION
 
@@ -76,7 +76,7 @@ npformer.check("conv2d", conv2d, seed=1000, raises=True)
 
 
 # %%
-def patches_backward(dy, shape, kh, kw, stride=1, padding=0):
+def col2im(dy, shape, kh, kw, stride=1, padding=0):
     ### BEGIN SOLUTION
     B, H, W, C = shape
     dx = np.zeros((B, H + 2 * padding, W + 2 * padding, C), dy.dtype)
@@ -89,10 +89,10 @@ def patches_backward(dy, shape, kh, kw, stride=1, padding=0):
 
 
 # %%
-npformer.check("patches_backward", patches_backward)
+npformer.check("col2im", col2im)
 
 # %%
-npformer.check("patches_backward", patches_backward, seed=1000, raises=True)
+npformer.check("col2im", col2im, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Backward of the convolution
@@ -106,9 +106,9 @@ def conv2d_backward(dy, x, p, stride=1, padding=0):
     ### BEGIN SOLUTION
     kh, kw, C_in, C_out = p.weight.shape
     matrix = Linear(p.weight.reshape(kh * kw * C_in, C_out), p.bias)
-    windows = patches(x, kh, kw, stride, padding)
+    windows = im2col(x, kh, kw, stride, padding)
     dwindows, dmatrix = linear_backward(dy, windows, matrix)
-    dx = patches_backward(dwindows, x.shape, kh, kw, stride, padding)
+    dx = col2im(dwindows, x.shape, kh, kw, stride, padding)
     return dx, Conv2d(dmatrix.weight.reshape(p.weight.shape), dmatrix.bias)
     ### END SOLUTION
 

@@ -81,26 +81,26 @@ npformer.check("batch_norm_training", batch_norm_training, seed=1000, raises=Tru
 #
 # $$\mu \leftarrow (1 - m)\,\mu + m\,\mu_\text{batch}$$
 #
-# and likewise the variance; here, as in PyTorch, the *unbiased* one enters, $\frac1{n-1}\sum(x-\mu)^2$. Return a
-# new `BatchNorm`; `p._replace(running_mean=..., running_var=...)` makes one.
+# and likewise the variance. The batch itself was normalized by its biased variance, which you are given; as in
+# PyTorch, the *unbiased* one, $\frac n{n-1}$ times as large, enters the average. `n` is the number of values per
+# channel. Return a new `BatchNorm`; `p._replace(running_mean=..., running_var=...)` makes one.
 
 
 # %%
-def update_running(p, x, momentum=0.1):
+def update_running_stats(p, mean, variance, n, momentum=0.1):
     ### BEGIN SOLUTION
-    mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2), ddof=1)
     return p._replace(
         running_mean=(1 - momentum) * p.running_mean + momentum * mean,
-        running_var=(1 - momentum) * p.running_var + momentum * variance,
+        running_var=(1 - momentum) * p.running_var + momentum * variance * n / (n - 1),
     )
     ### END SOLUTION
 
 
 # %%
-npformer.check("update_running", update_running)
+npformer.check("update_running_stats", update_running_stats)
 
 # %%
-npformer.check("update_running", update_running, seed=1000, raises=True)
+npformer.check("update_running_stats", update_running_stats, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Backward

@@ -48,7 +48,7 @@ npformer.check("flat", flat, seed=1000, raises=True)
 
 
 # %%
-def bias_table(biases):
+def relative_position_bias(biases):
     ### BEGIN SOLUTION
     heads, rows, columns = biases.shape
     y, x = np.divmod(np.arange(rows * columns), columns)
@@ -57,10 +57,10 @@ def bias_table(biases):
 
 
 # %%
-npformer.check("bias_table", bias_table)
+npformer.check("relative_position_bias", relative_position_bias)
 
 # %%
-npformer.check("bias_table", bias_table, seed=1000, raises=True)
+npformer.check("relative_position_bias", relative_position_bias, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Attention
@@ -79,7 +79,7 @@ def attention(x, p):
     K, V = head_sizes(p)
     qkv = linear(x, p.qkv).reshape(B, N, -1, 2 * K + V).swapaxes(1, 2)
     q, k, v = np.split(qkv, [K, 2 * K], axis=-1)
-    attn = softmax(q @ k.swapaxes(2, 3) * K**-0.5 + bias_table(p.attention_biases))
+    attn = softmax(q @ k.swapaxes(2, 3) * K**-0.5 + relative_position_bias(p.attention_biases))
     y = (attn @ v).swapaxes(1, 2).reshape(B, N, -1)
     return linear(y, p.proj)
     ### END SOLUTION
@@ -98,7 +98,7 @@ npformer.check("attention", attention, seed=1000, raises=True)
 
 
 # %%
-def bias_table_backward(dtable, biases):
+def relative_position_bias_backward(dtable, biases):
     ### BEGIN SOLUTION
     heads, rows, columns = biases.shape
     y, x = np.divmod(np.arange(rows * columns), columns)
@@ -109,10 +109,12 @@ def bias_table_backward(dtable, biases):
 
 
 # %%
-npformer.check("bias_table_backward", bias_table_backward)
+npformer.check("relative_position_bias_backward", relative_position_bias_backward)
 
 # %%
-npformer.check("bias_table_backward", bias_table_backward, seed=1000, raises=True)
+npformer.check(
+    "relative_position_bias_backward", relative_position_bias_backward, seed=1000, raises=True
+)
 
 # %% [markdown]
 # ## Backward of attention
@@ -141,7 +143,9 @@ def attention_backward(dy, x, p, tape):
     dk = dscores.swapaxes(2, 3) @ q * K**-0.5
     dqkv = np.concatenate([dq, dk, dv], -1).swapaxes(1, 2).reshape(B, N, -1)
     dx, dlinear = linear_backward(dqkv, x, p.qkv)
-    return dx, Attention(dlinear, dproj, bias_table_backward(dscores.sum(0), p.attention_biases))
+    return dx, Attention(
+        dlinear, dproj, relative_position_bias_backward(dscores.sum(0), p.attention_biases)
+    )
     ### END SOLUTION
 
 

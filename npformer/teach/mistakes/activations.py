@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...layers import Array, activation_backward, erf, gelu, gelu_new, relu
-from ...layers.activations import quick_gelu
+from ...layers.more_activations import quick_gelu
 from .exercise import Draw, Table
 from .shared import like
 

@@ -15,15 +15,16 @@ from ...layers import (
     Trace,
     attention,
     attention_backward,
-    bias_table,
-    bias_table_backward,
     head_sizes,
     linear,
     linear_backward,
+    relative_position_bias,
+    relative_position_bias_backward,
     softmax,
     softmax_backward,
 )
-from ...layers.attention import distances, merge_heads, split_heads
+from ...layers.attention import merge_heads, split_heads
+from ...layers.position_bias import distances
 from .exercise import Draw, Table
 from .shared import but, kept, like, without_bias
 
@@ -48,8 +49,8 @@ def _signed(biases: Array) -> Array:
 
 
 TABLE.add(
-    "bias_table",
-    bias_table,
+    "relative_position_bias",
+    relative_position_bias,
     lambda d: (d.array(d.size(), d.size(2), d.size(2)),),
     (
         "signed distance",
@@ -80,17 +81,21 @@ def _weights(scores: Array, bias: Array, K: int) -> Array:
     return softmax(scores * K**-0.5 + bias)
 
 
+def _split(qkv: Array, p: Attention) -> list[Array]:
+    return split_heads(qkv, len(p.attention_biases), head_sizes(p)[0])
+
+
 def _attention(
     x: Array,
     p: Attention,
     weigh: Callable[[Array, Array, int], Array] = _weights,
-    split: Callable[[Array, Attention], list[Array]] = split_heads,
+    split: Callable[[Array, Attention], list[Array]] = _split,
     merge: Callable[[Array], Array] = merge_heads,
     project: Callable[[Array, Linear], Array] = linear,
 ) -> Array:
     """Attention with exchangeable parts."""
     q, k, v = split(linear(x, p.qkv), p)
-    attn = weigh(q @ k.swapaxes(2, 3), bias_table(p.attention_biases), q.shape[-1])
+    attn = weigh(q @ k.swapaxes(2, 3), relative_position_bias(p.attention_biases), q.shape[-1])
     return project(merge(attn @ v), p.proj)
 
 
@@ -106,7 +111,7 @@ def _three_blocks(qkv: Array, p: Attention) -> list[Array]:
 
 
 def _keys_first(qkv: Array, p: Attention) -> list[Array]:
-    q, k, v = split_heads(qkv, p)
+    q, k, v = _split(qkv, p)
     return [k, q, v]
 
 
@@ -239,13 +244,13 @@ def _last_wins(dtable: Array, biases: Array) -> Array:
 
 
 def _averaged(dtable: Array, biases: Array) -> Array:
-    used = bias_table_backward(np.ones_like(dtable), biases)
-    return bias_table_backward(dtable, biases) / used
+    used = relative_position_bias_backward(np.ones_like(dtable), biases)
+    return relative_position_bias_backward(dtable, biases) / used
 
 
 TABLE.add(
-    "bias_table_backward",
-    bias_table_backward,
+    "relative_position_bias_backward",
+    relative_position_bias_backward,
     _draw_bias_table_backward,
     (
         "overlaps lost",
@@ -281,7 +286,7 @@ def _attention_backward(
 ) -> tuple[Array, Attention]:
     """attention_backward with exchangeable parts."""
     (K, V), (heads, *_) = head_sizes(p), p.attention_biases.shape
-    q, k, v = split_heads(tape["qkv"], p)
+    q, k, v = _split(tape["qkv"], p)
     attn = tape["attn"]
     dy, dproj = linear_backward(dy, merge_heads(attn @ v), p.proj)
     dy = dy.reshape(*x.shape[:2], heads, V).swapaxes(1, 2)
@@ -291,7 +296,9 @@ def _attention_backward(
     if swap:
         dk = dscores @ q * K**k_scale
     dx, dqkv = linear_backward(merge_heads(np.concatenate([dq, dk, dv], -1)), x, p.qkv)
-    return dx, Attention(dqkv, dproj, bias_table_backward(dscores.sum(0), p.attention_biases))
+    return dx, Attention(
+        dqkv, dproj, relative_position_bias_backward(dscores.sum(0), p.attention_biases)
+    )
 
 
 TABLE.add(

@@ -11,12 +11,13 @@ from ...layers import (
     BatchNorm,
     LayerNorm,
     Mode,
+    Run,
     Trace,
     batch_norm,
     batch_norm_backward,
     batch_statistics,
     layer_norm,
-    update_running,
+    update_running_stats,
 )
 from .exercise import Draw, Table
 from .shared import affine, but, like, normalized, through_statistics, unweighted
@@ -65,7 +66,7 @@ TABLE.add(
     (
         "statistics of the batch",
         "In evaluation the running mean and variance are used, whatever is in the batch.",
-        lambda x, p, eps=1e-5: batch_norm(x, p, eps, Mode(batch_statistics=True)),
+        lambda x, p, eps=1e-5: batch_norm(x, p, eps, Run(Mode(batch_statistics=True))),
     ),
     (
         "divided by the variance of the image",
@@ -77,7 +78,7 @@ TABLE.add(
 
 def batch_norm_training(x: Array, p: BatchNorm, eps: float = 1e-5) -> Array:
     """Batch norm as it works in training: by the statistics of the batch."""
-    return batch_norm(x, p, eps, Mode(batch_statistics=True))
+    return batch_norm(x, p, eps, Run(Mode(batch_statistics=True)))
 
 
 TABLE.add(
@@ -144,30 +145,33 @@ TABLE.add(
 def _draw_update(d: Draw) -> tuple[Any, ...]:
     C = d.size()
     x, p = d.images(C), d.batch_norm(C)
-    return (x, p) if not d.level else (x, p, d.choice(0.1, 0.3, 0.7))
+    seen = p, *batch_statistics(x), x.size // C
+    return seen if not d.level else (*seen, d.choice(0.1, 0.3, 0.7))
 
 
-def _move(x: Array, p: BatchNorm, momentum: float, ddof: int) -> BatchNorm:
+def _move(p: BatchNorm, mean: Array, variance: Array, momentum: float) -> BatchNorm:
     return p._replace(
-        running_mean=(1 - momentum) * p.running_mean + momentum * x.mean((0, 1, 2)),
-        running_var=(1 - momentum) * p.running_var + momentum * x.var((0, 1, 2), ddof=ddof),
+        running_mean=(1 - momentum) * p.running_mean + momentum * mean,
+        running_var=(1 - momentum) * p.running_var + momentum * variance,
     )
 
 
 TABLE.add(
-    "update_running",
-    update_running,
-    lambda d: (lambda x, p, *rest: (p, x, *rest))(*_draw_update(d)),
+    "update_running_stats",
+    update_running_stats,
+    _draw_update,
     (
         "biased variance",
         "The running average takes the unbiased variance (n − 1), though the batch is normalized "
         "by the biased one.",
-        lambda p, x, momentum=0.1: _move(x, p, momentum, ddof=0),
+        lambda p, mean, variance, n, momentum=0.1: _move(p, mean, variance, momentum),
     ),
     (
         "momentum the wrong way round",
         "The new batch has the weight `momentum`, the old average the rest.",
-        lambda p, x, momentum=0.1: _move(x, p, 1 - momentum, ddof=1),
+        lambda p, mean, variance, n, momentum=0.1: update_running_stats(
+            p, mean, variance, n, 1 - momentum
+        ),
     ),
 )
 
@@ -178,8 +182,9 @@ def _draw_batch_norm_backward(d: Draw) -> tuple[Any, ...]:
     dy = like(d, x)
     if not d.level:
         return dy, x, p
-    eps, tape = d.choice(1e-5, 1e-2, 0.5), Trace()
-    batch_norm(x, p, eps, Mode(batch_statistics=d.choice(False, True)), tape)
+    eps = d.choice(1e-5, 1e-2, 0.5)
+    tape = Trace(mode=Mode(batch_statistics=d.choice(False, True)))
+    batch_norm(x, p, eps, tape)
     return dy, x, p, eps, tape
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...layers import Array, Conv2d, conv2d, conv2d_backward, patches, patches_backward
+from ...layers import Array, Conv2d, col2im, conv2d, conv2d_backward, im2col
 from .exercise import Draw, Table
 from .shared import SUM, but, like, mean_over_batch, without_bias
 
@@ -25,7 +25,7 @@ def _draw_conv(d: Draw) -> tuple[Any, ...]:
 def _conv_channels_first(x: Array, p: Conv2d, stride: int = 1, padding: int = 0) -> Array:
     """Windows laid out as (c, u, v) against a kernel laid out as (u, v, c)."""
     kh, kw, C_in, C_out = p.weight.shape
-    windows = patches(x, kh, kw, stride, padding)
+    windows = im2col(x, kh, kw, stride, padding)
     shape = windows.shape
     windows = windows.reshape(*shape[:3], kh * kw, C_in).swapaxes(3, 4).reshape(shape)
     return windows @ p.weight.reshape(-1, C_out) + p.bias
@@ -97,14 +97,14 @@ def _draw_patches(d: Draw) -> tuple[Any, ...]:
 
 
 def _patches_channels_first(x: Array, kh: int, kw: int, stride: int = 1, padding: int = 0) -> Array:
-    windows = patches(x, kh, kw, stride, padding)
+    windows = im2col(x, kh, kw, stride, padding)
     shape = windows.shape
     return windows.reshape(*shape[:3], kh * kw, -1).swapaxes(3, 4).reshape(shape)
 
 
 TABLE.add(
-    "patches",
-    patches,
+    "im2col",
+    im2col,
     _draw_patches,
     (
         "channels first",
@@ -114,12 +114,12 @@ TABLE.add(
     (
         "stride ignored",
         "Window i starts at pixel stride · i.",
-        lambda x, kh, kw, stride=1, padding=0: patches(x, kh, kw, 1, padding),
+        lambda x, kh, kw, stride=1, padding=0: im2col(x, kh, kw, 1, padding),
     ),
     (
         "padding ignored",
         "Surround the image by `padding` zeros first.",
-        lambda x, kh, kw, stride=1, padding=0: patches(x, kh, kw, stride, 0),
+        lambda x, kh, kw, stride=1, padding=0: im2col(x, kh, kw, stride, 0),
     ),
 )
 
@@ -151,7 +151,7 @@ def _uncropped(
 ) -> Array:
     B, H, W, C = shape
     whole = (B, H + 2 * padding, W + 2 * padding, C)
-    return patches_backward(dy, whole, kh, kw, stride)
+    return col2im(dy, whole, kh, kw, stride)
 
 
 def _conv_with(
@@ -208,7 +208,7 @@ def _draw_patches_backward(d: Draw) -> tuple[Any, ...]:
     kh, kw = d.choice((2, 2), (3, 3), (1, 1), (2, 3))
     x = d.images(least=3)
     how = (d.choice(1, 2), d.choice(0, 1)) if d.level else ()
-    return like(d, patches(x, kh, kw, *how)), x.shape, kh, kw, *how
+    return like(d, im2col(x, kh, kw, *how)), x.shape, kh, kw, *how
 
 
-TABLE.add("patches_backward", patches_backward, _draw_patches_backward, *_SCATTER)
+TABLE.add("col2im", col2im, _draw_patches_backward, *_SCATTER)

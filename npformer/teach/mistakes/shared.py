@@ -113,7 +113,7 @@ def mean_over_batch(f: Callable[..., Any]) -> Callable[..., Any]:
 def kept(f: Callable[..., Array], *args: Any) -> tuple[Array, Trace]:
     """Run forward with a tape."""
     tape = Trace()
-    return f(*args, keep=tape), tape
+    return f(*args, run=tape), tape
 
 
 def affine(norm: Callable[..., Array]) -> tuple[Entry, ...]:
