@@ -16,7 +16,7 @@ from golden import check
 from planting import planted
 
 from npformer import layers, network
-from npformer.layers.attention import split_heads
+from npformer.layers.attend import split_heads
 from npformer.layers.erf import erf
 from npformer.layers.pooling import window_area, window_sum
 from npformer.layers.position_bias import distances

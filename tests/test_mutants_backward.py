@@ -35,7 +35,7 @@ MUTANTS: dict[Callable[..., Any], list[tuple[str, str]]] = {
         ("dx[:, padding : padding + H, padding", "dx[:, :H, padding"),
     ],
     layers.batch_norm_backward: [
-        ("dx = g / sigma", "dx = g"),
+        ("return g / sigma", "return g"),
         ("g = dy * p.weight", "g = dy"),
         (" - g.mean(axes)", ""),
         (" - x_hat * (g * x_hat).mean(axes)", ""),

@@ -6,27 +6,21 @@ gradient. Nothing here knows about files, Numba, or the network as a whole.
 
 from .activations import DERIVATIVES, Activation, activation_backward, gelu, relu
 from .arrays import Array, Rng
-from .attention import (
-    Attention,
-    attend,
-    attend_backward,
-    attention,
-    attention_backward,
-    head_sizes,
-)
+from .attend import attend, attend_backward
+from .attention import Attention, attention, attention_backward, head_sizes
 from .attention_block import AttentionBlock, Flat, attention_block, attention_block_backward, flat
 from .batch_norm import (
     BatchNorm,
     batch_norm,
     batch_norm_backward,
     batch_statistics,
-    update_running_stats,
 )
-from .conv2d import Conv2d, as_linear, col2im, conv2d, conv2d_backward, im2col
+from .conv2d import Conv2d, as_linear, conv2d, conv2d_backward
 from .conv_mlp import ConvMlp, conv_mlp, conv_mlp_backward
 from .downsample import Downsample, downsample, downsample_backward
 from .dropout import apply_mask, drop_path, drop_path_mask, dropout, dropout_mask
 from .erf import erf
+from .im2col import col2im, im2col
 from .layer_norm import LayerNorm, layer_norm, layer_norm_backward
 from .layer_scale import LayerScale, layer_scale, layer_scale_backward
 from .linear import Linear, linear, linear_backward
@@ -44,6 +38,7 @@ from .pooling import average_pool, pooling, pooling_backward
 from .pooling_block import PoolingBlock, pooling_block, pooling_block_backward
 from .position_bias import relative_position_bias, relative_position_bias_backward
 from .run import EVALUATION, NO_TAPE, Mode, Run, Trace, training
+from .running_stats import update_running_stats
 from .softmax import softmax, softmax_backward
 from .stem import Stem, stem, stem_backward
 

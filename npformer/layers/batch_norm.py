@@ -76,56 +76,18 @@ def batch_norm_backward(
         Zero for the running statistics, which are not learned.
     """
     axes = tuple(range(x.ndim - 1))
-    mean, variance = p.running_mean, p.running_var
     by_batch = "mean" in tape
-    if by_batch:
-        mean, variance = tape["mean"], tape["var"]
+    mean, variance = (tape["mean"], tape["var"]) if by_batch else (p.running_mean, p.running_var)
     sigma = np.sqrt(variance + eps)  # (C,)
     x_hat = (x - mean) / sigma
     g = dy * p.weight
-    dx = g / sigma
     if by_batch:
-        dx = (g - g.mean(axes) - x_hat * (g * x_hat).mean(axes)) / sigma
+        g = g - g.mean(axes) - x_hat * (g * x_hat).mean(axes)
     zero = np.zeros_like(p.running_mean)
-    return dx, BatchNorm((dy * x_hat).sum(axes), dy.sum(axes), zero, zero)
+    return g / sigma, BatchNorm((dy * x_hat).sum(axes), dy.sum(axes), zero, zero)
 
 
 def batch_statistics(x: Array) -> tuple[Array, Array]:
     """Mean and biased variance, (C,) each, of every channel of (B, ..., C)."""
     axes = tuple(range(x.ndim - 1))
     return x.mean(axes), x.var(axes)
-
-
-def update_running_stats(
-    p: BatchNorm, mean: Array, variance: Array, n: int, momentum: float = 0.1
-) -> BatchNorm:
-    """Move the running statistics toward those of a batch, as PyTorch does in training.
-
-    The batch is normalized by its biased variance, yet the *unbiased* one, n − 1 in the
-    denominator, enters the running average.
-
-    Parameters
-    ----------
-    p : BatchNorm
-    mean, variance : ndarray, shape (C,)
-        Those of the batch, as `batch_norm` records them; the variance is the biased one.
-    n : int
-        Number of values per channel, at least 2.
-    momentum : float
-        Weight of the new batch, in [0, 1].
-
-    Returns
-    -------
-    BatchNorm
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 2 values per channel, which have no unbiased variance.
-    """
-    if n < 2:
-        raise ValueError(f"batch statistics need at least 2 values a channel, got {n}")
-    return p._replace(
-        running_mean=(1 - momentum) * p.running_mean + momentum * mean,
-        running_var=(1 - momentum) * p.running_var + momentum * variance * n / (n - 1),
-    )

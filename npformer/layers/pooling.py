@@ -2,9 +2,8 @@
 
     mix(x) = average of the k×k window around each pixel − x
 
-No parameter is learned: neighbors are mixed by averaging, which costs next to nothing. x itself is
-subtracted because the residual connection of the block adds it back. Pixels outside the image do
-not count: a corner of a 3×3 pool averages 4 values, an edge 6, the inside 9. Reference:
+Nothing is learned. x is subtracted because the residual connection of the block adds it back.
+Pixels outside the image do not count: a corner averages 4 values, an edge 6. Reference:
 torch.nn.AvgPool2d(k, stride=1, padding=k // 2, count_include_pad=False).
 """
 
@@ -64,10 +63,7 @@ def pooling_backward(dy: Array, size: int = 3) -> Array:
 
 
 def window_sum(x: Array, size: int) -> Array:
-    """Sum of the window around each pixel of (B, H, W, C), with zeros around the image.
-
-    Raises ValueError if the size is even or not positive.
-    """
+    """Sum of the window around each pixel, with zeros around the image; errors as in `pooling`."""
     if size < 1 or size % 2 == 0:
         raise ValueError(f"pool size must be odd and positive, got {size}")
     _, H, W, _ = x.shape
@@ -78,14 +74,14 @@ def window_sum(x: Array, size: int) -> Array:
 
 
 def window_area(x: Array, size: int) -> Array:
-    """How many pixels of the window around each pixel lie inside: (H, W, 1), the dtype of `x`."""
+    """Number of pixels inside the image in the window around each: (H, W, 1)."""
     _, H, W, _ = x.shape
     count = np.outer(window_count(H, size), window_count(W, size))  # (H, W)
     return count[:, :, None].astype(x.dtype)
 
 
 def window_count(length: int, size: int) -> Array:
-    """How many pixels of a window around each of `length` positions lie inside: (length,)."""
+    """The same along one axis: (length,)."""
     position = np.arange(length)
     first = np.maximum(position - size // 2, 0)
     last = np.minimum(position + size // 2, length - 1)

@@ -23,7 +23,7 @@ from ...layers import (
     softmax,
     softmax_backward,
 )
-from ...layers.attention import merge_heads, split_heads
+from ...layers.attend import merge_heads, split_heads
 from ...layers.position_bias import distances
 from .exercise import Draw, Table
 from .shared import but, kept, like, without_bias
