@@ -12,7 +12,7 @@ from npformer.checkpoints.dtypes import BFLOAT16, Tensors
 from npformer.layers import Array
 from npformer.network.configuration import EfficientFormerConfig
 from npformer.network.model import EfficientFormer
-from npformer.network.params import Leaf, blueprint
+from npformer.network.params import ParamSpec, param_specs
 from npformer.network.tree import build
 
 EVERYTHING = {
@@ -43,15 +43,15 @@ def parameters(
     """Random parameters, none of them at its usual value; variances are positive."""
     rng = np.random.default_rng(seed)
 
-    def fill(_: str, leaf: Leaf) -> Array:
+    def fill(_: str, leaf: ParamSpec) -> Array:
         return (rng.random(leaf.shape) + 0.1).astype(dtype)
 
-    return build(fill, blueprint(c, distilled))
+    return build(fill, param_specs(c, distilled))
 
 
-def tensors(c: EfficientFormerConfig, spelling: checkpoints.Spelling = "hf") -> Tensors:
+def tensors(c: EfficientFormerConfig, naming: checkpoints.Naming = "hf") -> Tensors:
     """The tensors of a file of the small network."""
-    return checkpoints.state_dict(parameters(c), c, spelling)
+    return checkpoints.state_dict(parameters(c), c, naming)
 
 
 def folder(path: Path, c: EfficientFormerConfig, contents: Tensors) -> Path:

@@ -140,8 +140,8 @@ def test_files_of_older_versions_have_fewer_records(path: Path) -> None:
         ({"byteorder": b"big"}, "big-endian"),
         ({"data.pkl": None}, "no record data.pkl"),
         ({"data/0": None}, "no record data/0"),
-        ({"data/0": STORAGE[:-1]}, "has 47 bytes and should have 48"),
-        ({"data/0": STORAGE + b"x"}, "has 49 bytes and should have 48"),
+        ({"data/0": STORAGE[:-1]}, "has 47 bytes instead of 48"),
+        ({"data/0": STORAGE + b"x"}, "has 49 bytes instead of 48"),
         ({"constants.pkl": b""}, "TorchScript"),
         ({"../evil": b""}, "with the name 'x/../evil'"),
         ({"a\\evil": b""}, "with the name"),
@@ -212,7 +212,7 @@ def test_data_around_the_archive(path: Path) -> None:
     path.write_bytes(data + b"x")
     refused(path, "does not end with its list")
     path.write_bytes(b"PK\x03\x04" + data)
-    refused(path, "stands after other data")
+    refused(path, "comes after other data")
 
 
 def test_wrong_checksum(path: Path) -> None:
@@ -244,7 +244,7 @@ def test_too_many_records(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs"),
         (b"PK\x05\x06" + bytes(18), "zip archive"),
         (b"\x1f\x8b" + bytes(9), "compressed"),
-        (b"ustar", "does not begin as a zip archive"),
+        (b"ustar", "does not begin like a zip archive"),
     ],
 )
 def test_other_files(path: Path, data: bytes, message: str) -> None:
@@ -296,9 +296,9 @@ def test_views(path: Path, offset: int, shape: tuple[int, ...], strides: tuple[i
         (0, (2**62,), (1,), "does not lie"),
         (0, (0, 4), (4, 1), "does not lie"),
         (0, (3, 4), (4,), "does not lie"),
-        (-1, (2,), (1,), "no whole number from 0"),
-        (0, (-2,), (1,), "no whole number from 0"),
-        (11, (12,), (-1,), "no whole number from 0"),
+        (-1, (2,), (1,), "not a whole number from 0"),
+        (0, (-2,), (1,), "not a whole number from 0"),
+        (11, (12,), (-1,), "not a whole number from 0"),
     ],
 )
 def test_views_that_lie(

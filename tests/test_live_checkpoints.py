@@ -100,9 +100,9 @@ def test_the_golden_names_are_the_references_own(variant: str) -> None:
     with torch.device("meta"):
         hf = WITH_TEACHER(hf_config(c))
         networks = {"hf": hf, "timm": timm.create_model(f"efficientformer_{variant}")}
-    for spelling, network in networks.items():
+    for naming, network in networks.items():
         assert {k: (tuple(t.shape), str(t.dtype)) for k, t in network.state_dict().items()} == {
-            row[spelling]: (literal_eval(row["shape"]), row["dtype"]) for row in rows
+            row[naming]: (literal_eval(row["shape"]), row["dtype"]) for row in rows
         }
 
 
@@ -248,7 +248,7 @@ def test_a_folder_for_transformers(tmp_path: Path) -> None:
 
 
 def test_a_folder_for_timm(tmp_path: Path) -> None:
-    write(tmp_path, FOR_TIMM, parameters(FOR_TIMM), spelling="timm")
+    write(tmp_path, FOR_TIMM, parameters(FOR_TIMM), naming="timm")
     model = timm.create_model(f"local-dir:{tmp_path}", pretrained=True)
     compare(tmp_path, model, FOR_TIMM)
     how = timm.data.resolve_model_data_config(model)
@@ -258,7 +258,7 @@ def test_a_folder_for_timm(tmp_path: Path) -> None:
 
 def test_published_networks_for_timm(tmp_path: Path) -> None:
     c = EfficientFormerConfig.variant("l1")
-    write(tmp_path, c, parameters(c), spelling="timm")
+    write(tmp_path, c, parameters(c), naming="timm")
     model = timm.create_model(f"local-dir:{tmp_path}", pretrained=True)
     assert same(numpy_state(model), tensors_of(tmp_path / "model.safetensors"))
 
@@ -292,7 +292,7 @@ def test_files_are_loaded_strictly(ending: str, tmp_path: Path) -> None:
     if ending == ".safetensors":  # which has no order, and timm goes by the order
         assert original.keys() == state_dict(parameters(FOR_TIMM), FOR_TIMM, "original").keys()
         return
-    # The references' own converters take the original's spelling.
+    # The references' own converters take the original's names.
     for_timm.load_state_dict(checkpoint_filter_fn(original["model"], for_timm), strict=True)
     compare(place, for_timm, FOR_TIMM)
     renamed = convert_script.convert_torch_checkpoint(original["model"], 2)

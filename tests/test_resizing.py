@@ -156,7 +156,7 @@ def test_other_methods_and_a_second_resizing_are_refused():
     with pytest.raises(ConfigError, match="method is 'cubic'; expected 'offsets' or 'original'"):
         resize_biases(drawn((2, 3, 3)), (4, 4), "cubic")
     params, config = resize(params_with_biases(), SMALL, 128, "original")
-    with pytest.raises(ConfigError, match="load the weights anew"):
+    with pytest.raises(ConfigError, match="load the weights from their file"):
         resize(params, config, 96)
 
 

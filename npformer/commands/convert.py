@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from ..checkpoints import convert
 
     done = convert(args.source, args.target, to=args.to, entry=args.entry)
-    print(f"{done.place}: {done.tensors} tensors, from {done.spelling} to {args.to}")
+    print(f"{done.place}: {done.tensors} tensors, from {done.naming} to {args.to}")
     for note in done.notes:
         print(f"npformer: note: {note}", file=sys.stderr)
     return 0

@@ -16,8 +16,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table. A named variant needs no weights."""
-    from ..network.configuration import VARIANTS, EfficientFormerConfig
+    from ..network.configuration import EfficientFormerConfig
     from ..network.summary import summarize
+    from ..network.variants import VARIANTS
 
     if args.model in VARIANTS:
         table = summarize(EfficientFormerConfig.variant(args.model))

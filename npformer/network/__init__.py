@@ -1,4 +1,4 @@
-"""The network: its sizes, its parameters, and `forward` and `backward` as loops over blocks."""
+"""The network: its configuration, its parameters, and `forward` and `backward` over its blocks."""
 
 from .configuration import EfficientFormerConfig
 from .model import (
@@ -18,7 +18,7 @@ from .model import (
     stage_sizes,
     update_statistics,
 )
-from .params import blueprint, initialize
+from .params import ParamSpec, initialize, param_specs
 from .resizing import resize
 from .summary import Summary, summarize
 from .trace import Trace
@@ -29,17 +29,18 @@ __all__ = [
     "Gradients",
     "Logits",
     "Loss",
+    "ParamSpec",
     "Stage",
     "Summary",
     "Trace",
     "backward",
-    "blueprint",
     "features",
     "forward",
     "gradients",
     "heads",
     "heads_backward",
     "initialize",
+    "param_specs",
     "resize",
     "stage",
     "stage_backward",
