@@ -63,7 +63,7 @@ class EfficientFormerConfig(PretrainedConfig):
     key_dim : int
         Width of a key in each attention head.
     attention_ratio : float
-        The width of a value in each head is ``int(attention_ratio * key_dim)``.
+        Width of a value in each attention head, relative to `key_dim`; rounded down.
     resolution : int or pair of int
         Side of the square grid of tokens in the last stage. A pair is (rows, columns), which timm
         and npformer understand and transformers does not.
@@ -219,6 +219,11 @@ class EfficientFormerConfig(PretrainedConfig):
         self._hidden_size_given = True
 
     @property
+    def value_dim(self) -> int:
+        """Width of a value in each attention head."""
+        return int(self.attention_ratio * self.key_dim)
+
+    @property
     def token_grid(self) -> tuple[int, int]:
         """Rows and columns of the grid of tokens that the attention biases are for."""
         return _pair(self.resolution)
@@ -288,11 +293,11 @@ class EfficientFormerConfig(PretrainedConfig):
         if self.num_meta3d_blocks:
             require(self.dim == self.hidden_size, "dim", self.dim,
                     f"the last of hidden_sizes, {self.hidden_size}")  # fmt: skip
-        value_dim = int(self.attention_ratio * self.key_dim)
         heads = self.num_attention_heads
-        require(1 <= heads * (2 * self.key_dim + value_dim) <= MAX_WIDTH and value_dim >= 1,
-                "attention_ratio", self.attention_ratio, f"with key_dim {self.key_dim} and {heads}"
-                f" heads an attention of 1 to {MAX_WIDTH} columns")  # fmt: skip
+        columns = heads * (2 * self.key_dim + self.value_dim)
+        require(1 <= columns <= MAX_WIDTH and self.value_dim >= 1, "attention_ratio",
+                self.attention_ratio, f"with key_dim {self.key_dim} and {heads} heads "
+                f"an attention of 1 to {MAX_WIDTH} columns")  # fmt: skip
         for size in self.hidden_sizes:
             require(1 <= int(size * self.mlp_expansion_ratio) <= MAX_WIDTH, "mlp_expansion_ratio",
                     self.mlp_expansion_ratio,

@@ -83,7 +83,7 @@ def param_specs(config: EfficientFormerConfig, distilled: bool = True) -> Effici
         )
 
     def attention_block(C: int) -> AttentionBlock:
-        K, V = config.key_dim, int(config.attention_ratio * config.key_dim)
+        K, V = config.key_dim, config.value_dim
         wide = int(C * config.mlp_expansion_ratio)
         mixer = Attention(
             qkv=dense(C, heads * (2 * K + V)),
