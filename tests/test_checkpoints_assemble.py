@@ -1,4 +1,4 @@
-"""Tensors ⇄ parameters: right when all fits, and an error that names the tensor if not."""
+"""Tensors ⇄ parameters: correct if everything fits, otherwise an error that names the tensor."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_biases_between_pairs_of_tokens_have_no_place_in_a_file() -> None:
                 state_dict(params, resized))  # fmt: skip
 
 
-# Configurations read off the tensors
+# Configurations inferred from tensors
 
 
 def native(**changes: np.ndarray | None) -> Tensors:

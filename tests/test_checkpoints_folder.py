@@ -36,7 +36,7 @@ from npformer.network.tree import leaves
 TIMM = {"num_attention_heads": 8, "key_dim": 32, "attention_ratio": 4, "resolution": 7,
         "image_size": 224, "downsamples": [True] * 4, "depths": [1, 1, 1, 2],
         "num_meta3d_blocks": 1}  # fmt: skip
-"""What timm's class can be."""
+"""A network that timm's class can be."""
 
 
 def equal(a: Any, b: Any) -> bool:
@@ -51,7 +51,7 @@ def test_the_default_weights_are_there_wherever_one_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny").mkdir()  # names go before paths
+    (tmp_path / "tiny").mkdir()  # names take precedence over paths
     found = read("tiny")
     assert found.config.num_labels == 200
     assert found.naming == "hf"
@@ -119,7 +119,7 @@ def test_one_of_several_sets_of_weights(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no weights under 'model'"):
         read(path, entry="model")
     safetensors_file.write(tmp_path / "a.safetensors", tensors(c))
-    with pytest.raises(WeightsError, match="has no entries such as 'model'"):
+    with pytest.raises(WeightsError, match="has no entry 'model'"):
         read(tmp_path / "a.safetensors", entry="model")
 
 
@@ -335,7 +335,7 @@ def test_a_folder_of_timm(tmp_path: Path) -> None:
     assert found.processor["size"] == {"shortest_edge": 248}
     assert found.processor["resample"] == 2
     assert equal(found.params, parameters(config(**TIMM)))
-    # Before 2023 the keys of pretrained_cfg stood in the file itself.
+    # Before 2023 the keys of pretrained_cfg were at the top level of the file.
     assert read(timm_folder(tmp_path, crop_pct=0.875)).processor["size"] == {"shortest_edge": 256}
 
 
@@ -345,7 +345,7 @@ def test_a_folder_of_timm(tmp_path: Path) -> None:
         ({"model_args": {"act_layer": "relu"}}, "model_args has act_layer, which is not"),
         ({"model_args": [1]}, "model_args is"),
         ({"model_args": {"pool_size": 4}}, "pool_size is 4"),
-        ({"label_names": ["a"]}, "label_names has no list of 5 names"),
+        ({"label_names": ["a"]}, "label_names is not a list of 5 names"),
         ({"pretrained_cfg": {"crop_mode": "border"}}, "pretrained_cfg does not say.*border"),
         ({"pretrained_cfg": {"interpolation": "random"}}, "pretrained_cfg does not say.*random"),
         ({"pretrained_cfg": {"input_size": [224]}}, "pretrained_cfg does not say"),

@@ -100,7 +100,7 @@ def test_strangers_are_refused(keys: list[str]) -> None:
 
 @st.composite
 def configurations(draw: st.DrawFn) -> EfficientFormerConfig:
-    """Networks whose tensors tell what they are: no empty stage at an end, unless downsampled."""
+    """Networks that their tensors reveal: no empty stage at an end, unless downsampled."""
     stages = draw(st.integers(1, 4))
     depths = [draw(st.integers(0 if i else 1, 3)) for i in range(stages)]
     flags = [draw(st.booleans()) for _ in range(stages - 1)]
@@ -135,7 +135,7 @@ def configurations(draw: st.DrawFn) -> EfficientFormerConfig:
 
 @settings(max_examples=60, deadline=None)
 @given(c=configurations(), naming=st.sampled_from(NAMINGS))
-def test_tensors_tell_the_network(c: EfficientFormerConfig, naming: Naming) -> None:
+def test_tensors_reveal_the_network(c: EfficientFormerConfig, naming: Naming) -> None:
     tensors = state_dict(parameters(c), c, naming)
     found = infer_config(tensors, naming)
     keys = ("depths", "hidden_sizes", "num_meta3d_blocks", "use_layer_scale", "num_channels",

@@ -1,4 +1,4 @@
-"""Reading ``.safetensors``: what is whole is read bit for bit, what is not is refused by name."""
+"""Reading ``.safetensors``: intact files bit for bit; errors for others name the tensor."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_odd_names_and_empty_tensors_are_read(name: str, tmp_path: Path) -> None
 
 
 def read_bytes(data: bytes, path: Path) -> Tensors | None:
-    """Read, and let nothing pass but tensors or a `WeightsError` that names the file."""
+    """Read, and accept only tensors or a `WeightsError` that names the file."""
     path.write_bytes(data)
     try:
         return safetensors_file.read(path)[0]
@@ -202,7 +202,7 @@ def test_a_changed_byte_gives_tensors_or_an_error(place: int, byte: int, tmp_pat
         assert same(changed, whole)
     elif place < 8:
         assert changed is None
-    elif place >= len(GOOD) - 12:  # numbers bear no checksum
+    elif place >= len(GOOD) - 12:  # numbers have no checksum
         assert changed is not None
         assert not same(changed, whole)
 

@@ -1,4 +1,4 @@
-"""Reading torch's files: right for what PyTorch writes, and never anything but an error else."""
+"""Reading torch's files: correct for what PyTorch writes, and an error for everything else."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def weights(value: bytes) -> bytes:
 
 
 def records(**changes: bytes | None) -> dict[str, bytes]:
-    """The records of a good archive, changed; None leaves one out."""
+    """The records of a good archive, with changes; None omits one."""
     usual = {"data.pkl": weights(tensor()), "byteorder": b"little", "data/0": STORAGE}
     everything: dict[str, bytes | None] = {**usual, **changes}
     return {f"x/{name}": data for name, data in everything.items() if data is not None}
@@ -172,7 +172,7 @@ def test_two_records_of_one_name(path: Path) -> None:
 
 
 def listed(data: bytes, name: bytes) -> int:
-    """Where a record stands in the list of records."""
+    """Where a record is in the list of records."""
     (start,) = struct.unpack("<I", data[-6:-2])
     return data.index(name, start) - 46
 
@@ -339,8 +339,8 @@ def test_views_that_lie(
         b"}(" + _text("a") + b"u",  # a key without a value
         b"})" + _whole(1) + b"s",  # a tuple as a key
         b"}" + b"G" + struct.pack(">d", 1.0) + _whole(1) + b"s",
-        b"h\x07",  # what nobody remembered
-        b"\x85\x86",  # tuples of what is not there
+        b"h\x07",  # something never remembered
+        b"\x85\x86",  # tuples of an empty stack
         b"\x87",
         b"t",
         b"Q",
@@ -506,11 +506,11 @@ def test_the_length_of_a_pickle_is_bounded(path: Path) -> None:
     )
 
 
-# Chance
+# Random damage
 
 
 def outcome(path: Path, data: bytes) -> Tensors | None:
-    """Read, and let nothing pass but tensors or a `WeightsError` that names the file."""
+    """Read, and accept only tensors or a `WeightsError` that names the file."""
     path.write_bytes(data)
     try:
         found = torch_file.read(path)

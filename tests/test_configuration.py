@@ -414,7 +414,7 @@ def test_written_json_is_ascii_and_sorted(tmp_path):
     config = EfficientFormerConfig(id2label={10 - i: f"Häuser {i}" for i in range(11)})
     config.save_pretrained(tmp_path)
     text = (tmp_path / "config.json").read_text(encoding="ascii")
-    assert text.index('"2": ') < text.index('"10": ')  # by number, as the reference's
+    assert text.index('"2": ') < text.index('"10": ')  # by number, as in the reference
     assert EfficientFormerConfig.from_pretrained(tmp_path) == config
     assert json.loads(config.to_json_string(use_diff=False))["max_length"] == 20
 

@@ -1,4 +1,4 @@
-"""Checkpoints beside PyTorch: what it writes is read, what is written it loads strictly."""
+"""Checkpoints and PyTorch: its files are read, and it loads strictly what is written here."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ WITH_TEACHER = transformers.EfficientFormerForImageClassificationWithTeacher
 
 
 def hf_config(c: EfficientFormerConfig) -> Any:
-    # Its class with two heads reads a key that it does not have of itself.
+    # The class with two heads reads a key that its own configuration lacks.
     return transformers.EfficientFormerConfig(**{**c.to_dict(), "hidden_size": c.hidden_size})
 
 
@@ -66,7 +66,7 @@ def pixels_for(c: EfficientFormerConfig) -> Array:
 
 
 def compare(place: Path, model: Any, c: EfficientFormerConfig) -> None:
-    """The network at a place answers as PyTorch's."""
+    """The network at a path gives the same answers as PyTorch's."""
     pixels = pixels_for(c)
     model = model.double().eval()
     with torch.no_grad():
@@ -125,7 +125,7 @@ DTYPES = [
 
 @st.composite
 def views(draw: st.DrawFn) -> Any:
-    """A tensor of any dtype, cut, stepped through and turned."""
+    """A tensor of any dtype: sliced, with steps, transposed."""
     shape = draw(st.lists(st.integers(1, 5), max_size=4))
     x = torch.arange(int(np.prod(shape)), dtype=torch.float32).reshape(shape) * 1.1
     x = x.to(draw(st.sampled_from(DTYPES)))
@@ -289,7 +289,7 @@ def test_files_are_loaded_strictly(ending: str, tmp_path: Path) -> None:
     for_timm.load_state_dict(state("timm"), strict=True)
     compare(place, for_timm, FOR_TIMM)
     original = state("original")
-    if ending == ".safetensors":  # which has no order, and timm goes by the order
+    if ending == ".safetensors":  # which has no order, and timm relies on the order
         assert original.keys() == state_dict(parameters(FOR_TIMM), FOR_TIMM, "original").keys()
         return
     # The references' own converters take the original's names.

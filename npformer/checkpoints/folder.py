@@ -201,7 +201,9 @@ def read_tensors(file: Path, entry: str | None = None) -> Tensors:
 
         return torch_file.read(file, entry)
     if entry is not None:
-        raise WeightsError(f"{file}: a safetensors file has no entries such as {entry!r}")
+        raise WeightsError(
+            f"{file}: a safetensors file has no entry {entry!r}, only one set of weights"
+        )
     return safetensors_file.read(file)[0]
 
 

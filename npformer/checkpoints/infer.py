@@ -91,7 +91,7 @@ def skeleton(keys: Iterable[str], naming: Naming) -> dict[str, Any]:
         has_layer_scale |= "layer_scale_" in key or key.endswith(".gamma")
         groups = found.groupdict()
         place = int(groups["stage"] or _LAST)
-        if naming == "timm":  # counts stages; make room for a downsampling before each
+        if naming == "timm":  # numbers only stages; make room for a downsampling before each
             place = 2 * place - (groups["block"] is None)
         if groups["block"] is None and place != _LAST:
             downsamplings.add(place)
@@ -106,7 +106,7 @@ def skeleton(keys: Iterable[str], naming: Naming) -> dict[str, Any]:
 
     depths: list[int] = []
     downsamples: list[bool] = []
-    for place in range(last + 1):  # a stage without blocks has no names, but a place
+    for place in range(last + 1):  # a stage without blocks has a place, but no names
         if place in downsamplings or (naming == "timm" and place % 2):
             continue
         if depths:

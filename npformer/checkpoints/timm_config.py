@@ -78,7 +78,7 @@ def read_config(values: Mapping[str, Any], tensors: Tensors, source: str) -> Eff
     labels = values.get("label_names")
     if labels is not None:
         if not isinstance(labels, list) or len(labels) != config.num_labels:
-            raise ConfigError(f"label_names has no list of {config.num_labels} names")
+            raise ConfigError(f"label_names is not a list of {config.num_labels} names")
         config.name_classes({i: str(label) for i, label in enumerate(labels)})
     config.validate()
     return config

@@ -238,7 +238,7 @@ def _tensor(
         raise ValueError("a tensor is stored conjugated or negated")
     sizes = (shape, strides)
     if not isinstance(storage, StorageRef) or not all(isinstance(s, tuple) for s in sizes):
-        raise ValueError("a tensor has no storage, shape and strides")
+        raise ValueError("a tensor lacks a storage, shape or strides")
     if not all(map(_is_count, (offset, *shape, *strides))):
         raise ValueError("a tensor's offset, shape or stride is not a whole number from 0")
     return TensorRef(storage, offset, shape, strides)
