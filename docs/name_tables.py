@@ -57,7 +57,7 @@ def tables() -> str:
     last = hf + "encoder.last_stage."
     return "\n\n".join(
         [
-            "## Whole names, of L1",
+            "## Complete names, for L1",
             examples(EfficientFormerConfig.variant("l1")),
             "## Rules",
             modules("Stem and norm", naming.BODY, "", hf, ""),
