@@ -106,7 +106,24 @@ class Found(NamedTuple):
 
 
 def open_checkpoint(place: Path, entry: str | None = None) -> Found:
-    """Read the files of a checkpoint; arguments and errors as in `read`."""
+    """Read the files of a checkpoint, without building parameters from its tensors.
+
+    Parameters
+    ----------
+    place : Path
+        A folder or a file of weights.
+    entry : str, optional
+        As in `read`.
+
+    Returns
+    -------
+    Found
+
+    Raises
+    ------
+    MissingWeights, WeightsError, UnsafeCheckpointError, ConfigError, OSError
+        As in `read`.
+    """
     file = weights_file(place)
     tensors = read_tensors(file, entry)
     naming = detect(tensors, str(file))
@@ -246,7 +263,20 @@ def write_folder(
     processor: dict[str, Any] | None,
     naming: Naming,
 ) -> None:
-    """Write renamed tensors and the files that belong beside them; errors as in `write`."""
+    """Write renamed tensors and the files that belong beside them.
+
+    Parameters
+    ----------
+    folder, config, processor, naming
+        As in `write`.
+    tensors : dict of str to ndarray
+        Under the names of `naming`.
+
+    Raises
+    ------
+    ConfigError, OSError
+        As in `write`.
+    """
     if naming == "original":
         raise ConfigError(
             f"{folder}: the original's code loads a file, not a folder; name one that ends in .pth"
