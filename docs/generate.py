@@ -28,7 +28,7 @@ ROOMS = {
 }
 """Headings of the reference, and the modules and packages below each; others come at the end."""
 
-ELSEWHERE = ("layers", "commands", "weights", "version")
+ELSEWHERE = ("layers", "commands", "weights", "version", "checks")
 """Not in the reference: layers have pages of their own, commands say themselves what they do."""
 
 

@@ -1,4 +1,4 @@
-"""Small networks and files of them, for the tests of checkpoints."""
+"""Small networks and their files, for the tests of checkpoints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from npformer.checkpoints.dtypes import BFLOAT16, Tensors
 from npformer.layers import Array
 from npformer.network import EfficientFormer
 from npformer.network.configuration import EfficientFormerConfig
-from npformer.network.params import Leaf, blueprint
+from npformer.network.params import ParamSpec, param_specs
 from npformer.network.tree import build
 
 EVERYTHING = {
@@ -33,25 +33,25 @@ EVERYTHING = {
 
 
 def config(**changes: object) -> EfficientFormerConfig:
-    """The small configuration, changed."""
+    """The small configuration, with changes."""
     return EfficientFormerConfig.from_dict({**EVERYTHING, **changes})
 
 
 def parameters(
     c: EfficientFormerConfig, seed: int = 0, distilled: bool = True, dtype: str = "float32"
 ) -> EfficientFormer:
-    """Random parameters, none of them at its usual value; variances are positive."""
+    """Random parameters, none of which has its initial value; variances are positive."""
     rng = np.random.default_rng(seed)
 
-    def fill(_: str, leaf: Leaf) -> Array:
-        return (rng.random(leaf.shape) + 0.1).astype(dtype)
+    def fill(_: str, spec: ParamSpec) -> Array:
+        return (rng.random(spec.shape) + 0.1).astype(dtype)
 
-    return build(fill, blueprint(c, distilled))
+    return build(fill, param_specs(c, distilled))
 
 
-def tensors(c: EfficientFormerConfig, spelling: checkpoints.Spelling = "hf") -> Tensors:
-    """The tensors of a file of the small network."""
-    return checkpoints.state_dict(parameters(c), c, spelling)
+def tensors(c: EfficientFormerConfig, naming: checkpoints.Naming = "hf") -> Tensors:
+    """The tensors in a file of the small network."""
+    return checkpoints.state_dict(parameters(c), c, naming)
 
 
 def folder(path: Path, c: EfficientFormerConfig, contents: Tensors) -> Path:

@@ -27,12 +27,12 @@ class HubServer:
         self.lie: dict[str, str] = {}  # true SHA-256 -> what the server says instead
         self.cut_after: int | None = None  # bytes of weights, once
         self.halfway = threading.Event()  # set when half of the weights are sent
-        self.go_on = threading.Event()  # waited for there
+        self.go_on = threading.Event()  # what the server waits for there
         self.go_on.set()
         handler = type("Handler", (_Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        # Another host, as it is another than the hub's: its own redirects are followed at once.
+        # On another host, as for the real hub: redirects to the same host are followed at once.
         self.large_url = f"http://localhost:{self._server.server_port}/large"
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self.large(parts[1], body)
         repository, revision, filename = "/".join(parts[:2]), "/".join(parts[3:-1]), parts[-1]
         if repository not in self.hub.commits:
-            return self.refuse(401)  # the hub does not tell whether a private repository exists
+            return self.refuse(401)  # the hub does not reveal whether a private repository exists
         commit = self.hub.branches[repository].get(revision, revision)
         if commit not in self.hub.commits[repository]:
             return self.refuse(404, "RevisionNotFound")
@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not body:
             return
         cut, self.hub.cut_after = self.hub.cut_after, None
-        with suppress(ConnectionError):  # the other side may be killed meanwhile
+        with suppress(ConnectionError):  # the client may be killed meanwhile
             if cut is not None:
                 self.wfile.write(data[start:cut])
                 self.close_connection = True

@@ -1,4 +1,4 @@
-"""Tensors ⇄ parameters: right when all fits, and an error that names the tensor if not."""
+"""Tensors ⇄ parameters: correct if everything fits, otherwise an error that names the tensor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from checkpoint_cases import config, parameters, same, tensors, to_bfloat16
 
-from npformer.checkpoints import SPELLINGS, Spelling, assemble, infer_config, names, state_dict
+from npformer.checkpoints import NAMINGS, Naming, assemble, infer_config, names, state_dict
 from npformer.checkpoints.assemble import bias_indices
 from npformer.checkpoints.dtypes import Tensors
 from npformer.errors import WeightsError
@@ -30,12 +30,12 @@ def equal(a: EfficientFormer, b: EfficientFormer) -> bool:
     return x.keys() == y.keys() and all(np.array_equal(x[k], y[k]) for k in x)
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("naming", NAMINGS)
 @pytest.mark.parametrize("named", [True, False])
-def test_there_and_back(spelling: Spelling, named: bool) -> None:
+def test_there_and_back(naming: Naming, named: bool) -> None:
     c = config()
     params = parameters(c)
-    found = assemble(state_dict(params, c, spelling), c, spelling if named else None)
+    found = assemble(state_dict(params, c, naming), c, naming if named else None)
     assert equal(found, params)
     for _, array in leaves(found):
         assert array.flags.c_contiguous
@@ -212,7 +212,7 @@ def test_biases_between_pairs_of_tokens_have_no_place_in_a_file() -> None:
                 state_dict(params, resized))  # fmt: skip
 
 
-# Configurations read off the tensors
+# Configurations inferred from tensors
 
 
 def native(**changes: np.ndarray | None) -> Tensors:

@@ -13,8 +13,8 @@ from checkpoint_cases import config, folder, parameters, same, tensors, to_bfloa
 
 from npformer import checkpoints
 from npformer.checkpoints import (
-    SPELLINGS,
-    Spelling,
+    NAMINGS,
+    Naming,
     convert,
     read,
     safetensors_file,
@@ -36,7 +36,7 @@ from npformer.network.tree import leaves
 TIMM = {"num_attention_heads": 8, "key_dim": 32, "attention_ratio": 4, "resolution": 7,
         "image_size": 224, "downsamples": [True] * 4, "depths": [1, 1, 1, 2],
         "num_meta3d_blocks": 1}  # fmt: skip
-"""What timm's class can be."""
+"""A network that timm's class can be."""
 
 
 def equal(a: Any, b: Any) -> bool:
@@ -51,10 +51,10 @@ def test_the_default_weights_are_there_wherever_one_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny").mkdir()  # names go before paths
+    (tmp_path / "tiny").mkdir()  # names take precedence over paths
     found = read("tiny")
     assert found.config.num_labels == 200
-    assert found.spelling == "hf"
+    assert found.naming == "hf"
     assert found.processor["crop_size"] == {"height": 128, "width": 128}
     assert Path(found.source).name == "model.safetensors"
     assert {array.dtype.name for _, array in leaves(found.params)} == {"float32"}
@@ -96,17 +96,17 @@ def test_a_folder(name: str, tmp_path: Path) -> None:
         assert found.source == str(tmp_path / name)
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("naming", NAMINGS)
 @pytest.mark.parametrize("name", ["a.safetensors", "a.pth", "a.bin", "a.pt", "a", "a.weights"])
-def test_a_file_of_weights(name: str, spelling: Spelling, tmp_path: Path) -> None:
+def test_a_file_of_weights(name: str, naming: Naming, tmp_path: Path) -> None:
     c = config()
     for writer in (safetensors_file, torch_writer):
-        writer.write(tmp_path / name, tensors(c, spelling))
+        writer.write(tmp_path / name, tensors(c, naming))
         found = read(tmp_path / name)
-        assert found.spelling == spelling
+        assert found.naming == naming
         assert found.config.depths == c.depths
         assert equal(found.params, parameters(c))
-        edge = 33 if spelling == "timm" else 36
+        edge = 33 if naming == "timm" else 36
         assert found.processor["size"] == {"shortest_edge": edge}
         assert found.processor["crop_size"] == {"height": 32, "width": 32}
 
@@ -119,7 +119,7 @@ def test_one_of_several_sets_of_weights(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no weights under 'model'"):
         read(path, entry="model")
     safetensors_file.write(tmp_path / "a.safetensors", tensors(c))
-    with pytest.raises(WeightsError, match="has no entries such as 'model'"):
+    with pytest.raises(WeightsError, match="has no entry 'model'"):
         read(tmp_path / "a.safetensors", entry="model")
 
 
@@ -239,7 +239,7 @@ def test_the_class_of_transformers_is_named(
 
 def test_the_original_has_no_folders(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"new: .* name one that ends in \.pth"):
-        write(tmp_path / "new", config(), parameters(config()), spelling="original")
+        write(tmp_path / "new", config(), parameters(config()), naming="original")
     assert not (tmp_path / "new").exists()
 
 
@@ -248,7 +248,7 @@ def test_timm_s_folder(tmp_path: Path) -> None:
     processor = default_processor(c, "hf")
     write(tmp_path, c, parameters(c), processor, "timm")
     found = read(tmp_path)
-    assert found.spelling == "timm"
+    assert found.naming == "timm"
     assert found.config == c
     assert found.processor == processor
     (tmp_path / "preprocessor_config.json").unlink()
@@ -303,14 +303,14 @@ def test_published_variants_need_no_arguments() -> None:
 def test_what_timm_cannot_be(changes: dict[str, Any], named: str, tmp_path: Path) -> None:
     c = config(**{**TIMM, **changes})
     with pytest.raises(ConfigError, match=f"timm has no EfficientFormer with {named}"):
-        write(tmp_path / "new", c, parameters(c), spelling="timm")
+        write(tmp_path / "new", c, parameters(c), naming="timm")
     assert not (tmp_path / "new").exists()
 
 
 def test_timm_always_has_two_heads(tmp_path: Path) -> None:
     c = config(**TIMM)
     with pytest.raises(ConfigError, match="always has two heads"):
-        write(tmp_path, c, parameters(c, distilled=False), spelling="timm")
+        write(tmp_path, c, parameters(c, distilled=False), naming="timm")
 
 
 def timm_folder(path: Path, **values: Any) -> Path:
@@ -335,7 +335,7 @@ def test_a_folder_of_timm(tmp_path: Path) -> None:
     assert found.processor["size"] == {"shortest_edge": 248}
     assert found.processor["resample"] == 2
     assert equal(found.params, parameters(config(**TIMM)))
-    # Before 2023 the keys of pretrained_cfg stood in the file itself.
+    # Before 2023 the keys of pretrained_cfg were at the top level of the file.
     assert read(timm_folder(tmp_path, crop_pct=0.875)).processor["size"] == {"shortest_edge": 256}
 
 
@@ -345,7 +345,7 @@ def test_a_folder_of_timm(tmp_path: Path) -> None:
         ({"model_args": {"act_layer": "relu"}}, "model_args has act_layer, which is not"),
         ({"model_args": [1]}, "model_args is"),
         ({"model_args": {"pool_size": 4}}, "pool_size is 4"),
-        ({"label_names": ["a"]}, "label_names has no list of 5 names"),
+        ({"label_names": ["a"]}, "label_names is not a list of 5 names"),
         ({"pretrained_cfg": {"crop_mode": "border"}}, "pretrained_cfg does not say.*border"),
         ({"pretrained_cfg": {"interpolation": "random"}}, "pretrained_cfg does not say.*random"),
         ({"pretrained_cfg": {"input_size": [224]}}, "pretrained_cfg does not say"),
@@ -436,23 +436,23 @@ def test_float64_is_checked_in_float64(tmp_path: Path) -> None:
 
 
 def test_notes(tmp_path: Path) -> None:
-    def notes(place: Path, target: str, to: Spelling) -> str:
+    def notes(place: Path, target: str, to: Naming) -> str:
         return "\n".join(convert(place, tmp_path / target, to=to).notes)
 
     plain = folder(tmp_path / "a", config(), tensors(config()))
     assert notes(plain, "b", "hf") == ""
     assert notes(plain, "b.safetensors", "hf") == ""
-    assert "ε 1e-12; who loads the result takes 1e-05" in notes(plain, "b.pth", "original")
+    assert "ε 1e-12; whatever loads the result uses 1e-05" in notes(plain, "b.pth", "original")
     c = config(**TIMM, pool_size=5, layer_norm_eps=1e-5, id2label={i: f"{i}!" for i in range(5)})
     other = folder(tmp_path / "c", c, tensors(c))
     assert notes(other, "d", "timm") == ""
     assert notes(other, "d.pth", "timm") == (
-        "a file of weights does not tell pool_size, id2label; keep the config.json, or convert to "
-        "a folder"
+        "a file of weights does not contain pool_size, id2label; keep the config.json, or convert "
+        "to a folder"
     )
 
 
-def test_other_spellings_are_refused(tmp_path: Path) -> None:
+def test_other_namings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="to is 'keras'; expected one of hf, timm, original"):
         convert("tiny", tmp_path / "a", to="keras")  # type: ignore[arg-type]
 
@@ -465,7 +465,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["convert", "tiny", str(target), "--to", "original"]) == 0
     out, err = capsys.readouterr()
     assert out == f"{target}: 217 tensors, from hf to original\n"
-    assert err.startswith("npformer: note: a file of weights does not tell id2label")
+    assert err.startswith("npformer: note: a file of weights does not contain id2label")
     assert equal(read(target).params, read("tiny").params)
     assert main(["convert", str(target), str(tmp_path / "b"), "--to", "hf", "--entry", "x"]) == 1
     assert "no weights under 'x'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Reading ``.safetensors``: what is whole is read bit for bit, what is not is refused by name."""
+"""Reading ``.safetensors``: intact files bit for bit; errors for others name the tensor."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ DAMAGED = {
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(99), "TensorFlow"),
     "zip": (b"PK\x03\x04" + bytes(99), "zip archive"),
     "gzip": (b"\x1f\x8b\x08" + bytes(99), "compressed"),
-    "random": (bytes(range(255, 200, -1)), "cut off or another kind of file"),
-    "header longer than the file": (GOOD[:20], "cut off"),
+    "random": (bytes(range(255, 200, -1)), "truncated or another kind of file"),
+    "header longer than the file": (GOOD[:20], "truncated"),
     "bad UTF-8": (packed(b'{"\xff": 1}'), "not JSON"),
     "no JSON": (packed(b"{'a': 1}"), "not JSON"),
     "NUL padding": (packed(json.dumps({"a": entry()}).encode() + b"\0\0", bytes(8)), "not JSON"),
@@ -105,11 +105,11 @@ DAMAGED = {
     "nesting": (packed(b'{"a":' * 50_000), "not JSON"),
     "endless number": (packed(b'{"a": ' + b"9" * 5000 + b"}"), "not JSON"),
     "truncated": (GOOD[:-1], r"truncated: \d+ bytes found, \d+ expected"),
-    "trailing": (GOOD + b"x", "no tensor owns"),
+    "trailing": (GOOD + b"x", "belong to no tensor"),
     "overlap": (packed({"a": entry(), "b": entry((2,), (4, 12))}, bytes(12)), "'b' overlaps"),
     "alias": (packed({"a": entry(), "b": entry()}, bytes(8)), "'b' overlaps"),
-    "hole": (packed({"a": entry(), "b": entry((1,), (12, 16))}, bytes(16)), "'b' leaves a hole"),
-    "start": (packed({"a": entry((1,), (4, 8))}, bytes(8)), "'a' leaves a hole"),
+    "hole": (packed({"a": entry(), "b": entry((1,), (12, 16))}, bytes(16)), "'b' leaves a gap"),
+    "start": (packed({"a": entry((1,), (4, 8))}, bytes(8)), "'a' leaves a gap"),
     "backwards": (packed({"a": entry((2,), (8, 0))}, bytes(8)), "'a' has data_offsets"),
     "three offsets": (packed({"a": entry((2,), (0, 4, 8))}, bytes(8)), "'a' has data_offsets"),
     "float offset": (packed({"a": entry((2,), (0, 8.0))}, bytes(8)), "'a' has data_offsets"),
@@ -181,7 +181,7 @@ def test_odd_names_and_empty_tensors_are_read(name: str, tmp_path: Path) -> None
 
 
 def read_bytes(data: bytes, path: Path) -> Tensors | None:
-    """Read, and let nothing pass but tensors or a `WeightsError` that names the file."""
+    """Read, and accept only tensors or a `WeightsError` that names the file."""
     path.write_bytes(data)
     try:
         return safetensors_file.read(path)[0]
@@ -202,7 +202,7 @@ def test_a_changed_byte_gives_tensors_or_an_error(place: int, byte: int, tmp_pat
         assert same(changed, whole)
     elif place < 8:
         assert changed is None
-    elif place >= len(GOOD) - 12:  # numbers bear no checksum
+    elif place >= len(GOOD) - 12:  # numbers have no checksum
         assert changed is not None
         assert not same(changed, whole)
 

@@ -1,4 +1,4 @@
-"""Reading torch's files: right for what PyTorch writes, and never anything but an error else."""
+"""Reading torch's files: correct for what PyTorch writes, and an error for everything else."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def weights(value: bytes) -> bytes:
 
 
 def records(**changes: bytes | None) -> dict[str, bytes]:
-    """The records of a good archive, changed; None leaves one out."""
+    """The records of a good archive, with changes; None omits one."""
     usual = {"data.pkl": weights(tensor()), "byteorder": b"little", "data/0": STORAGE}
     everything: dict[str, bytes | None] = {**usual, **changes}
     return {f"x/{name}": data for name, data in everything.items() if data is not None}
@@ -140,8 +140,8 @@ def test_files_of_older_versions_have_fewer_records(path: Path) -> None:
         ({"byteorder": b"big"}, "big-endian"),
         ({"data.pkl": None}, "no record data.pkl"),
         ({"data/0": None}, "no record data/0"),
-        ({"data/0": STORAGE[:-1]}, "has 47 bytes and should have 48"),
-        ({"data/0": STORAGE + b"x"}, "has 49 bytes and should have 48"),
+        ({"data/0": STORAGE[:-1]}, "has 47 bytes instead of 48"),
+        ({"data/0": STORAGE + b"x"}, "has 49 bytes instead of 48"),
         ({"constants.pkl": b""}, "TorchScript"),
         ({"../evil": b""}, "with the name 'x/../evil'"),
         ({"a\\evil": b""}, "with the name"),
@@ -172,7 +172,7 @@ def test_two_records_of_one_name(path: Path) -> None:
 
 
 def listed(data: bytes, name: bytes) -> int:
-    """Where a record stands in the list of records."""
+    """Where a record is in the list of records."""
     (start,) = struct.unpack("<I", data[-6:-2])
     return data.index(name, start) - 46
 
@@ -212,7 +212,7 @@ def test_data_around_the_archive(path: Path) -> None:
     path.write_bytes(data + b"x")
     refused(path, "does not end with its list")
     path.write_bytes(b"PK\x03\x04" + data)
-    refused(path, "stands after other data")
+    refused(path, "comes after other data")
 
 
 def test_wrong_checksum(path: Path) -> None:
@@ -244,7 +244,7 @@ def test_too_many_records(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs"),
         (b"PK\x05\x06" + bytes(18), "zip archive"),
         (b"\x1f\x8b" + bytes(9), "compressed"),
-        (b"ustar", "does not begin as a zip archive"),
+        (b"ustar", "does not begin like a zip archive"),
     ],
 )
 def test_other_files(path: Path, data: bytes, message: str) -> None:
@@ -296,9 +296,9 @@ def test_views(path: Path, offset: int, shape: tuple[int, ...], strides: tuple[i
         (0, (2**62,), (1,), "does not lie"),
         (0, (0, 4), (4, 1), "does not lie"),
         (0, (3, 4), (4,), "does not lie"),
-        (-1, (2,), (1,), "no whole number from 0"),
-        (0, (-2,), (1,), "no whole number from 0"),
-        (11, (12,), (-1,), "no whole number from 0"),
+        (-1, (2,), (1,), "not a whole number from 0"),
+        (0, (-2,), (1,), "not a whole number from 0"),
+        (11, (12,), (-1,), "not a whole number from 0"),
     ],
 )
 def test_views_that_lie(
@@ -339,8 +339,8 @@ def test_views_that_lie(
         b"}(" + _text("a") + b"u",  # a key without a value
         b"})" + _whole(1) + b"s",  # a tuple as a key
         b"}" + b"G" + struct.pack(">d", 1.0) + _whole(1) + b"s",
-        b"h\x07",  # what nobody remembered
-        b"\x85\x86",  # tuples of what is not there
+        b"h\x07",  # something never remembered
+        b"\x85\x86",  # tuples of an empty stack
         b"\x87",
         b"t",
         b"Q",
@@ -506,11 +506,11 @@ def test_the_length_of_a_pickle_is_bounded(path: Path) -> None:
     )
 
 
-# Chance
+# Random damage
 
 
 def outcome(path: Path, data: bytes) -> Tensors | None:
-    """Read, and let nothing pass but tensors or a `WeightsError` that names the file."""
+    """Read, and accept only tensors or a `WeightsError` that names the file."""
     path.write_bytes(data)
     try:
         found = torch_file.read(path)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from npformer.errors import ConfigError, MissingWeights
 from npformer.files.strict_json import parse_object
 from npformer.layers import ACTIVATIONS
-from npformer.network.configuration import VARIANTS, EfficientFormerConfig
-from npformer.network.params import blueprint
+from npformer.network.configuration import EfficientFormerConfig
+from npformer.network.params import param_specs
+from npformer.network.variants import VARIANTS
 
 TINY = Path(__file__).parents[1] / "weights" / "tiny" / "config.json"
 
@@ -176,7 +177,7 @@ IMPOSSIBLE = [
     ({"depths": [3, 2, 6, 10**9]}, "depths"),
     ({"depths": [600, 600, 6, 4]}, "at most 1000 blocks"),
     ({"depths": [3, 2, 6, 4.0]}, "depths"),
-    ({"depths": [3, 2, 6]}, "hidden_sizes is .*; expected 3 widths, as depths"),
+    ({"depths": [3, 2, 6]}, "hidden_sizes is .*; expected 3 widths, as many as depths"),
     ({"hidden_sizes": [48, 96, 448]}, "expected 4 widths"),
     ({"hidden_sizes": [48, 96, 224, "448"]}, "hidden_sizes"),
     ({"hidden_sizes": [1, 96, 224, 448]}, "because the stem halves it"),
@@ -234,10 +235,10 @@ def test_a_network_is_built_only_from_a_valid_configuration():
     config = EfficientFormerConfig()
     config.pool_size = 4
     with pytest.raises(ConfigError, match="pool_size"):
-        blueprint(config)
+        param_specs(config)
     config.pool_size, config.id2label = 3, {1: "cat"}
     with pytest.raises(ConfigError, match="id2label"):
-        blueprint(config)
+        param_specs(config)
 
 
 def test_without_attention_dim_does_not_matter():
@@ -332,7 +333,7 @@ def test_a_warning_for_likely_typing_errors_only(name, meant):
             EfficientFormerConfig(**{name: 1})
 
 
-def test_old_hub_spellings_are_understood():
+def test_old_hub_names_are_understood():
     old = {"attn_ratio": 3, "layers": [1, 1], "embed_dims": [8, 16], "dim": 16}
     config = EfficientFormerConfig.from_dict(old)
     assert (config.attention_ratio, config.depths, config.hidden_sizes) == (3, [1, 1], [8, 16])
@@ -413,7 +414,7 @@ def test_written_json_is_ascii_and_sorted(tmp_path):
     config = EfficientFormerConfig(id2label={10 - i: f"Häuser {i}" for i in range(11)})
     config.save_pretrained(tmp_path)
     text = (tmp_path / "config.json").read_text(encoding="ascii")
-    assert text.index('"2": ') < text.index('"10": ')  # by number, as the reference's
+    assert text.index('"2": ') < text.index('"10": ')  # by number, as in the reference
     assert EfficientFormerConfig.from_pretrained(tmp_path) == config
     assert json.loads(config.to_json_string(use_diff=False))["max_length"] == 20
 
@@ -476,4 +477,4 @@ def test_any_json_object_is_read_or_refused_by_a_config_error(values):
             return
     again = EfficientFormerConfig.from_dict(json.loads(config.to_json_string()))
     assert again == config
-    blueprint(config)
+    param_specs(config)

@@ -53,7 +53,7 @@ MANIFEST = {
 
 
 def forget_connections() -> None:
-    """Close the connections that huggingface_hub keeps; how, depends on its version."""
+    """Close the connections that huggingface_hub keeps open; how depends on its version."""
     http = huggingface_hub.utils._http
     (http.close_session if hasattr(http, "close_session") else http.reset_sessions)()
 
@@ -87,7 +87,7 @@ def cache(server, tmp_path, monkeypatch):
 
 
 def whole_files(cache: Path) -> list[bytes]:
-    """Contents of every file of weights that somebody could load from the cache."""
+    """Contents of every file of weights that could be loaded from the cache."""
     return [path.read_bytes() for path in cache.rglob("snapshots/*/*") if path.suffix == ".bin"]
 
 
@@ -102,7 +102,7 @@ def test_a_published_model_is_downloaded_once(server, cache):
     assert cache in folder.parents
     asked = len(server.requests)
     assert hub.locate("l1") == folder
-    assert len(server.requests) == asked  # the second time nobody is asked
+    assert len(server.requests) == asked  # the second time, the hub is not asked
 
 
 def test_fetch_tells_which_file_it_is(server, cache):
@@ -186,7 +186,7 @@ def test_safetensors_are_preferred_and_the_processor_is_optional(server, cache):
         found.weights.name,
     ]
     asked = len(server.requests)
-    hub.fetch("someone/flowers")  # that there is no processor's configuration is remembered
+    hub.fetch("someone/flowers")  # the cache remembers that there is no processor's configuration
     assert len(server.requests) == asked
 
 
@@ -261,7 +261,7 @@ def test_a_hub_that_fails_or_is_away_says_what_to_do(server, cache, monkeypatch)
 def test_a_cut_connection_leaves_no_half_file_and_is_continued(server, cache):
     server.cut_after = 10 * 4096
     try:
-        folder = hub.locate("l1")  # newer versions of huggingface_hub go on by themselves
+        folder = hub.locate("l1")  # newer versions of huggingface_hub continue by themselves
     except OfflineError as error:
         assert "could not be downloaded" in str(error)  # noqa: PT017 - see above
         assert whole_files(cache) == []
@@ -384,7 +384,7 @@ def test_wrong_usage_of_download_exits_2(words, capsys):
     assert "usage" in capsys.readouterr().err
 
 
-# In processes of their own, told by environment variables as a user tells them.
+# In separate processes, configured by environment variables as a user would.
 
 DOWNLOAD = """
 import argparse, json, os
@@ -424,7 +424,7 @@ def start(server, tmp_path):
 
     yield start
     for process in processes:
-        with process:  # ended with the test, whatever has happened
+        with process:  # ended with the test, whatever happens
             process.kill()
 
 
@@ -434,10 +434,10 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 def test_two_processes_at_once_make_one_file(server, start, tmp_path):
-    server.go_on.clear()  # the one that comes first is held in the middle of the file
+    server.go_on.clear()  # the first request is held in the middle of the file
     processes = [start(), start()]
     assert server.halfway.wait(timeout=60)
-    while server.asked("HEAD", "pytorch_model.bin") < 2:  # until the other wants it too
+    while server.asked("HEAD", "pytorch_model.bin") < 2:  # until the other process wants it too
         assert all(process.poll() is None for process in processes)
         time.sleep(0.01)
     server.go_on.set()

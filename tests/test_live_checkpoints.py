@@ -1,4 +1,4 @@
-"""Checkpoints beside PyTorch: what it writes is read, what is written it loads strictly."""
+"""Checkpoints and PyTorch: its files are read, and it loads strictly what is written here."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ WITH_TEACHER = transformers.EfficientFormerForImageClassificationWithTeacher
 
 
 def hf_config(c: EfficientFormerConfig) -> Any:
-    # Its class with two heads reads a key that it does not have of itself.
+    # The class with two heads reads a key that its own configuration lacks.
     return transformers.EfficientFormerConfig(**{**c.to_dict(), "hidden_size": c.hidden_size})
 
 
@@ -66,7 +66,7 @@ def pixels_for(c: EfficientFormerConfig) -> Array:
 
 
 def compare(place: Path, model: Any, c: EfficientFormerConfig) -> None:
-    """The network at a place answers as PyTorch's."""
+    """The network at a path gives the same answers as PyTorch's."""
     pixels = pixels_for(c)
     model = model.double().eval()
     with torch.no_grad():
@@ -100,9 +100,9 @@ def test_the_golden_names_are_the_references_own(variant: str) -> None:
     with torch.device("meta"):
         hf = WITH_TEACHER(hf_config(c))
         networks = {"hf": hf, "timm": timm.create_model(f"efficientformer_{variant}")}
-    for spelling, network in networks.items():
+    for naming, network in networks.items():
         assert {k: (tuple(t.shape), str(t.dtype)) for k, t in network.state_dict().items()} == {
-            row[spelling]: (literal_eval(row["shape"]), row["dtype"]) for row in rows
+            row[naming]: (literal_eval(row["shape"]), row["dtype"]) for row in rows
         }
 
 
@@ -125,7 +125,7 @@ DTYPES = [
 
 @st.composite
 def views(draw: st.DrawFn) -> Any:
-    """A tensor of any dtype, cut, stepped through and turned."""
+    """A tensor of any dtype: sliced, with steps, transposed."""
     shape = draw(st.lists(st.integers(1, 5), max_size=4))
     x = torch.arange(int(np.prod(shape)), dtype=torch.float32).reshape(shape) * 1.1
     x = x.to(draw(st.sampled_from(DTYPES)))
@@ -248,7 +248,7 @@ def test_a_folder_for_transformers(tmp_path: Path) -> None:
 
 
 def test_a_folder_for_timm(tmp_path: Path) -> None:
-    write(tmp_path, FOR_TIMM, parameters(FOR_TIMM), spelling="timm")
+    write(tmp_path, FOR_TIMM, parameters(FOR_TIMM), naming="timm")
     model = timm.create_model(f"local-dir:{tmp_path}", pretrained=True)
     compare(tmp_path, model, FOR_TIMM)
     how = timm.data.resolve_model_data_config(model)
@@ -258,7 +258,7 @@ def test_a_folder_for_timm(tmp_path: Path) -> None:
 
 def test_published_networks_for_timm(tmp_path: Path) -> None:
     c = EfficientFormerConfig.variant("l1")
-    write(tmp_path, c, parameters(c), spelling="timm")
+    write(tmp_path, c, parameters(c), naming="timm")
     model = timm.create_model(f"local-dir:{tmp_path}", pretrained=True)
     assert same(numpy_state(model), tensors_of(tmp_path / "model.safetensors"))
 
@@ -289,10 +289,10 @@ def test_files_are_loaded_strictly(ending: str, tmp_path: Path) -> None:
     for_timm.load_state_dict(state("timm"), strict=True)
     compare(place, for_timm, FOR_TIMM)
     original = state("original")
-    if ending == ".safetensors":  # which has no order, and timm goes by the order
+    if ending == ".safetensors":  # which has no order, and timm relies on the order
         assert original.keys() == state_dict(parameters(FOR_TIMM), FOR_TIMM, "original").keys()
         return
-    # The references' own converters take the original's spelling.
+    # The references' own converters take the original's names.
     for_timm.load_state_dict(checkpoint_filter_fn(original["model"], for_timm), strict=True)
     compare(place, for_timm, FOR_TIMM)
     renamed = convert_script.convert_torch_checkpoint(original["model"], 2)

@@ -1,4 +1,4 @@
-"""Other image sizes beside PyTorch: the authors' recipe, and saved networks in transformers."""
+"""Other image sizes and PyTorch: the authors' recipe, and saved networks in transformers."""
 
 from __future__ import annotations
 

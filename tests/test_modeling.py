@@ -379,12 +379,12 @@ TIMM = USUAL | {
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    ("case", "kind", "spelling"),
+    ("case", "kind", "naming"),
     [*[(USUAL, kind, "hf") for kind in CLASSES], (TIMM, TEACHER, "timm")],
 )
-def test_a_saved_network_comes_back(tmp_path, case, kind: str, spelling: str, dtype: str) -> None:
+def test_a_saved_network_comes_back(tmp_path, case, kind: str, naming: str, dtype: str) -> None:
     model = network(case, kind, dtype=dtype)
-    model.save_pretrained(tmp_path, spelling=spelling)
+    model.save_pretrained(tmp_path, naming=naming)
     back = type(model).from_pretrained(tmp_path, dtype=dtype)
     assert back.dtype == model.dtype == dtype
     for (path, one), (_, other) in zip(leaves(model.params), leaves(back.params), strict=True):

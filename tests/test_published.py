@@ -1,4 +1,4 @@
-"""The real L1, L3 and L7, for whoever has a connection or has them in the cache.
+"""The real L1, L3 and L7, if there is a connection or they are in the cache.
 
     NPFORMER_PUBLISHED=1 pytest tests/test_published.py
 

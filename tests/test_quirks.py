@@ -13,7 +13,7 @@ import pytest
 from npformer.layers import AttentionBlock, Trace, training
 from npformer.network import forward
 from npformer.network.configuration import EfficientFormerConfig
-from npformer.network.params import blueprint, initialize
+from npformer.network.params import initialize, param_specs
 from npformer.network.tree import leaves, transform
 
 TESTS = Path(__file__).parent
@@ -74,15 +74,15 @@ def test_every_quirk_has_a_test_that_exists() -> None:
 
 def test_q14_the_last_entry_of_downsamples_means_nothing() -> None:
     same_width = {"hidden_sizes": [8, 8]}
-    assert blueprint(config(**same_width, downsamples=[True, False])) == blueprint(
+    assert param_specs(config(**same_width, downsamples=[True, False])) == param_specs(
         config(**same_width)
     )
 
 
 def test_q14_where_the_width_changes_there_is_a_downsampling_in_any_case() -> None:
-    assert blueprint(config(downsamples=[False, True])) == blueprint(config())
+    assert param_specs(config(downsamples=[False, True])) == param_specs(config())
     same_width = config(downsamples=[False, True], hidden_sizes=[8, 8])
-    assert blueprint(same_width).stages[1].downsample is None
+    assert param_specs(same_width).stages[1].downsample is None
 
 
 def test_q17_drop_path_rises_linearly_to_its_rate() -> None:

@@ -79,7 +79,7 @@ def test_nearest_and_farthest_keep_their_bias():
 
 
 def test_cubic_weights_of_a_doubling():
-    # New pixel 7 lies at 3¼ among the old; Keys' kernel with a = −3/4, by hand.
+    # New pixel 7 is at 3¼ in old coordinates; Keys' kernel with a = −3/4, by hand.
     expected = np.array([0, 0, -27, 225, 67, -9, 0, 0]) / 256
     np.testing.assert_allclose(bicubic_weights(8, 16)[7], expected, atol=1e-15)
 
@@ -118,7 +118,7 @@ def test_a_network_takes_images_of_another_size(method, size, resolution, grid):
     params, config = resize(params_with_biases(), SMALL, size, method)
     assert config.resolution == resolution
     assert config.token_grid == grid
-    assert SMALL.resolution == 3  # the old configuration is as it was
+    assert SMALL.resolution == 3  # the old configuration is unchanged
     height, width = config.image_shape
     logits = forward(drawn((2, height, width, 3)), params, config).logits
     assert logits.shape == (2, 2)
@@ -161,7 +161,7 @@ def test_other_methods_and_a_second_resizing_are_refused():
     with pytest.raises(ConfigError, match="method is 'cubic'; expected 'offsets' or 'original'"):
         resize_biases(drawn((2, 3, 3)), (4, 4), "cubic")
     params, config = resize(params_with_biases(), SMALL, 128, "original")
-    with pytest.raises(ConfigError, match="load the weights anew"):
+    with pytest.raises(ConfigError, match="load the weights from their file"):
         resize(params, config, 96)
 
 

@@ -1,4 +1,4 @@
-"""What is said of the weights is true of the files, and said once."""
+"""What the manifest and its page say about the weights is true of the files."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ MARKS = "<!-- tables: made by weights/update.py -->\n", "<!-- end of tables -->\
 
 
 def computed(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return the manifest with every figure that can be computed, computed."""
+    """Return the manifest with all figures that can be computed, up to date."""
     tiny = ROOT / "weights" / "tiny"
     config = EfficientFormerConfig.from_json_file(tiny / "config.json")
     configs = {"tiny": config} | {
@@ -53,7 +53,7 @@ def computed(manifest: dict[str, Any]) -> dict[str, Any]:
 def tables(manifest: dict[str, Any]) -> str:
     """Return the manifest as Markdown."""
     lines = [
-        "| name | parameters | multiply-adds | input | classes | weights | licence |",
+        "| name | parameters | multiply-adds | input | classes | weights | license |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, m in manifest.items():
@@ -62,7 +62,7 @@ def tables(manifest: dict[str, Any]) -> str:
             source = f"[{m['repository']}](https://huggingface.co/{m['repository']})"
         lines.append(
             f"| `{name}` | {m['parameters']:,} | {m['gmacs']:.2f} G | {m['image_size']} px "
-            f"| {m['classes']} | {source}, {m['size_mb']} MB | {m['licence']} |"
+            f"| {m['classes']} | {source}, {m['size_mb']} MB | {m['license']} |"
         )
     lines += ["", "| name | top-1 | top-5 | according to |", "|---|---|---|---|"]
     for name, m in manifest.items():
@@ -79,7 +79,7 @@ def tables(manifest: dict[str, Any]) -> str:
 
 
 def page(text: str, manifest: dict[str, Any]) -> str:
-    """Return the page with its tables made anew."""
+    """Return the page with new tables."""
     before, rest = text.split(MARKS[0])
     after = rest.split(MARKS[1])[1]
     return before + MARKS[0] + "\n" + tables(manifest) + "\n" + MARKS[1] + after

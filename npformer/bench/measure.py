@@ -23,10 +23,11 @@ from ..checkpoints import read, write
 from ..errors import ConfigError
 from ..layers import Array
 from ..network import EfficientFormer, forward
-from ..network.configuration import VARIANTS, EfficientFormerConfig
+from ..network.configuration import EfficientFormerConfig
 from ..network.params import initialize
 from ..network.summary import summarize
 from ..network.tree import build
+from ..network.variants import VARIANTS
 from .peak import fma_peak
 from .steps import MAKERS as TRAINERS
 from .steps import two_losses

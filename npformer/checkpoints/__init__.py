@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from .assemble import assemble, state_dict
 from .folder import Checkpoint, read, write
 from .infer import infer_config
-from .spellings import SPELLINGS, Spelling, detect, names
+from .naming import NAMINGS, Naming, detect, names
 
 if TYPE_CHECKING:
     from .conversion import Conversion, convert
 
 __all__ = [
-    "SPELLINGS",
+    "NAMINGS",
     "Checkpoint",
     "Conversion",
-    "Spelling",
+    "Naming",
     "assemble",
     "convert",
     "detect",
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Who classifies a photograph does not wait for what only converting needs.
+    # Classifying a photograph must not wait for what only converting needs.
     if name not in ("Conversion", "convert"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from . import conversion

@@ -6,8 +6,8 @@ A file holds PyTorch's shapes; the tree has its channels last and its matrices r
     linear              (C_out, C_in)           ->  (C_in, C_out)
     attention biases    (heads, R²)             ->  (heads, R, R)
 
-Nothing is guessed and nothing is left over: a tensor that is missing, too many, of another shape,
-not finite or not what it must be is refused by name, as the file spells it.
+Nothing is guessed and nothing is left over: a tensor that is missing, unexpected, of another shape,
+not finite or not what it must be is refused, under the name that it has in the file.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from ..errors import WeightsError
 from ..layers import Array
 from ..network import EfficientFormer
 from ..network.configuration import EfficientFormerConfig
-from ..network.params import Leaf, blueprint
+from ..network.params import ParamSpec, param_specs
 from ..network.tree import build, leaves
 from .dtypes import Tensors, is_floating, name_of, target, widen
 from .infer import resembles
-from .spellings import (
+from .naming import (
     BUFFER_NAMES,
-    Spelling,
+    Naming,
     detect,
     enumerate_names,
     from_native,
@@ -39,71 +39,78 @@ from .spellings import (
 def assemble(
     tensors: Tensors,
     config: EfficientFormerConfig,
-    spelling: Spelling | None = None,
+    naming: Naming | None = None,
     *,
     dtype: DTypeLike = "float32",
     distilled: bool | None = None,
     source: str = "the checkpoint",
 ) -> EfficientFormer:
-    """Make the tree of parameters from the tensors of a file.
+    """Build the tree of parameters from the tensors of a file.
 
     Parameters
     ----------
     tensors : dict of str to ndarray
-        Under the names of `spelling`.
+        Under the names of `naming`.
     config : EfficientFormerConfig
-    spelling : {"hf", "timm", "original"}, optional
-        By default it is found out.
+    naming : {"hf", "timm", "original"}, optional
+        Detected by default.
     dtype : {"float32", "float64", "float16"}
-        Of the parameters. Floating tensors of any dtype are converted to it.
+        Of the parameters. Floating-point tensors of any dtype are converted to it.
     distilled : bool, optional
-        Whether there must be a distillation head; by default there is one if the file has it.
+        Whether there must be a distillation head; by default there is one if the file has one.
     source : str
-        What errors call the file.
+        What error messages call the file.
 
     Returns
     -------
     EfficientFormer
-        Of read-only, contiguous arrays. Hugging Face's tensors of a network that was saved without
-        heads give one without heads.
+        Of read-only, contiguous arrays. If Hugging Face's class saved a network without heads, the
+        tree has none either.
 
     Raises
     ------
     WeightsError
-        Naming the tensors that are missing, unexpected, misshapen, not finite, of whole numbers,
-        or contradict themselves.
+        If the dtype is none of these, if tensors are missing, unexpected, misshapen, not finite, or
+        of whole numbers, or if a buffer contradicts them; the message names the tensors.
+    ConfigError
+        If no network can have this configuration.
     """
     wanted = target(dtype)
-    spelling = spelling or detect(tensors, source)
-    spelled, tree = _plan(tensors, config, spelling, distilled)
+    naming = naming or detect(tensors, source)
+    named, tree = _plan(tensors, config, naming, distilled)
     try:
-        _check_names(tensors, spelled, tree, config)
-        return build(lambda path, leaf: _load(path, leaf, spelled, tensors, config, wanted), tree)
+        _check_names(tensors, named, tree, config)
+        return build(lambda path, spec: _load(path, spec, named, tensors, config, wanted), tree)
     except WeightsError as error:
         raise WeightsError(f"{source}: {error}") from None
 
 
 def state_dict(
-    params: EfficientFormer, config: EfficientFormerConfig, spelling: Spelling = "timm"
+    params: EfficientFormer, config: EfficientFormerConfig, naming: Naming = "timm"
 ) -> Tensors:
-    """Return the tensors of a file: PyTorch's shapes, with the buffers that its classes demand.
+    """Return the tensors of a file: PyTorch's shapes, with the buffers that its classes require.
 
     Parameters
     ----------
     params : EfficientFormer
     config : EfficientFormerConfig
-    spelling : {"timm", "hf", "original"}
+    naming : {"timm", "hf", "original"}
 
     Returns
     -------
     dict of str to ndarray
+
+    Raises
+    ------
+    WeightsError
+        If the attention biases were resized by "original", which no file can store.
     """
     tensors = {path: _outward(array) for path, array in leaves(params)}
-    return from_native(with_buffers(tensors, config), config, spelling)
+    return from_native(with_buffers(tensors, config), config, naming)
 
 
 def with_buffers(tensors: Tensors, config: EfficientFormerConfig) -> Tensors:
-    """Add the buffers that natively named tensors lack, in the order that PyTorch has."""
+    """Add the buffers that natively named tensors lack, in PyTorch's order."""
     complete = {}
     for path in names(config, "timm"):
         if path in tensors:
@@ -121,42 +128,42 @@ def bias_indices(rows: int, columns: int) -> NDArray[np.int64]:
     Parameters
     ----------
     rows, columns : int
-        Of the grid of tokens.
+        Size of the grid of tokens.
 
     Returns
     -------
     ndarray of int64, shape (N, N) with ``N = rows·columns``
-        ``|Δy|·columns + |Δx|``. The reference numbers the distances in the order of their first
-        appearance, which comes to the same.
+        ``|Δy|·columns + |Δx|``. The reference numbers distances in the order in which they first
+        appear, which gives the same numbers.
     """
     y, x = np.divmod(np.arange(rows * columns, dtype=np.int64), columns)
     return abs(y[:, None] - y) * columns + abs(x[:, None] - x)
 
 
 def _plan(
-    tensors: Tensors, config: EfficientFormerConfig, spelling: Spelling, distilled: bool | None
+    tensors: Tensors, config: EfficientFormerConfig, naming: Naming, distilled: bool | None
 ) -> tuple[dict[str, str], EfficientFormer]:
-    """Return the name of each tensor in the file, and the tree of what the file must hold."""
-    bare = spelling == "hf" and is_bare(tensors)
-    spelled = names(config, spelling, bare)
-    tree = blueprint(config)
+    """Return the name of each tensor in the file, and the tree of what the file must contain."""
+    bare = naming == "hf" and is_bare(tensors)
+    named = names(config, naming, bare)
+    tree = param_specs(config)
     heads = {
-        head: any(spelled.get(f"{head}.{leaf}") in tensors for leaf in ("weight", "bias"))
+        head: any(named.get(f"{head}.{leaf}") in tensors for leaf in ("weight", "bias"))
         for head in ("head", "head_dist")
     }
     if bare and not any(heads.values()):
         tree = tree._replace(head=None, head_dist=None)
     elif not (heads["head_dist"] if distilled is None else distilled):
         tree = tree._replace(head_dist=None)
-    return spelled, tree
+    return named, tree
 
 
 def _check_names(
-    tensors: Tensors, spelled: dict[str, str], tree: EfficientFormer, config: EfficientFormerConfig
+    tensors: Tensors, named: dict[str, str], tree: EfficientFormer, config: EfficientFormerConfig
 ) -> None:
-    """Refuse what is missing, what is too much, and buffers that are wrong."""
-    required = [spelled[path] for path, _ in leaves(tree)]
-    buffers = {name: path for path, name in spelled.items() if path.endswith(BUFFER_NAMES)}
+    """Refuse missing and unexpected tensors, and wrong buffers."""
+    required = [named[path] for path, _ in leaves(tree)]
+    buffers = {name: path for path, name in named.items() if path.endswith(BUFFER_NAMES)}
     missing = [name for name in required if name not in tensors]
     if missing:
         raise WeightsError(
@@ -176,15 +183,15 @@ def _check_names(
 
 def _load(
     path: str,
-    leaf: Leaf,
-    spelled: dict[str, str],
+    spec: ParamSpec,
+    named: dict[str, str],
     tensors: Tensors,
     config: EfficientFormerConfig,
     dtype: np.dtype[Any],
 ) -> Array:
     """Return one parameter, or refuse its tensor."""
-    name = spelled[path]
-    tensor, expected = tensors[name], _file_shape(leaf.shape)
+    name = named[path]
+    tensor, expected = tensors[name], _file_shape(spec.shape)
     if tensor.shape != expected:
         raise WeightsError(
             f"tensor {name!r} has shape {tensor.shape}, expected {expected}. "
@@ -195,8 +202,8 @@ def _load(
             f"tensor {name!r} is {name_of(tensor.dtype)}; expected real numbers (quantized "
             "checkpoints are not supported)"
         )
-    with np.errstate(over="ignore"):  # an overflow is an infinity, which is refused below
-        array = np.array(_inward(widen(tensor), leaf.shape), dtype, order="C")
+    with np.errstate(over="ignore"):  # an overflow gives an infinity, which is refused below
+        array = np.array(_inward(widen(tensor), spec.shape), dtype, order="C")
     finite = np.isfinite(array)
     if not finite.all():
         raise WeightsError(
@@ -205,8 +212,8 @@ def _load(
         )
     if path.endswith("running_var") and array.min() < 0:
         raise WeightsError(
-            f"tensor {name!r} holds the variance {array.min():g}; no variance is negative: the "
-            "file is damaged"
+            f"tensor {name!r} holds the variance {array.min():g}; no variance is negative: "
+            "the file is damaged"
         )
     array.flags.writeable = False
     return array
@@ -226,12 +233,12 @@ def _check_buffer(name: str, array: NDArray[Any], config: EfficientFormerConfig)
         raise WeightsError(
             f"tensor {name!r} is not the table that follows from a grid of "
             f"{config.token_grid[0]}×{config.token_grid[1]} tokens; the file is damaged, or its "
-            "attention biases have another meaning"
+            "attention biases mean something else"
         )
 
 
 def _advice(tensors: Tensors, config: EfficientFormerConfig) -> str:
-    """Say which network the tensors would fit, and which one was asked for."""
+    """Say which network the tensors would fit, and which one was wanted."""
     asked = f"The configuration has depths {config.depths} and widths {config.hidden_sizes}"
     found = resembles(tensors)
     if found is None:
@@ -240,7 +247,7 @@ def _advice(tensors: Tensors, config: EfficientFormerConfig) -> str:
 
 
 def _file_shape(planned: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape in a file of what has the shape `planned` in the tree."""
+    """Shape in a file of a tensor that has the shape `planned` in the tree."""
     if len(planned) == 4:
         kh, kw, C_in, C_out = planned
         return (C_out, C_in, kh, kw)
@@ -268,7 +275,7 @@ def _outward(array: Array) -> Array:
     elif array.ndim == 5:
         raise WeightsError(
             "attention biases that were resized by the method 'original' belong to pairs of "
-            "tokens, for which no checkpoint has a place; resize them by 'offsets'"
+            "tokens, which no checkpoint can store; resize them by 'offsets'"
         )
     else:
         array = array.T  # (C_in, C_out) -> (C_out, C_in)

@@ -1,7 +1,7 @@
-"""From one spelling to another, bit for bit.
+"""Convert a checkpoint from one naming to another, bit for bit.
 
-Only names change, and what a folder says beside the weights: the tensors keep their dtype, bfloat16
-too, and their bits. Before anything is written the weights are read as strictly as for use.
+Only the names change, and the files beside the weights: tensors keep their bits and their dtype,
+including bfloat16. Before anything is written, the weights are checked as strictly as for use.
 """
 
 from __future__ import annotations
@@ -13,45 +13,49 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ConfigError
+from ..files.names import SUFFIXES, TORCH_SUFFIXES
 from ..network.configuration import EfficientFormerConfig
 from . import safetensors_file, torch_writer
 from .assemble import assemble, with_buffers
 from .dtypes import Tensors
-from .folder import SUFFIXES, TORCH_SUFFIXES, Found, find, open_checkpoint, write_folder
+from .folder import Found, find, open_checkpoint, write_folder
 from .infer import LAYER_NORM_EPS, infer_config
-from .spellings import SPELLINGS, Spelling, from_native, to_native
+from .naming import NAMINGS, Naming, from_native, to_native
 
 
 class Conversion(NamedTuple):
     """What `convert` has done."""
 
     place: Path
-    spelling: Spelling
-    """of the source"""
+    """the file or folder that was written"""
+    naming: Naming
+    """naming of the source"""
     tensors: int
+    """number of tensors written"""
     notes: tuple[str, ...]
-    """what the target cannot hold, or whoever loads it must know"""
+    """what the target cannot hold, or what its users must know"""
 
 
 def convert(
     source: str | PathLike[str],
     target: str | PathLike[str],
     *,
-    to: Spelling,
+    to: Naming,
     entry: str | None = None,
 ) -> Conversion:
-    """Write a checkpoint in another spelling.
+    """Write a checkpoint under other names.
 
     Parameters
     ----------
     source : str or path
-        As for `read`.
+        As in `read`.
     target : str or path
-        A file that ends in .safetensors, .bin, .pth or .pt, which holds the weights alone; or a
-        folder, as transformers ("hf") or timm loads it.
+        A file that ends in .safetensors, .bin, .pth or .pt, for the weights alone; or a folder that
+        transformers ("hf") or timm loads.
     to : {"hf", "timm", "original"}
+        Whose names the tensors get.
     entry : str, optional
-        Which of several sets of weights in a file of PyTorch, such as ``"model_ema"``.
+        Which set of weights to read from a PyTorch file that has several, such as ``"model_ema"``.
 
     Returns
     -------
@@ -59,17 +63,21 @@ def convert(
 
     Raises
     ------
+    MissingWeights, UnsafeCheckpointError, OfflineError
+        If the source cannot be read; as in `read`.
     WeightsError
         If the source is damaged or contradicts itself.
     ConfigError
-        If the target cannot hold this network.
+        If the target cannot hold this network, or the configuration of the source is unusable.
+    OSError
+        If a file cannot be read or written.
     """
-    if to not in SPELLINGS:
-        raise ConfigError(f"to is {to!r}; expected one of {', '.join(SPELLINGS)}")
+    if to not in NAMINGS:
+        raise ConfigError(f"to is {to!r}; expected one of {', '.join(NAMINGS)}")
     place = Path(target).expanduser()
     found = open_checkpoint(find(source), entry)
     _check(found)
-    native = to_native(found.tensors, found.config, found.spelling)
+    native = to_native(found.tensors, found.config, found.naming)
     tensors = from_native(with_buffers(native, found.config), found.config, to)
     if place.suffix in TORCH_SUFFIXES:
         torch_writer.write(place, tensors, "model" if to == "original" else None)
@@ -78,16 +86,16 @@ def convert(
     else:
         write_folder(place, found.config, tensors, found.processor, to)
     notes = _notes(found.config, tensors, to, alone=place.suffix in SUFFIXES)
-    return Conversion(place, found.spelling, len(tensors), tuple(notes))
+    return Conversion(place, found.naming, len(tensors), tuple(notes))
 
 
 def _check(found: Found) -> None:
-    """Refuse weights that cannot be used, in a dtype that holds all of theirs."""
+    """Refuse weights that cannot be used, checking them in a dtype that can hold all of them."""
     is_double = any(tensor.dtype == np.float64 for tensor in found.tensors.values())
     assemble(
         found.tensors,
         found.config,
-        found.spelling,
+        found.naming,
         dtype="float64" if is_double else "float32",
         distilled=found.distilled,
         source=found.source,
@@ -98,24 +106,24 @@ _COMPUTES = (
     "pool_size", "hidden_act", "batch_norm_eps", "downsample_stride", "downsample_pad",
     "key_dim", "resolution", "id2label",
 )  # fmt: skip
-"""Keys that change what a network answers and that a file of weights may not tell."""
+"""Keys that change the results of a network and that a file of weights may not reveal."""
 
 
-def _notes(config: EfficientFormerConfig, tensors: Tensors, to: Spelling, alone: bool) -> list[str]:
-    """Say what was lost, and what differs between the programs."""
+def _notes(config: EfficientFormerConfig, tensors: Tensors, to: Naming, alone: bool) -> list[str]:
+    """List what was lost, and what differs between the libraries."""
     notes = []
     usual = LAYER_NORM_EPS[to]
     if config.layer_norm_eps != usual and (alone or to == "timm"):
         notes.append(
-            f"these weights are for layer norms with ε {config.layer_norm_eps:g}; who loads the "
-            f"result takes {usual:g}, which changes the logits by about 1e-5"
+            f"these weights are for layer norms with ε {config.layer_norm_eps:g}; whatever loads "
+            f"the result uses {usual:g}, which changes the logits by about 1e-5"
         )
     if alone:
         told = infer_config(tensors, to)
         lost = [key for key in _COMPUTES if getattr(config, key) != getattr(told, key)]
         if lost:
             notes.append(
-                f"a file of weights does not tell {', '.join(lost)}; keep the config.json, or "
+                f"a file of weights does not contain {', '.join(lost)}; keep the config.json, or "
                 "convert to a folder"
             )
     return notes

@@ -1,8 +1,8 @@
 """Number formats of tensors on disk, and how they become arrays for computing.
 
-NumPy has no bfloat16. Its 16 bits are held in a structured dtype of that name, which can be moved,
-reshaped and written but not computed with, until `widen` makes float32 of them: a bfloat16 is the
-upper half of the float32 of the same value, so that takes one shift.
+NumPy has no bfloat16. Its 16 bits are kept in a structured dtype of that name, which can be moved,
+reshaped and written, but not computed with. `widen` turns them into float32 by one shift, because a
+bfloat16 is the upper half of the float32 of the same value.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..errors import WeightsError
 
 Tensors: TypeAlias = dict[str, NDArray[Any]]
-"""Arrays by name, as a file holds them: PyTorch's shapes, the file's dtypes."""
+"""Arrays by name, as a file stores them: PyTorch's shapes, the file's dtypes."""
 
 BFLOAT16 = np.dtype([("bfloat16", "<u2")])
 
@@ -31,7 +31,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
-"""What can be read, under the names that safetensors has for it."""
+"""Number formats that can be read, by their names in safetensors."""
 
 STORAGES = {
     "DoubleStorage": DTYPES["F64"],
@@ -45,20 +45,22 @@ STORAGES = {
     "ByteStorage": DTYPES["U8"],
     "BoolStorage": DTYPES["BOOL"],
 }
-"""The same, under the names that PyTorch's files have for them."""
+"""The same, by their names in PyTorch's files."""
 
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
+"""The names in safetensors, by number format."""
 
 COMPUTED_WITH = ("float16", "float32", "float64")
+"""Dtypes that parameters can have."""
 
 
 def little_endian(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype as files hold it."""
+    """Return the dtype in the byte order of files."""
     return dtype if dtype == BFLOAT16 else dtype.newbyteorder("<")
 
 
 def name_of(dtype: np.dtype[Any]) -> str:
-    """Name of a dtype, as PyTorch calls it."""
+    """Return PyTorch's name of a dtype."""
     return "bfloat16" if dtype == BFLOAT16 else dtype.name
 
 
@@ -68,7 +70,7 @@ def is_floating(dtype: np.dtype[Any]) -> bool:
 
 
 def widen(array: NDArray[Any]) -> NDArray[Any]:
-    """Return bfloat16 as float32, exactly; other arrays as they are."""
+    """Convert bfloat16 to float32, exactly; return other arrays unchanged."""
     if array.dtype != BFLOAT16:
         return array
     bits = np.ascontiguousarray(array)["bfloat16"].astype("<u4") << np.uint32(16)
@@ -76,7 +78,13 @@ def widen(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def target(dtype: DTypeLike) -> np.dtype[Any]:
-    """Check the dtype that parameters are wanted in."""
+    """Check the dtype that parameters are to have.
+
+    Raises
+    ------
+    WeightsError
+        If it is not one of `COMPUTED_WITH`.
+    """
     wanted = np.dtype(dtype)
     if wanted.name not in COMPUTED_WITH:
         raise WeightsError(f"dtype is {wanted.name}; expected one of {', '.join(COMPUTED_WITH)}")

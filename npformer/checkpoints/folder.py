@@ -1,7 +1,7 @@
-"""Find a checkpoint by its name or place, and read it: configuration, parameters, processor.
+"""Find a checkpoint by its name or path, and read its configuration, parameters and processor.
 
-A checkpoint is a folder as transformers or timm save it, or a single file of weights, whose
-configuration is then read off the tensors.
+A checkpoint is a folder, as transformers or timm save it, or a single file of weights, whose
+configuration is inferred from the tensors.
 """
 
 from __future__ import annotations
@@ -15,38 +15,34 @@ from numpy.typing import DTypeLike
 
 from ..errors import ConfigError, MissingWeights, WeightsError
 from ..files.atomic import write_json
+from ..files.names import CONFIG_NAME, PROCESSOR_NAME, SUFFIXES, TORCH_SUFFIXES, WEIGHTS_NAMES
 from ..files.shipped import shipped
 from ..files.strict_json import read_object
 from ..network import EfficientFormer
-from ..network.configuration import CONFIG_NAME, EfficientFormerConfig
-from . import safetensors_file, timm_config
+from ..network.configuration import EfficientFormerConfig
+from . import hub, safetensors_file, timm_config
 from .assemble import assemble, state_dict
 from .dtypes import Tensors, is_floating, name_of
-from .infer import infer_config, name_classes
-from .processor import PROCESSOR_NAME, default_processor
-from .spellings import Spelling, detect
+from .infer import infer_config
+from .naming import Naming, detect
+from .processor import default_processor
 
 DEFAULT = "tiny"
 """The network that comes with npformer."""
 
-WEIGHTS_NAMES = ("model.safetensors", "pytorch_model.bin")
-"""Files of weights in a folder; the first that exists is read."""
-
-TORCH_SUFFIXES = (".bin", ".pth", ".pt")
-SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
-
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What `read` finds."""
+    """What `read` returns."""
 
     config: EfficientFormerConfig
     params: EfficientFormer
     processor: dict[str, Any]
-    """the keys of ``preprocessor_config.json``"""
+    """the keys and values of ``preprocessor_config.json``"""
     source: str
     """path of the file of weights"""
-    spelling: Spelling
+    naming: Naming
+    """whose names the tensors have in the file"""
 
 
 def read(
@@ -58,11 +54,12 @@ def read(
     ----------
     name_or_path : str or path
         ``"tiny"`` (comes with npformer), ``"l1"``, ``"l3"``, ``"l7"`` or ``"owner/name"`` (from the
-        hub or its cache), a folder with weights and mostly a ``config.json``, or a file of weights.
+        hub or its cache), a folder with weights and usually a ``config.json``, or a file of
+        weights.
     dtype : {"float32", "float64", "float16"}
         Of the parameters.
     entry : str, optional
-        Which of several sets of weights in a file of PyTorch, such as ``"model_ema"``.
+        Which set of weights to read from a PyTorch file that has several, such as ``"model_ema"``.
 
     Returns
     -------
@@ -71,52 +68,69 @@ def read(
     Raises
     ------
     MissingWeights
-        If there are no weights at that place, and it is no name.
+        If there are no weights at this path, and it is not the name of a network.
     WeightsError
-        If the weights are damaged or belong to another network than the configuration.
+        If the weights are damaged or do not fit the configuration, or the dtype is none of these.
     UnsafeCheckpointError
-        If a file would have to run code to be read.
+        If reading a file would mean running code.
     ConfigError
         If the configuration is not usable.
     OfflineError
         If weights would have to be downloaded and cannot be.
+    OSError
+        If a file cannot be read.
     """
     found = open_checkpoint(find(name_or_path), entry)
     params = assemble(
         found.tensors,
         found.config,
-        found.spelling,
+        found.naming,
         dtype=dtype,
         distilled=found.distilled,
         source=found.source,
     )
-    name_classes(found.config)
-    return Checkpoint(found.config, params, found.processor, found.source, found.spelling)
+    found.config.add_imagenet_names()
+    return Checkpoint(found.config, params, found.processor, found.source, found.naming)
 
 
 class Found(NamedTuple):
-    """A checkpoint whose tensors are still as the file holds them."""
+    """A checkpoint whose tensors are still as they are in the file."""
 
     config: EfficientFormerConfig
     tensors: Tensors
     processor: dict[str, Any]
     source: str
-    spelling: Spelling
+    naming: Naming
     distilled: bool | None
-    """True if the configuration demands a distillation head"""
+    """True if the configuration requires a distillation head; None if the tensors decide"""
 
 
 def open_checkpoint(place: Path, entry: str | None = None) -> Found:
-    """Read the files of a checkpoint; arguments and errors as in `read`."""
+    """Read the files of a checkpoint, without building parameters from its tensors.
+
+    Parameters
+    ----------
+    place : Path
+        A folder or a file of weights.
+    entry : str, optional
+        As in `read`.
+
+    Returns
+    -------
+    Found
+
+    Raises
+    ------
+    MissingWeights, WeightsError, UnsafeCheckpointError, ConfigError, OSError
+        As in `read`.
+    """
     file = weights_file(place)
     tensors = read_tensors(file, entry)
-    spelling = detect(tensors, str(file))
+    naming = detect(tensors, str(file))
     described = place / CONFIG_NAME
     if not described.is_file():
-        config = infer_config(tensors, spelling, str(file))
-        return Found(
-            config, tensors, default_processor(config, spelling), str(file), spelling, None
-        )
+        config = infer_config(tensors, naming, str(file))
+        return Found(config, tensors, default_processor(config, naming), str(file), naming, None)
     values = read_object(described)
     try:
         if timm_config.is_timm(values):
@@ -124,22 +138,28 @@ def open_checkpoint(place: Path, entry: str | None = None) -> Found:
             processor = timm_config.read_processor(values)
         else:
             config = EfficientFormerConfig.from_dict(values)
-            processor = default_processor(config, spelling)
+            processor = default_processor(config, naming)
     except ConfigError as error:
         raise ConfigError(f"{described}: {error}") from error
     if (place / PROCESSOR_NAME).is_file():
         processor = read_object(place / PROCESSOR_NAME)
     demanded = _CLASSES["distillation_classifier.weight"] in (config.architectures or ())
-    return Found(config, tensors, processor, str(file), spelling, True if demanded else None)
+    return Found(config, tensors, processor, str(file), naming, True if demanded else None)
 
 
 def find(name_or_path: str | PathLike[str]) -> Path:
-    """Return the folder or file that a name or path means; names go before paths."""
+    """Return the folder or file that a name or path refers to; names take precedence.
+
+    Raises
+    ------
+    MissingWeights
+        If there is no such path and no such name.
+    OfflineError, WeightsError
+        If a model is not in the cache and cannot be downloaded, or is not the published one.
+    """
     name = fspath(name_or_path)
     if name == DEFAULT:
         return shipped(DEFAULT)
-    from . import hub  # not needed for the network that is always there
-
     if name in hub.manifest():
         return hub.locate(name)
     path = Path(name).expanduser()
@@ -154,7 +174,13 @@ def find(name_or_path: str | PathLike[str]) -> Path:
 
 
 def weights_file(place: Path) -> Path:
-    """Return the file of weights at a place, which is that file or a folder."""
+    """Return the file of weights at a path, which is that file or a folder.
+
+    Raises
+    ------
+    MissingWeights
+        If the folder holds no file of weights, or several under other names than the usual ones.
+    """
     if not place.is_dir():
         return place
     for name in WEIGHTS_NAMES:
@@ -171,16 +197,16 @@ def weights_file(place: Path) -> Path:
 
 
 def read_tensors(file: Path, entry: str | None = None) -> Tensors:
-    """Read the tensors of a file, whose format is told by its first bytes.
+    """Read the tensors of a file, recognizing its format by its first bytes.
 
     Raises
     ------
     MissingWeights, IsADirectoryError
         If there is no such file.
     WeightsError
-        If it is damaged.
+        If the file is damaged, or has no such entry.
     UnsafeCheckpointError
-        If it would have to run code.
+        If reading the file would mean running code.
     """
     try:
         with file.open("rb") as stream:
@@ -188,11 +214,13 @@ def read_tensors(file: Path, entry: str | None = None) -> Tensors:
     except FileNotFoundError:
         raise MissingWeights(f"{file}: no such file") from None
     if start.startswith(b"PK") or (file.suffix in TORCH_SUFFIXES and start[8:] != b"{"):
-        from . import torch_file  # a reader of its own, which few need
+        from . import torch_file  # imported late: most models are safetensors files
 
         return torch_file.read(file, entry)
     if entry is not None:
-        raise WeightsError(f"{file}: a safetensors file has no entries such as {entry!r}")
+        raise WeightsError(
+            f"{file}: a safetensors file has no entry {entry!r}, only one set of weights"
+        )
     return safetensors_file.read(file)[0]
 
 
@@ -201,22 +229,31 @@ def write(
     config: EfficientFormerConfig,
     params: EfficientFormer,
     processor: dict[str, Any] | None = None,
-    spelling: Spelling = "hf",
+    naming: Naming = "hf",
 ) -> None:
-    """Write a folder that `read` and transformers read.
+    """Write a folder that `read` and the library of that naming can read.
 
     Parameters
     ----------
     folder : str or path
-        Is made if need be. Each file appears whole or not at all, the weights first.
+        Created if it does not exist. Each file appears whole or not at all, the weights first.
     config : EfficientFormerConfig
     params : EfficientFormer
     processor : dict, optional
-        The keys of ``preprocessor_config.json``; by default those that fit the network.
-    spelling : {"hf", "timm"}
-        Whose folder it is to be.
+        The keys and values of ``preprocessor_config.json``; by default those that fit the network.
+    naming : {"hf", "timm"}
+        Whether transformers or timm is to read the folder.
+
+    Raises
+    ------
+    ConfigError
+        If the naming is "original", or timm has no such network.
+    WeightsError
+        If the attention biases were resized by "original", which no file can store.
+    OSError
+        If a file cannot be written.
     """
-    write_folder(Path(folder), config, state_dict(params, config, spelling), processor, spelling)
+    write_folder(Path(folder), config, state_dict(params, config, naming), processor, naming)
 
 
 def write_folder(
@@ -224,16 +261,29 @@ def write_folder(
     config: EfficientFormerConfig,
     tensors: Tensors,
     processor: dict[str, Any] | None,
-    spelling: Spelling,
+    naming: Naming,
 ) -> None:
-    """Write tensors that are already spelled, and what belongs beside them."""
-    if spelling == "original":
+    """Write renamed tensors and the files that belong beside them.
+
+    Parameters
+    ----------
+    folder, config, processor, naming
+        As in `write`.
+    tensors : dict of str to ndarray
+        Under the names of `naming`.
+
+    Raises
+    ------
+    ConfigError, OSError
+        As in `write`.
+    """
+    if naming == "original":
         raise ConfigError(
-            f"{folder}: the original's program loads a file; name one that ends in .pth"
+            f"{folder}: the original's code loads a file, not a folder; name one that ends in .pth"
         )
-    processor = processor or default_processor(config, spelling)
+    processor = processor or default_processor(config, naming)
     floating = [tensor.dtype for tensor in tensors.values() if is_floating(tensor.dtype)]
-    if spelling == "timm":
+    if naming == "timm":
         described = timm_config.write_config(config, tensors, processor)
     else:
         described = {
@@ -255,6 +305,6 @@ _CLASSES = {
 
 
 def architecture(tensors: Tensors) -> str:
-    """Return the class of transformers that tensors in Hugging Face's spelling belong to."""
+    """Return the class of transformers to which tensors with Hugging Face's names belong."""
     found = (name for tensor, name in _CLASSES.items() if tensor in tensors)
     return next(found, "EfficientFormerModel")

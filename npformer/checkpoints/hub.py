@@ -1,15 +1,15 @@
-"""The published models: fetched from the Hugging Face Hub, and held to their SHA-256.
+"""The published models: fetched from the Hugging Face Hub and checked against their SHA-256.
 
-    "l1", "l3", "l7"    a repository, its revision and the hash of its weights stand in the
-                        manifest (``weights/manifest.json``); any other file is refused
-    "owner/name"        anybody's repository of an EfficientFormer; nobody has recorded what its
-                        weights should be, so their hash is reported and taken as it is
+    "l1", "l3", "l7"    the manifest (``weights/manifest.json``) records the repository, the
+                        revision and the hash of the weights; any other file is refused
+    "owner/name"        any repository with an EfficientFormer; nobody has recorded what its weights
+                        should be, so their hash is reported, and any hash is accepted
 
-The package huggingface_hub does the transport: its cache (shared with every other program that uses
-the hub), its locks between processes, its resumed downloads, its progress bars, its variables
+The package huggingface_hub transfers the files: its cache (shared with every other program that
+uses the hub), its locks between processes, its resumed downloads, its progress bars, its variables
 (``HF_HOME``, ``HF_HUB_CACHE``, ``HF_HUB_OFFLINE``, ``HF_ENDPOINT``, ``HF_TOKEN``). It does not hash
-what it finds in its cache; this module does, each time: 0.04 s for L1, less than reading the file
-takes, and no memory of an earlier check that could be out of date.
+what it finds in its cache. This module does, every time: 0.04 s for L1, less than reading the file
+takes, and no record of an earlier check that could be out of date.
 """
 
 from __future__ import annotations
@@ -24,10 +24,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..errors import MissingWeights, OfflineError, WeightsError
+from ..files.names import CONFIG_NAME, PROCESSOR_NAME, WEIGHTS_NAMES
 from ..files.shipped import shipped
-from ..network.configuration import CONFIG_NAME
-from .folder import WEIGHTS_NAMES
-from .processor import PROCESSOR_NAME
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CHUNK = 1 << 20
@@ -43,29 +41,29 @@ class Source(NamedTuple):
     repository: str
     revision: str
     weights: tuple[str, ...]
-    """names of the file of weights, the first that exists is taken"""
+    """possible names of the file of weights; the first that exists is used"""
     sha256: tuple[str, ...]
-    """what that file may be; empty if nobody has recorded it"""
+    """accepted hashes of that file; empty if nobody has recorded any"""
 
 
 class Fetched(NamedTuple):
-    """What lies in the cache."""
+    """What is in the cache."""
 
     folder: Path
-    """with the configuration, the processor's configuration and the weights"""
+    """contains the configurations of network and processor, and the weights"""
     weights: Path
     repository: str
     commit: str
     sha256: str
     size: int
-    """of the weights, in bytes"""
+    """size of the weights, in bytes"""
     published_as: str | None
-    """where the manifest has this hash from; None for a file that is not in it"""
+    """where a file with this hash was published; None if the hash is not in the manifest"""
 
 
 @cache
 def manifest() -> dict[str, dict[str, Any]]:
-    """Return what is known of each named model: source, size, hashes, license, accuracy."""
+    """Return what is known about each named model: source, size, hashes, license, accuracy."""
     text = shipped("manifest.json").read_text(encoding="utf-8")
     facts: dict[str, dict[str, Any]] = json.loads(text)
     return facts
@@ -85,15 +83,15 @@ def locate(name: str, *, revision: str | None = None, local_only: bool = False) 
     name : str
         ``"l1"``, ``"l3"``, ``"l7"`` or ``"owner/name"``.
     revision : str, optional
-        Branch, tag or commit. A published model in another revision than the manifest's counts as
-        anybody's: it is not held to a hash.
+        Branch, tag or commit. If it is not the manifest's revision of a published model, no hash is
+        required.
     local_only : bool
-        Use the cache alone, as ``HF_HUB_OFFLINE=1`` does for the whole process.
+        Use only the cache, as ``HF_HUB_OFFLINE=1`` does for the whole process.
 
     Returns
     -------
     Path
-        Folder with ``config.json``, weights and mostly ``preprocessor_config.json``.
+        Folder with ``config.json``, weights and usually ``preprocessor_config.json``.
 
     Raises
     ------
@@ -116,9 +114,23 @@ def locate(name: str, *, revision: str | None = None, local_only: bool = False) 
 def fetch(
     name: str, *, revision: str | None = None, local_only: bool = False, refresh: bool = False
 ) -> Fetched:
-    """Do as `locate` and return all that is known of the files.
+    """Download a model as `locate` does, and return all that is known about its files.
 
-    With `refresh`, the hub is asked whether a branch or tag has moved since it was downloaded.
+    Parameters
+    ----------
+    name, revision, local_only
+        As in `locate`.
+    refresh : bool
+        Whether to ask the hub if a branch or tag has moved since it was downloaded.
+
+    Returns
+    -------
+    Fetched
+
+    Raises
+    ------
+    OfflineError, WeightsError, MissingWeights
+        As in `locate`.
     """
     source = _source(name, revision)
     hub = _huggingface_hub(name)
@@ -154,30 +166,30 @@ def _huggingface_hub(name: str) -> ModuleType:
         import huggingface_hub
     except ModuleNotFoundError as error:
         raise OfflineError(
-            f"{name} lies on the Hugging Face Hub, and the package huggingface_hub, which fetches "
+            f"{name} is on the Hugging Face Hub, and the package huggingface_hub, which downloads "
             'it, is not installed. Install it: pip install "npformer[hub]"'
         ) from error
     return huggingface_hub
 
 
 def _cached(hub: ModuleType, source: Source) -> Path | None:
-    """Return the folder in the cache if it holds all that is needed."""
+    """Return the folder in the cache if it contains everything needed."""
 
-    def look(filename: str) -> Any:  # a path, a mark that there is no such file, or None
+    def look(filename: str) -> Any:  # a path, a marker that there is no such file, or None
         return hub.try_to_load_from_cache(source.repository, filename, revision=source.revision)
 
     config, processor = look(CONFIG_NAME), look(PROCESSOR_NAME)
     weights = any(isinstance(look(filename), str) for filename in source.weights)
-    # Without the processor's configuration a model would see wrongly resized images.
+    # Without the processor's configuration, a model would see wrongly resized images.
     known = isinstance(processor, str) or processor is hub._CACHED_NO_EXIST
     return Path(config).parent if isinstance(config, str) and weights and known else None
 
 
 def _download(hub: ModuleType, source: Source, anew: bool) -> Path:
-    """Fetch what the cache lacks and return the folder; `anew`: the weights even if there."""
+    """Fetch what the cache lacks, and with `anew` the weights in any case; return the folder."""
     config = _download_file(hub, source, CONFIG_NAME)
     if config is not None:
-        # A branch may move between two files: the rest comes from the commit that the first is of.
+        # A branch may move between two files, so the rest comes from the first file's commit.
         source = source._replace(revision=config.parent.name)
         _download_file(hub, source, PROCESSOR_NAME)
         if any(_download_file(hub, source, filename, anew) for filename in source.weights):
@@ -185,7 +197,7 @@ def _download(hub: ModuleType, source: Source, anew: bool) -> Path:
     raise MissingWeights(
         f"{hub.constants.ENDPOINT}/{source.repository} at {source.revision} has no "
         f"{CONFIG_NAME if config is None else ' or '.join(source.weights)}; expected a repository "
-        "of a model as transformers or timm save it"
+        "with a model as transformers or timm save it"
     )
 
 
@@ -211,15 +223,16 @@ def _download_file(
             "is no such repository or revision (nor a folder of that name here), or it is private: "
             "then log in with `hf auth login`, or set HF_TOKEN"
         ) from error
-    except Exception as error:  # of the HTTP library, which differs between versions, or the disk
+    except Exception as error:  # from the disk, or the HTTP library, which depends on the version
         raise OfflineError(
             f"{source.name}: {url} could not be downloaded to {hub.constants.HF_HUB_CACHE}: "
-            f"{type(error).__name__}: {error}. Try again; what has arrived is kept and continued"
+            f"{type(error).__name__}: {error}. Try again: the download continues where it stopped"
         ) from error
 
 
 def _identify(source: Source, folder: Path) -> Fetched:
-    # Not the file that was asked for, but the one that will be read, should there be another.
+    """Hash the weights in a folder of the cache."""
+    # If there are several files of weights, hash the one that will be read.
     weights = next(path for path in map(folder.joinpath, WEIGHTS_NAMES) if path.exists())
     digest = hashlib.sha256()
     with weights.open("rb") as file:
@@ -247,7 +260,7 @@ def _accepted(source: Source, found: Fetched) -> bool:
 
 
 def _remove(weights: Path) -> None:
-    """Take a file out of the hub's cache: the entry of its commit, and the bytes it points to."""
+    """Delete a file from the hub's cache: the entry of its commit and the bytes it points to."""
     contents = weights.resolve()
     weights.unlink()
     contents.unlink(missing_ok=True)
@@ -256,26 +269,27 @@ def _remove(weights: Path) -> None:
 def _refused(source: Source, found: Fetched) -> WeightsError:
     return WeightsError(
         f"{found.weights}: sha256 is {found.sha256}; expected {' or '.join(source.sha256)}, the "
-        f"published {source.name} of {source.repository}. The file is damaged or another: run "
-        f"`npformer download {source.name}` to fetch it again, or name the repository, "
-        f'"{source.repository}", to take whatever lies there'
+        f"published {source.name} of {source.repository}. The file is damaged or a different one: "
+        f"run `npformer download {source.name}` to fetch it again, or name the repository, "
+        f'"{source.repository}", to accept whatever it contains'
     )
 
 
 def _offline(hub: ModuleType, source: Source, cause: BaseException | None = None) -> str:
+    """Say what is missing, why it was not downloaded, and how to get it."""
     status = getattr(getattr(cause, "response", None), "status_code", None)
     if hub.constants.HF_HUB_OFFLINE:
         why = "HF_HUB_OFFLINE is set, so the hub is not asked"
     elif cause is None:
-        why = "only the cache was to be used"
+        why = "only the cache may be used"
     elif status is not None:
         why = f"{hub.constants.ENDPOINT} answered {status}"
     else:
         why = f"{hub.constants.ENDPOINT} cannot be reached ({type(cause).__name__})"
     what = "" if source.name in manifest() else "there is no such folder here, and the repository "
     return (
-        f"{source.name}: {what}{source.repository}, revision {source.revision}, is not, or not "
-        f"whole, in the cache {hub.constants.HF_HUB_CACHE}; {why}. Fetch it beforehand where there "
-        f"is a connection, `HF_HUB_OFFLINE=0 npformer download {source.name}`, and copy that cache "
-        "here if need be; HF_HUB_CACHE names another folder for it"
+        f"{source.name}: {what}{source.repository}, revision {source.revision}, is missing or "
+        f"incomplete in the cache {hub.constants.HF_HUB_CACHE}; {why}. Run `HF_HUB_OFFLINE=0 "
+        f"npformer download {source.name}` where there is a connection, and copy the cache here if "
+        "necessary; HF_HUB_CACHE names another folder for it"
     )

@@ -1,8 +1,9 @@
-"""The configuration of a network, read off its tensors.
+"""Infer the configuration of a network from its tensors.
 
-Names tell the number of stages and blocks, shapes the widths. What leaves no trace in the tensors
-is taken to be as in the published networks: the pooling window, the activation, the stride, and the
-ε of the layer norms, which is 1e-12 in transformers and 1e-5 in timm and the original.
+Names reveal the number of stages and blocks, shapes the widths. Whatever leaves no trace in the
+tensors is assumed to be as in the published networks: the pooling window, the activation, the
+stride, and the ε of the layer norms, which is 1e-12 in transformers and 1e-5 in timm and the
+original.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..errors import NpformerError, WeightsError
-from ..network.configuration import VARIANTS, EfficientFormerConfig
-from ..network.labels import with_imagenet_names
+from ..network.configuration import EfficientFormerConfig
+from ..network.variants import VARIANTS
 from .dtypes import Tensors
-from .spellings import PREFIX, Spelling, detect, to_native
+from .naming import PREFIX, Naming, detect, to_native
 
-LAYER_NORM_EPS: dict[Spelling, float] = {"hf": 1e-12, "timm": 1e-5, "original": 1e-5}
+LAYER_NORM_EPS: dict[Naming, float] = {"hf": 1e-12, "timm": 1e-5, "original": 1e-5}
+"""The ε of the layer norms in each library."""
 
-_PLACES: dict[Spelling, re.Pattern[str]] = {
+_PLACES: dict[Naming, re.Pattern[str]] = {
     "timm": re.compile(r"stages\.(?P<stage>\d{1,4})\.(?:downsample|blocks\.(?P<block>\d{1,4}))\."),
     "hf": re.compile(
         r"encoder\.(?:intermediate_stages\.(?P<stage>\d{1,4})|last_stage)\."
@@ -28,26 +30,25 @@ _PLACES: dict[Spelling, re.Pattern[str]] = {
     ),
     "original": re.compile(r"network\.(?P<stage>\d{1,4})\.(?:proj|norm|(?P<block>\d{1,4}))\."),
 }
-"""Where a tensor stands: its stage, or its place in the list of stages and downsamplings, and its
-block; a downsampling has none."""
-
+"""Where a tensor belongs: its stage, or its place in the list of stages and downsamplings, and its
+block, which a downsampling does not have."""
 
 _LAST = 10**6
-"""Place of Hugging Face's ``last_stage``, whose name has none."""
+"""Place of Hugging Face's ``last_stage``, whose name contains no number."""
 
 
 def infer_config(
-    tensors: Tensors, spelling: Spelling | None = None, source: str = "the checkpoint"
+    tensors: Tensors, naming: Naming | None = None, source: str = "the checkpoint"
 ) -> EfficientFormerConfig:
-    """Read the configuration of a network off its tensors.
+    """Infer the configuration of a network from its tensors.
 
     Parameters
     ----------
     tensors : dict of str to ndarray
-    spelling : {"hf", "timm", "original"}, optional
-        By default it is found out.
+    naming : {"hf", "timm", "original"}, optional
+        Detected by default.
     source : str
-        What errors call the file.
+        What error messages call the file.
 
     Returns
     -------
@@ -57,48 +58,40 @@ def infer_config(
     Raises
     ------
     WeightsError
-        If the tensors do not tell.
+        If no configuration fits the tensors.
     """
-    spelling = spelling or detect(tensors, source)
-    values = skeleton(tensors, spelling)
+    naming = naming or detect(tensors, source)
+    values = skeleton(tensors, naming)
     narrow: dict[str, Any] = {"hidden_sizes": [2] * len(values["depths"]), "dim": 2}
     try:
-        native = to_native(tensors, EfficientFormerConfig(**values, **narrow), spelling)
+        native = to_native(tensors, EfficientFormerConfig(**values, **narrow), naming)
         values.update(_sizes(native, values, source))
-        values["layer_norm_eps"] = LAYER_NORM_EPS[spelling]
+        values["layer_norm_eps"] = LAYER_NORM_EPS[naming]
         config = EfficientFormerConfig(**values)
     except WeightsError:
         raise
     except NpformerError as error:
         raise WeightsError(
-            f"{source}: no network follows from its tensors ({error}); the file is damaged, or put "
+            f"{source}: no network has these tensors ({error}). If the file is not damaged, put "
             "its config.json beside it and name the folder"
         ) from error
-    name_classes(config)
+    config.add_imagenet_names()
     return config
 
 
-def name_classes(config: EfficientFormerConfig) -> None:
-    """Give 1000 classes without names those of ImageNet-1k, which the published files lack."""
-    named = with_imagenet_names(config.id2label)
-    if named != config.id2label:
-        config.id2label = named
-        config.label2id = {label: index for index, label in named.items()}
-
-
-def skeleton(keys: Iterable[str], spelling: Spelling) -> dict[str, Any]:
-    """Read off names how many stages and blocks there are, and of which kind."""
-    stages: dict[int, dict[tuple[str, int], bool]] = {}  # place -> block -> has it attention
+def skeleton(keys: Iterable[str], naming: Naming) -> dict[str, Any]:
+    """Infer from names how many stages and blocks there are, and of which kind."""
+    stages: dict[int, dict[tuple[str, int], bool]] = {}  # place -> block -> has attention
     downsamplings = set()
     has_layer_scale = False
     for key in keys:
-        found = _PLACES[spelling].match(key.removeprefix(PREFIX))
+        found = _PLACES[naming].match(key.removeprefix(PREFIX))
         if not found:
             continue
         has_layer_scale |= "layer_scale_" in key or key.endswith(".gamma")
         groups = found.groupdict()
         place = int(groups["stage"] or _LAST)
-        if spelling == "timm":  # counts stages; make room for a downsampling before each
+        if naming == "timm":  # numbers only stages; make room for a downsampling before each
             place = 2 * place - (groups["block"] is None)
         if groups["block"] is None and place != _LAST:
             downsamplings.add(place)
@@ -107,14 +100,14 @@ def skeleton(keys: Iterable[str], spelling: Spelling) -> dict[str, Any]:
             blocks = stages.setdefault(place, {})
             blocks[block] = blocks.get(block, False) or "token_mixer." in key
     last = max({-1, *stages, *downsamplings} - {_LAST})
-    if spelling == "hf" or last in downsamplings:
+    if naming == "hf" or last in downsamplings:
         last += 1
         stages[last] = stages.get(_LAST, {})
 
     depths: list[int] = []
     downsamples: list[bool] = []
-    for place in range(last + 1):  # a stage without blocks leaves no names, but a place
-        if place in downsamplings or (spelling == "timm" and place % 2):
+    for place in range(last + 1):  # a stage without blocks has a place, but no names
+        if place in downsamplings or (naming == "timm" and place % 2):
             continue
         if depths:
             downsamples.append(place - 1 in downsamplings)
@@ -128,23 +121,30 @@ def skeleton(keys: Iterable[str], spelling: Spelling) -> dict[str, Any]:
 
 
 def resembles(tensors: Tensors) -> str | None:
-    """Say in words which network the tensors belong to, or None if that cannot be told."""
+    """Describe the network that tensors belong to; None if they do not reveal it."""
     try:
         config = infer_config(tensors)
     except NpformerError:
         return None
-    for name, values in VARIANTS.items():
-        sizes = [config.depths, config.hidden_sizes, config.num_meta3d_blocks]
-        if sizes == [values[key] for key in ("depths", "hidden_sizes", "num_meta3d_blocks")]:
-            return f"variant {name!r} with {config.num_labels} classes"
+    variant = variant_of(config)
+    if variant is not None:
+        return f"variant {variant!r} with {config.num_labels} classes"
     return (
         f"a network with depths {config.depths}, widths {config.hidden_sizes} and "
         f"{config.num_labels} classes"
     )
 
 
+def variant_of(config: EfficientFormerConfig) -> str | None:
+    """Return the name of the variant whose stages a network has, or None."""
+    keys = ("depths", "hidden_sizes", "num_meta3d_blocks")
+    sizes = [getattr(config, key) for key in keys]
+    found = (name for name, values in VARIANTS.items() if sizes == [values[key] for key in keys])
+    return next(found, None)
+
+
 def _sizes(native: Tensors, values: dict[str, Any], source: str) -> dict[str, Any]:
-    """Read widths off natively named tensors."""
+    """Infer widths from natively named tensors."""
 
     def shape(path: str, ndim: int) -> tuple[int, ...]:
         tensor = native.get(path)
@@ -180,8 +180,8 @@ def _sizes(native: Tensors, values: dict[str, Any], source: str) -> dict[str, An
         R = math.isqrt(N)
         if R * R != N or K < 1 or V < 1:
             raise WeightsError(
-                f"{source}: {block} has {N} attention biases, keys of {K} and values of {V} "
-                f"numbers for each of {heads} heads, which fits no square grid; put the "
+                f"{source}: {block} has {N} attention biases, keys of width {K} and values of "
+                f"width {V} in each of {heads} heads, which fits no square grid of tokens; put the "
                 "config.json beside the file and name the folder"
             )
         result |= {
@@ -198,7 +198,7 @@ def _sizes(native: Tensors, values: dict[str, Any], source: str) -> dict[str, An
 
 
 def _ratio(widths: list[tuple[int, int]]) -> float:
-    """Return the least ratio such that ``int(ratio · narrow) >= wide`` for all pairs."""
+    """Return the smallest ratio such that ``int(ratio · narrow) >= wide`` for all pairs."""
     ratio = max(wide / narrow for narrow, wide in widths)
     while any(int(ratio * narrow) < wide for narrow, wide in widths):  # a quotient rounded down
         ratio = math.nextafter(ratio, math.inf)

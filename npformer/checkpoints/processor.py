@@ -1,33 +1,31 @@
-"""Which preprocessing belongs to a network whose folder does not say.
+"""The usual preprocessing of a network whose folder does not describe it.
 
-The published networks were trained and measured on the central 224 pixels of images whose shorter
-side was brought to 256 (the original, ``util/datasets.py``; Hugging Face's processors), and in timm
+The published networks were trained and evaluated on the central 224 pixels of images whose shorter
+side was resized to 256 (the original, ``util/datasets.py``; Hugging Face's processors), and in timm
 to 224 / 0.95 = 235 (its ``crop_pct``). Networks for other sizes keep these ratios.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from ..images.processor import IMAGENET_MEAN, IMAGENET_STD
 from ..network import stage_sizes
 from ..network.configuration import EfficientFormerConfig
-from .spellings import Spelling
+from .naming import Naming
 
-PROCESSOR_NAME = "preprocessor_config.json"
-
-IMAGENET_MEAN = [0.485, 0.456, 0.406]
-IMAGENET_STD = [0.229, 0.224, 0.225]
 BICUBIC = 3
 """Pillow's number."""
 
 
-def default_processor(config: EfficientFormerConfig, spelling: Spelling) -> dict[str, Any]:
+def default_processor(config: EfficientFormerConfig, naming: Naming) -> dict[str, Any]:
     """Return the keys of a ``preprocessor_config.json`` for a network.
 
     Parameters
     ----------
     config : EfficientFormerConfig
-    spelling : {"hf", "timm", "original"}
+    naming : {"hf", "timm", "original"}
         Where the network comes from.
 
     Returns
@@ -36,25 +34,53 @@ def default_processor(config: EfficientFormerConfig, spelling: Spelling) -> dict
     """
     height, width = image_size(config)
     side = min(height, width)
+    edge = int(side / 0.95) if naming == "timm" else side * 256 // 224
+    return processor_keys({"shortest_edge": edge}, (height, width))
+
+
+def processor_keys(
+    size: dict[str, int],
+    crop_size: tuple[int, int],
+    resample: int = BICUBIC,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+) -> dict[str, Any]:
+    """Return the keys of a ``preprocessor_config.json`` that resizes, crops and normalizes.
+
+    Parameters
+    ----------
+    size : dict
+        ``{"shortest_edge": s}``, or ``{"height": h, "width": w}``, in pixels.
+    crop_size : pair of int
+        Height and width, in pixels.
+    resample : int
+        Pillow's number of the filter.
+    mean, std : sequence of float
+        Of each color, for values from 0 to 1.
+
+    Returns
+    -------
+    dict
+    """
+    height, width = crop_size
     return {
         "image_processor_type": "EfficientFormerImageProcessor",
         "do_resize": True,
-        "size": {"shortest_edge": int(side / 0.95) if spelling == "timm" else side * 256 // 224},
-        "resample": BICUBIC,
+        "size": size,
+        "resample": resample,
         "do_center_crop": True,
         "crop_size": {"height": height, "width": width},
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
-        "image_mean": IMAGENET_MEAN,
-        "image_std": IMAGENET_STD,
+        "image_mean": list(mean),
+        "image_std": list(std),
     }
 
 
 def image_size(config: EfficientFormerConfig) -> tuple[int, int]:
-    """Return a height and width that a network takes: the configured ones, if it does."""
-    size = config.image_size
-    height, width = (size, size) if isinstance(size, int) else size
+    """Return a height and width that a network accepts: the configured ones, if possible."""
+    height, width = config.image_shape
     if not config.num_meta3d_blocks or stage_sizes(height, width, config)[-1] == config.token_grid:
         return height, width
     rows, columns = config.token_grid

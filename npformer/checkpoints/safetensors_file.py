@@ -3,12 +3,12 @@
     8 bytes     n, the length of the header: a little-endian unsigned integer
     n bytes     the header, JSON: {"name": {"dtype": "F32", "shape": [2, 3],
                 "data_offsets": [0, 24]}, …, "__metadata__": {"key": "text"}}
-    the rest    the tensors' bytes, without holes
+    the rest    the tensors' bytes, without gaps
 
-The safetensors library takes a file apart. It checks it too, but does not always say which tensor
-is wrong, and it lets a duplicate name pass; so the header is checked here first, and every error
-names the file and the tensor. A file is put together here, because the library takes no bfloat16
-without PyTorch. Source: the format's page in the safetensors repository.
+Files are parsed by the safetensors library. It checks them too, but does not always say which
+tensor is wrong, and accepts duplicate names. Therefore the header is checked here first, and every
+error names the file and the tensor. Files are written by this module, because the library cannot
+write bfloat16 without PyTorch. Source: the description of the format in the safetensors repository.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .dtypes import DTYPES, NAMES, Tensors, little_endian
 MAX_HEADER = 100_000_000
 """The format's own limit, in bytes."""
 MAX_TENSORS = 100_000
-"""L7, the largest network, has 649."""
+"""A limit far above the 649 tensors of L7, the largest network."""
 
 
 def read(path: Path) -> tuple[Tensors, dict[str, str]]:
@@ -44,21 +44,22 @@ def read(path: Path) -> tuple[Tensors, dict[str, str]]:
     Returns
     -------
     tensors : dict of str to ndarray
-        As the file holds them; bfloat16 as `BFLOAT16`.
+        As they are in the file; bfloat16 as `BFLOAT16`.
     metadata : dict of str to str
 
     Raises
     ------
     WeightsError
-        If the file is damaged, lies about itself, or is another kind of file.
-    FileNotFoundError, IsADirectoryError
+        If the file is damaged, contradicts itself, or is another kind of file.
+    OSError
+        If the file cannot be read.
     """
-    take_apart: Callable[[bytes], list[tuple[str, dict[str, Any]]]] = deserialize
+    parse: Callable[[bytes], list[tuple[str, dict[str, Any]]]] = deserialize
     data = path.read_bytes()
     metadata = check(data, str(path))
     try:
-        entries = take_apart(data)
-    except SafetensorError as error:  # pragma: no cover - `check` has seen all that is known of
+        entries = parse(data)
+    except SafetensorError as error:  # pragma: no cover - `check` refuses all known errors
         raise WeightsError(f"{path}: {error}") from error
     tensors = {
         name: np.frombuffer(entry["data"], DTYPES[entry["dtype"]]).reshape(entry["shape"])
@@ -75,12 +76,17 @@ def write(path: Path, tensors: Tensors, metadata: dict[str, str] | None = None) 
     path : Path
     tensors : dict of str to ndarray
     metadata : dict of str to str, optional
-        ``{"format": "pt"}`` by default: transformers refuses a file that does not say for which
-        library's shapes it is.
+        ``{"format": "pt"}`` by default: transformers refuses a file that does not say which
+        library's shapes its tensors have.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
     """
     header: dict[str, Any] = {"__metadata__": metadata or {"format": "pt"}}
     end = 0
-    # The widest numbers first, so that each tensor is aligned in memory when the file is mapped.
+    # Wide numbers come first, so that each tensor is aligned when the file is mapped into memory.
     order = sorted(tensors, key=lambda name: -tensors[name].itemsize)
     for name in order:
         array = tensors[name]
@@ -101,12 +107,25 @@ def write(path: Path, tensors: Tensors, metadata: dict[str, str] | None = None) 
 
 
 def check(data: bytes, source: str) -> dict[str, str]:
-    """Check a whole file without making tensors; return its metadata.
+    """Check a whole file without creating tensors.
+
+    Parameters
+    ----------
+    data : bytes
+        The contents of the file.
+    source : str
+        What error messages call the file.
+
+    Returns
+    -------
+    dict of str to str
+        The metadata.
 
     Raises
     ------
     WeightsError
-        Naming `source` and, where there is one, the tensor.
+        If the file is damaged, contradicts itself, or is another kind of file; the message names
+        `source` and, if possible, the tensor.
     """
     header, body = _split(data, source)
     metadata = header.pop("__metadata__", {})
@@ -114,14 +133,14 @@ def check(data: bytes, source: str) -> dict[str, str]:
         raise WeightsError(f"{source}: __metadata__ is not a map of text to text")
     if len(header) > MAX_TENSORS:
         raise WeightsError(
-            f"{source}: lists {len(header)} tensors; expected at most {MAX_TENSORS}, "
-            "more than any EfficientFormer has"
+            f"{source}: lists {len(header)} tensors; expected at most {MAX_TENSORS}, which is more "
+            "than any EfficientFormer has"
         )
     spans = sorted(_span(name, entry, source) for name, entry in header.items())
     end = 0
     for first, last, name in spans:
         if first != end:
-            kind = "overlaps the one before it" if first < end else "leaves a hole before it"
+            kind = "overlaps the one before it" if first < end else "leaves a gap before it"
             raise WeightsError(
                 f"{source}: tensor {name!r} {kind}: it begins at byte {first}, expected {end}; "
                 "the file is damaged"
@@ -129,7 +148,7 @@ def check(data: bytes, source: str) -> dict[str, str]:
         end = last
     if end != body:
         found, expected = len(data), len(data) - body + end
-        what = "truncated" if found < expected else "followed by bytes that no tensor owns"
+        what = "truncated" if found < expected else "followed by bytes that belong to no tensor"
         raise WeightsError(
             f"{source}: {what}: {found} bytes found, {expected} expected; download it again"
         )
@@ -140,7 +159,7 @@ def _split(data: bytes, source: str) -> tuple[dict[str, Any], int]:
     """Return the parsed header and the number of bytes after it."""
     if len(data) < 8:
         raise WeightsError(
-            f"{source}: {len(data)} bytes; a safetensors file has 8 or more: download it again"
+            f"{source}: {len(data)} bytes; a safetensors file has at least 8: download it again"
         )
     length, body = int.from_bytes(data[:8], "little"), len(data) - 8
     text = data[8 : 8 + length]
@@ -195,7 +214,7 @@ def _is_sizes(values: Any) -> bool:
 
 
 def _fits_numpy(shape: list[int]) -> bool:
-    """Whether NumPy makes such an array; it takes no huge sizes even where another size is 0."""
+    """Whether NumPy can make such an array; it refuses huge sizes even if another size is 0."""
     return len(shape) <= 32 and math.prod(size for size in shape if size) < 2**60
 
 
@@ -204,9 +223,9 @@ def _is_text_map(value: Any) -> bool:
 
 
 def _why_not(data: bytes) -> str:
-    """Say what a file is that is no safetensors file."""
+    """Describe a file that is not a safetensors file."""
     length = int.from_bytes(data[:8], "little")
     return what_is(data) or (
-        f"its header would be {length} bytes long and the file has {len(data)}: it is cut off or "
+        f"its header would be {length} bytes long and the file has {len(data)}: it is truncated or "
         "another kind of file"
     )

@@ -1,9 +1,9 @@
 """The ``config.json`` of timm ⇄ a configuration and the keys of a processor.
 
-timm's file names one of its functions (``"architecture": "efficientformer_l1"``), says with which
-arguments to call it (``model_args``), and how to preprocess images (``pretrained_cfg``). The sizes
-are read off the tensors, so the file is asked only for what tensors do not tell. Under the key
-``npformer``, which timm does not look at, a file written here holds the whole configuration.
+timm's file names one of its functions (``"architecture": "efficientformer_l1"``), the arguments to
+call it with (``model_args``), and how to preprocess images (``pretrained_cfg``). Sizes are inferred
+from the tensors; only what tensors do not reveal is read from the file. Files written here also
+contain the whole configuration, under the key ``npformer``, which timm ignores.
 
 timm resizes the shorter side to ``crop / crop_pct``, rounded down, and takes the middle. Source:
 ``timm/models/_hub.py`` and ``timm/data/transforms_factory.py``.
@@ -17,15 +17,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigError
-from ..network.configuration import VARIANTS, EfficientFormerConfig
+from ..images.processor import IMAGENET_MEAN, IMAGENET_STD
+from ..network.configuration import EfficientFormerConfig
 from .dtypes import Tensors
-from .infer import infer_config
-from .processor import IMAGENET_MEAN, IMAGENET_STD, image_size
+from .infer import infer_config, variant_of
+from .processor import image_size, processor_keys
 
 OWN = "npformer"
+"""Key of the whole configuration."""
 
 RESAMPLE = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3}
-"""timm's names of Pillow's numbers."""
+"""timm's names for Pillow's numbers."""
 
 _SEEN_IN_TENSORS = {"depths", "embed_dims", "num_vit", "mlp_ratios", "in_chans", "num_classes",
                     "downsamples"}  # fmt: skip
@@ -39,15 +41,15 @@ def is_timm(values: Mapping[str, Any]) -> bool:
 
 
 def read_config(values: Mapping[str, Any], tensors: Tensors, source: str) -> EfficientFormerConfig:
-    """Return the configuration that timm's file and the tensors make together.
+    """Make a configuration from timm's file and the tensors.
 
     Parameters
     ----------
     values : mapping
-        The keys of ``config.json``.
+        The keys and values of ``config.json``.
     tensors : dict of str to ndarray
     source : str
-        What errors call the file of weights.
+        What error messages call the file of weights.
 
     Returns
     -------
@@ -56,7 +58,9 @@ def read_config(values: Mapping[str, Any], tensors: Tensors, source: str) -> Eff
     Raises
     ------
     ConfigError
-        If it is of another kind of model, or a key is not understood.
+        If the file is for another type of model, or a key is not understood.
+    WeightsError
+        If no configuration fits the tensors.
     """
     name = values["architecture"]
     if not isinstance(name, str) or not re.match(r"efficientformer_", name):
@@ -74,20 +78,28 @@ def read_config(values: Mapping[str, Any], tensors: Tensors, source: str) -> Eff
     labels = values.get("label_names")
     if labels is not None:
         if not isinstance(labels, list) or len(labels) != config.num_labels:
-            raise ConfigError(f"label_names has no list of {config.num_labels} names")
-        config.id2label = {i: str(label) for i, label in enumerate(labels)}
-        config.label2id = {label: i for i, label in config.id2label.items()}
+            raise ConfigError(f"label_names is not a list of {config.num_labels} names")
+        config.name_classes({i: str(label) for i, label in enumerate(labels)})
     config.validate()
     return config
 
 
 def read_processor(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys of a ``preprocessor_config.json`` that do what timm's file says.
+    """Translate timm's preprocessing to the keys of a ``preprocessor_config.json``.
+
+    Parameters
+    ----------
+    values : mapping
+        The keys and values of timm's ``config.json``.
+
+    Returns
+    -------
+    dict
 
     Raises
     ------
     ConfigError
-        If timm's file does not say, or asks for what there is not.
+        If timm's file does not describe the preprocessing, or in a way that is not understood.
     """
     how = _object(values, "pretrained_cfg") or values
     mode = how.get("crop_mode", "center")
@@ -103,33 +115,21 @@ def read_processor(values: Mapping[str, Any]) -> dict[str, Any]:
         }[mode]
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(f"pretrained_cfg does not say how to preprocess ({error!r})") from error
-    return {
-        "image_processor_type": "EfficientFormerImageProcessor",
-        "do_resize": True,
-        "size": size,
-        "resample": resample,
-        "do_center_crop": True,
-        "crop_size": {"height": height, "width": width},
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": True,
-        "image_mean": mean,
-        "image_std": std,
-    }
+    return processor_keys(size, (height, width), resample, mean, std)
 
 
 def write_config(
     config: EfficientFormerConfig, tensors: Tensors, processor: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the keys of a ``config.json`` from which timm makes the network.
+    """Return the keys of a ``config.json`` from which timm builds the network.
 
     Parameters
     ----------
     config : EfficientFormerConfig
     tensors : dict of str to ndarray
-        In timm's spelling.
+        Under timm's names.
     processor : mapping
-        The keys of ``preprocessor_config.json``.
+        The keys and values of ``preprocessor_config.json``.
 
     Returns
     -------
@@ -141,7 +141,8 @@ def write_config(
         If timm has no such network; the message names what it lacks.
     """
     _check_expressible(config, tensors)
-    variant = next((name for name in VARIANTS if name != "tiny" and _is(config, name)), None)
+    found = variant_of(config)
+    variant = None if found == "tiny" else found  # timm does not know tiny
     classes = config.num_labels if "head.weight" in tensors else 0
     height, width = image_size(config)
     values: dict[str, Any] = {
@@ -153,8 +154,8 @@ def write_config(
             "input_size": [config.num_channels, height, width],
             "fixed_input_size": True,
             **_crop(processor, height),
-            "mean": processor.get("image_mean", IMAGENET_MEAN),
-            "std": processor.get("image_std", IMAGENET_STD),
+            "mean": processor.get("image_mean", list(IMAGENET_MEAN)),
+            "std": processor.get("image_std", list(IMAGENET_STD)),
             "num_classes": classes,
             "pool_size": None,
             "first_conv": "stem.conv1",
@@ -169,7 +170,7 @@ def write_config(
 
 
 def _check_expressible(config: EfficientFormerConfig, tensors: Tensors) -> None:
-    """Refuse what timm's class has no argument for."""
+    """Refuse a network for which timm's class has no arguments."""
     fixed: dict[str, tuple[Any, ...]] = {
         "use_layer_scale": (True,),
         "hidden_act": ("gelu", "gelu_python"),
@@ -185,23 +186,17 @@ def _check_expressible(config: EfficientFormerConfig, tensors: Tensors) -> None:
         if getattr(config, name) not in values:
             raise ConfigError(
                 f"timm has no EfficientFormer with {name} {getattr(config, name)!r}, only "
-                f"{values[0]!r}; the weights alone can be written, to a file .safetensors"
+                f"{values[0]!r}; the weights alone can be written, to a .safetensors file"
             )
     if ("head.weight" in tensors) != ("head_dist.weight" in tensors):
         raise ConfigError(
             "timm's EfficientFormer always has two heads, and these weights have one; the weights "
-            "alone can be written, to a file .safetensors"
+            "alone can be written, to a .safetensors file"
         )
 
 
-def _is(config: EfficientFormerConfig, name: str) -> bool:
-    """Whether the network has the stages of a variant."""
-    keys = ("depths", "hidden_sizes", "num_meta3d_blocks")
-    return all(getattr(config, key) == VARIANTS[name][key] for key in keys)
-
-
 def _arguments(config: EfficientFormerConfig) -> dict[str, Any]:
-    """Return the arguments of timm's class."""
+    """Return the arguments for timm's class."""
     return {
         "depths": list(config.depths),
         "embed_dims": list(config.hidden_sizes),
@@ -214,7 +209,7 @@ def _arguments(config: EfficientFormerConfig) -> dict[str, Any]:
 
 
 def _crop(processor: Mapping[str, Any], height: int) -> dict[str, Any]:
-    """Say in timm's terms how images are resized and cropped."""
+    """Describe resizing and cropping in timm's terms."""
     size = processor.get("size") or {}
     mode = "center" if "shortest_edge" in size else "squash"
     edge = size.get("shortest_edge") or size.get("height") or height
@@ -230,7 +225,7 @@ def _crop(processor: Mapping[str, Any], height: int) -> dict[str, Any]:
 
 
 def _object(values: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return what is under a key, which may be absent but must be an object."""
+    """Return the object under a key; an empty one if the key is absent."""
     value = values.get(key) or {}
     if not isinstance(value, dict):
         raise ConfigError(f"{key} is {value!r}; expected a JSON object")

@@ -1,16 +1,16 @@
 """Read the files that ``torch.save`` writes, without PyTorch and without running them.
 
-Such a file (``.bin``, ``.pth``, ``.pt``) is a zip archive, uncompressed:
+Such a file (``.bin``, ``.pth``, ``.pt``) is an uncompressed zip archive:
 
-    name/data.pkl       a pickle: dicts, and for each tensor which storage it is a view of
+    name/data.pkl       a pickle: dicts, and for each tensor the storage that it is a view of
     name/data/0, 1, …   the storages: numbers, little-endian
     name/byteorder      "little"
     name/version, …     not needed
 
-`torch_pickle` reads the pickle; this file the archive. An archive that is compressed, has two
-records of one name or overlapping ones, or is not as long as it says is refused: PyTorch writes
-none such, and programs that look at them disagree on what they see. Files from before PyTorch 1.6
-are bare pickles with other opcodes and are refused as well. Source: ``torch/serialization.py``.
+`torch_pickle` reads the pickle, this module the archive. Archives that are compressed, contain
+overlapping records or two of the same name, or have another length than they claim are refused:
+PyTorch never writes them, and programs disagree about their contents. Files from before PyTorch 1.6
+are bare pickles with other opcodes, and are refused too. Source: ``torch/serialization.py``.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from .dtypes import Tensors
 from .torch_pickle import StorageRef, TensorRef, interpret
 
 MAX_RECORDS = 100_000
-"""L7 with an average and the state of its optimizer has 2,500."""
+"""A limit far above the 2,500 of L7 with averaged weights and the state of its optimizer."""
 
 ENTRIES = ("model", "state_dict", "model_ema", "state_dict_ema")
-"""Where training programs put the weights into a checkpoint; the first that exists is read."""
+"""Keys under which training programs store weights; the first that exists is read."""
 
 WRAPPER = "module."
-"""What DataParallel puts before every name."""
+"""What DataParallel prepends to every name."""
 
 
 def read(path: Path, entry: str | None = None) -> Tensors:
@@ -47,21 +47,22 @@ def read(path: Path, entry: str | None = None) -> Tensors:
     ----------
     path : Path
     entry : str, optional
-        Which of several sets of weights to read, such as ``"model_ema"``; by default the file's
-        only one or the first of `ENTRIES`.
+        Which set of weights to read if there are several, such as ``"model_ema"``; by default the
+        only one, or the first of `ENTRIES`.
 
     Returns
     -------
     dict of str to ndarray
-        Read-only views of the file's numbers, as strided as they were saved.
+        Read-only views of the file's numbers, with the strides that they were saved with.
 
     Raises
     ------
     UnsafeCheckpointError
-        If the file would have to be run.
+        If reading the file would mean running code.
     WeightsError
-        If it is damaged, lies about itself, or is another kind of file.
-    FileNotFoundError, IsADirectoryError
+        If the file is damaged, contradicts itself, has no such entry, or is another kind of file.
+    OSError
+        If the file cannot be read.
     """
     with path.open("rb") as stream:
         start = stream.read(200)
@@ -84,18 +85,18 @@ def read(path: Path, entry: str | None = None) -> Tensors:
 def _not_an_archive(start: bytes, source: str) -> WeightsError:
     if start[:1] == b"\x80":
         return UnsafeCheckpointError(
-            f"{source}: a bare pickle, as PyTorch wrote before 1.6, which would have to be run. "
-            "Where you trust it, save it anew: torch.save(torch.load(path, weights_only=True), "
+            f"{source}: a bare pickle, as PyTorch wrote before 1.6; reading it would mean running "
+            "code. If you trust it, save it again: torch.save(torch.load(path, weights_only=True), "
             "path)"
         )
     return WeightsError(
-        f"{source}: {what_is(start) or 'it does not begin as a zip archive'}; expected a file that "
-        "torch.save wrote"
+        f"{source}: {what_is(start) or 'it does not begin like a zip archive'}; expected a file "
+        "written by torch.save"
     )
 
 
 class _Archive:
-    """A checked archive: its records by name, without the common folder."""
+    """A checked archive and its records, by name without the common folder."""
 
     def __init__(self, archive: ZipFile, stream: IO[bytes], source: str) -> None:
         self.archive, self.source = archive, source
@@ -106,7 +107,7 @@ class _Archive:
         return WeightsError(f"{self.source}: {found}; expected what torch.save writes")
 
     def tensors(self, entry: str | None) -> Tensors:
-        """Read the pickle, choose the set of weights, and make views of its storages."""
+        """Read the pickle, choose a set of weights, and make views of its storages."""
         order = self.records.get("byteorder")
         if order and self.archive.read(order) != b"little":
             raise self.refuse("its numbers are big-endian")
@@ -145,7 +146,7 @@ class _Archive:
             if info.compress_type != ZIP_STORED or info.compress_size != info.file_size:
                 raise self.refuse(f"record {name!r} is compressed")
             if info.header_offset < end or (not records and info.header_offset):
-                raise self.refuse(f"record {name!r} overlaps another or stands after other data")
+                raise self.refuse(f"record {name!r} overlaps another or comes after other data")
             end = _end_of(info, stream)
             records[rest] = info
         if end > self.archive.start_dir:
@@ -153,7 +154,7 @@ class _Archive:
         return records
 
     def _choose(self, value: Any, entry: str | None) -> dict[Any, Any]:
-        """Return the set of weights among what the pickle holds."""
+        """Return the set of weights that is wanted."""
         if isinstance(value, dict) and entry is not None:
             chosen = value.get(entry)
         elif isinstance(value, dict) and not any(isinstance(v, TensorRef) for v in value.values()):
@@ -167,7 +168,7 @@ class _Archive:
         raise self.refuse(f"it holds no weights under {wanted}: {found or 'nothing'}")
 
     def _view(self, name: str, tensor: TensorRef) -> NDArray[Any]:
-        """Return a tensor as a view of its storage, once that is known to be inside it."""
+        """Return a tensor as a view of its storage, after checking that it lies inside."""
         numbers = self._storage(tensor.storage)
         shape, strides = tensor.shape, tensor.strides
         last = tensor.offset + sum(
@@ -193,7 +194,7 @@ class _Archive:
         size = storage.numel * storage.dtype.itemsize
         if record.file_size != size:
             raise self.refuse(
-                f"record {record.filename!r} has {record.file_size} bytes and should have {size}"
+                f"record {record.filename!r} has {record.file_size} bytes instead of {size}"
             )
         if storage.key not in self.storages:
             self.storages[storage.key] = self.archive.read(record)
@@ -206,7 +207,7 @@ def _escapes(name: str) -> bool:
 
 
 def _end_of(info: ZipInfo, stream: IO[bytes]) -> int:
-    """Return the place after a record, whose own header must agree with the list of records."""
+    """Return the offset after a record, whose own header must agree with the list of records."""
     stream.seek(info.header_offset)
     header = stream.read(30)
     signature, name_length, extra_length = struct.unpack("<4s22xHH", header)
@@ -217,7 +218,7 @@ def _end_of(info: ZipInfo, stream: IO[bytes]) -> int:
 
 
 def _overlaps(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Whether two elements may lie in one place: sorted, each stride must exceed all below it."""
+    """Whether two elements may share a place: sorted, each stride must exceed all before it."""
     reach = 0
     for stride, size in sorted(zip(strides, shape, strict=True)):
         if size > 1 and stride <= reach:

@@ -1,22 +1,22 @@
 """Read the pickle of a PyTorch checkpoint without running it.
 
-A pickle is a program for a stack machine, and the real machine lets it import any module and call
-anything in it: to unpickle a stranger's file is to run a stranger's program. This is a machine of
-its own for that language, and it is safe because of what it does not have:
+A pickle is a program for a stack machine, and Python's machine lets it import any module and call
+anything in it: unpickling a stranger's file means running a stranger's program. This is another
+machine for the same language, and it is safe because of what it lacks:
 
 * It imports nothing and calls nothing that the pickle names. A global is looked up in a table of
-  a dozen marks; a name that is not in it ends the reading with an error that tells the name.
-* The marks are not the things that they are named after. "Calling" one (REDUCE) chooses one of four
-  branches below, which make a dict, an inert object, or a description of a tensor.
+  a dozen markers; a name that is not in the table is an error, and the message contains it.
+* The markers are not the things that they are named after. "Calling" one (REDUCE) selects one of
+  four branches below, which make a dict, an inert object, or a description of a tensor.
 * Setting the state of an object (BUILD) discards the state.
-* Opcodes that PyTorch does not write are refused, those for extensions and other classes with them.
+* Opcodes that PyTorch does not write are refused, including those for extensions and other classes.
 * Every opcode takes one step and bounded memory, and the number of opcodes is bounded by the length
-  of the pickle, of which there is a limit. Values are shared, never copied, never walked through,
-  compared or hashed (keys of dicts are text or whole numbers), so a small pickle cannot stand for a
-  large structure.
+  of the pickle, which is limited. Values are shared; they are never copied, traversed, compared or
+  hashed (keys of dicts are text or whole numbers), so a small pickle cannot expand to a large
+  structure.
 
-What comes out are dicts, lists, tuples, text, numbers and `TensorRef`. ``pickletools`` of the
-standard library cuts the bytes into opcodes; it interprets none. Sources: ``pickletools.py`` of
+The results are dicts, lists, tuples, text, numbers and `TensorRef`. ``pickletools`` of the standard
+library splits the bytes into opcodes, without interpreting any. Sources: ``pickletools.py`` of
 Python; ``torch/_utils.py`` and ``torch/serialization.py`` of PyTorch.
 """
 
@@ -33,7 +33,7 @@ from ..errors import UnsafeCheckpointError, WeightsError
 from .dtypes import STORAGES
 
 MAX_PICKLE = 4_000_000
-"""Bytes. That of L7 with the state of its optimizer has 0.5 million."""
+"""Limit in bytes, far above the 0.5 million of L7 with the state of its optimizer."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class StorageRef:
 
 @dataclass(frozen=True)
 class TensorRef:
-    """What the pickle says of a tensor: a view into a storage, in numbers, not bytes."""
+    """A tensor as the pickle describes it: a view of a storage, measured in numbers, not bytes."""
 
     storage: StorageRef
     offset: int
@@ -56,12 +56,12 @@ class TensorRef:
 
 
 class Inert:
-    """Stands for an object that nobody needs, such as the arguments of a training run."""
+    """Stands for an object that is not needed, such as the arguments of a training run."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Stands for a global: its name, and nothing else."""
+    """Stands for a global: its name and nothing else."""
 
     name: str
 
@@ -74,7 +74,7 @@ _NAMESPACE = Mark("argparse.Namespace")
 GLOBALS = {mark.name: mark for mark in (_ORDERED_DICT, _TENSOR, _PARAMETER, _NAMESPACE)} | {
     f"torch.{name}": Mark(name) for name in STORAGES
 }
-"""All that a pickle may name."""
+"""Everything that a pickle may name."""
 
 
 def interpret(pickle: bytes, source: str) -> Any:
@@ -84,7 +84,7 @@ def interpret(pickle: bytes, source: str) -> Any:
     ----------
     pickle : bytes
     source : str
-        What errors call the file.
+        What error messages call the file.
 
     Returns
     -------
@@ -93,14 +93,15 @@ def interpret(pickle: bytes, source: str) -> Any:
     Raises
     ------
     UnsafeCheckpointError
-        If it names a global that is not in `GLOBALS`, or uses an opcode that PyTorch does not.
+        If the pickle names a global that is not in `GLOBALS`, or uses an opcode that PyTorch does
+        not write.
     WeightsError
-        If it is damaged or too long.
+        If the pickle is damaged or too long.
     """
     if len(pickle) > MAX_PICKLE:
         raise WeightsError(
-            f"{source}: its pickle has {len(pickle)} bytes; expected at most {MAX_PICKLE}, more "
-            "than any EfficientFormer needs"
+            f"{source}: its pickle has {len(pickle)} bytes; expected at most {MAX_PICKLE}, which "
+            "is more than any EfficientFormer needs"
         )
     machine = _Machine(source)
     try:
@@ -124,14 +125,14 @@ class _Machine:
         self.source = source
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []
-        """the stacks under each open MARK"""
+        """the stacks below each open MARK"""
         self.memo: dict[int, Any] = {}
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
 
     def step(self, name: str, argument: Any) -> None:
-        """Do one opcode."""
+        """Execute one opcode."""
         if name in _CONSTANTS:
             self.push(argument)
         elif name in _OPCODES:
@@ -143,13 +144,13 @@ class _Machine:
             )
 
     def result(self) -> Any:
-        """Return the one value that is left."""
+        """Return the only value that is left."""
         if len(self.stack) != 1 or self.below:
-            raise ValueError("it does not leave one value")
+            raise ValueError("it does not leave exactly one value")
         return self.stack[0]
 
     def since_mark(self) -> list[Any]:
-        """Close the last MARK and return what lies above it."""
+        """Close the last MARK and return what is above it."""
         items = self.stack
         self.stack = self.below.pop()
         return items
@@ -158,25 +159,25 @@ class _Machine:
         self.memo[index] = self.stack[-1]
 
     def look_up(self, name: str) -> None:
-        """Push the mark of a global."""
+        """Push the marker of a global."""
         if name not in GLOBALS:
             raise UnsafeCheckpointError(
                 f"{self.source}: wants {name}, which would run code. Only tensors are read: where "
-                "the file comes from, save model.state_dict() alone, best as safetensors"
+                "the file was made, save only model.state_dict(), preferably as safetensors"
             )
         self.push(GLOBALS[name])
 
     def look_up_from_stack(self) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         if not isinstance(name, str) or not isinstance(module, str):
-            raise ValueError("the name of a global is no text")
+            raise ValueError("the name of a global is not text")
         self.look_up(f"{module}.{name}")
 
     def call(self) -> None:
-        """Do what stands for the call of a global."""
+        """Do what the call of a global stands for."""
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(arguments, tuple):
-            raise ValueError("arguments are no tuple")
+            raise ValueError("arguments are not a tuple")
         if function == _ORDERED_DICT and not arguments:
             self.push({})
         elif function == _NAMESPACE and not arguments:
@@ -186,21 +187,23 @@ class _Machine:
         elif function == _PARAMETER and isinstance(arguments[0], TensorRef):
             self.push(arguments[0])
         else:
-            raise ValueError(f"it calls {getattr(function, 'name', 'what is no function')} wrongly")
+            raise ValueError(
+                f"it calls {getattr(function, 'name', 'something that is not a function')} wrongly"
+            )
 
     def refer_to_storage(self) -> None:
         """Push the storage that a persistent identifier names."""
         kind, mark, key, _, numel = self.stack.pop()
         if kind != "storage" or not isinstance(mark, Mark) or not isinstance(key, str):
-            raise ValueError("a persistent identifier names no storage")
+            raise ValueError("a persistent identifier does not name a storage")
         if not _is_count(numel):
-            raise ValueError("the length of a storage is no whole number")
+            raise ValueError("the length of a storage is not a whole number")
         self.push(StorageRef(STORAGES[mark.name], key, numel))
 
     def set_items(self, pairs: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, dict) or len(pairs) % 2:
-            raise ValueError("it sets items of what is no dict")
+            raise ValueError("it sets items of something that is not a dict")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
             if type(key) not in (str, int):
                 raise ValueError("the key of a dict is neither text nor a whole number")
@@ -208,13 +211,13 @@ class _Machine:
 
     def append(self, items: list[Any]) -> None:
         if not isinstance(self.stack[-1], list):
-            raise ValueError("it appends to what is no list")
+            raise ValueError("it appends to something that is not a list")
         self.stack[-1].extend(items)
 
     def discard_state(self) -> None:
         self.stack.pop()
         if not isinstance(self.stack[-1], (dict, Inert)):
-            raise ValueError("it sets the state of what has none")
+            raise ValueError("it sets the state of something without a state")
 
     def make_tuple(self, length: int) -> None:
         start = len(self.stack) - length
@@ -235,9 +238,9 @@ def _tensor(
         raise ValueError("a tensor is stored conjugated or negated")
     sizes = (shape, strides)
     if not isinstance(storage, StorageRef) or not all(isinstance(s, tuple) for s in sizes):
-        raise ValueError("a tensor has no storage, shape and strides")
+        raise ValueError("a tensor lacks a storage, shape or strides")
     if not all(map(_is_count, (offset, *shape, *strides))):
-        raise ValueError("a tensor's offset, shape or stride is no whole number from 0")
+        raise ValueError("a tensor's offset, shape or stride is not a whole number from 0")
     return TensorRef(storage, offset, shape, strides)
 
 

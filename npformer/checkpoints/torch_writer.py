@@ -1,7 +1,7 @@
 """Write tensors as ``torch.save`` does, so that ``torch.load(path, weights_only=True)`` reads them.
 
-The pickle is put together from a few opcodes by hand: Python's pickler would want PyTorch's classes
-to be importable. `torch_file` describes the format.
+The pickle is assembled by hand from a few opcodes, because Python's pickler would have to import
+PyTorch's classes. `torch_file` describes the format.
 """
 
 from __future__ import annotations
@@ -27,12 +27,17 @@ def write(path: Path, tensors: Tensors, entry: str | None = None) -> None:
     path : Path
     tensors : dict of str to ndarray
     entry : str, optional
-        Put them under this key, as training programs do.
+        Key under which to put the tensors, as training programs do.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
     """
     folder = path.stem if path.stem.isascii() else "archive"  # as PyTorch names it
 
     def add(record: str, data: bytes) -> None:
-        # The time is always the same, so that equal tensors make equal files.
+        # ZipInfo's time is constant, so that equal tensors make equal files.
         archive.writestr(ZipInfo(f"{folder}/{record}"), data)
 
     with replacing(path) as temporary, ZipFile(temporary, "w") as archive:
@@ -44,7 +49,7 @@ def write(path: Path, tensors: Tensors, entry: str | None = None) -> None:
 
 
 def _pickle(tensors: Tensors, entry: str | None) -> bytes:
-    """Return ``data.pkl``: a dict of tensors, the i-th of which is all of storage i."""
+    """Return ``data.pkl``: a dict of tensors, the i-th of which is the whole storage i."""
     items = b"".join(
         _text(name) + _tensor(i, array.shape, _STORAGE_NAMES[little_endian(array.dtype)])
         for i, (name, array) in enumerate(tensors.items())

@@ -7,7 +7,7 @@ import sys
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments."""
+    """Add the arguments to the parser."""
     parser.add_argument(
         "names",
         nargs="+",
@@ -16,12 +16,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--revision",
-        help="branch, tag or commit, instead of the one that npformer has recorded",
+        help="branch, tag or commit, instead of the one recorded in npformer",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fetch each, and say where it lies and whether it is the published file."""
+    """Fetch each model, print where it is and whether it is the published one."""
     from ..checkpoints import hub
     from ..errors import NpformerError
 

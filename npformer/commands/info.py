@@ -7,7 +7,7 @@ import json
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments."""
+    """Add the arguments to the parser."""
     parser.add_argument(
         "model", nargs="?", default="tiny", help="tiny, l1, l3, l7, or the folder of a model (tiny)"
     )
@@ -15,9 +15,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table. A named variant needs no weights."""
-    from ..network.configuration import VARIANTS, EfficientFormerConfig
+    """Print the table; for a named variant, weights are not needed."""
+    from ..network.configuration import EfficientFormerConfig
     from ..network.summary import summarize
+    from ..network.variants import VARIANTS
 
     if args.model in VARIANTS:
         table = summarize(EfficientFormerConfig.variant(args.model))

@@ -23,7 +23,7 @@ COMMANDS = {
     "train": "teach a network the classes of a folder of photographs",
     "evaluate": "count how often a network is right about a folder of photographs",
     "info": "show a model's layers, shapes, parameters and multiply-adds",
-    "convert": "write a checkpoint in the spelling of Hugging Face, timm or the original",
+    "convert": "rename the tensors of a checkpoint as Hugging Face, timm or the original do",
     "bench": "measure the network's speed, beside every other runtime that is installed",
     "profile": "show where the time of a forward pass goes, layer by layer",
     "download": "fetch published models, to have them without a connection",

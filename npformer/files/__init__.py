@@ -1,1 +1,1 @@
-"""Reading and writing with care: whole files or none, strict JSON, where shipped files are."""
+"""Careful reading and writing: whole files or none, strict JSON, and where shipped files are."""

@@ -1,4 +1,4 @@
-"""Write a file so that others see it whole or not at all."""
+"""Write a file so that other programs see it whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,9 +11,31 @@ from typing import Any
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give the name of a temporary file beside `path`, which takes its place if all goes well."""
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+def replacing(path: Path, mode: int = 0o666) -> Iterator[Path]:
+    """Write a file under a temporary name, and rename it once everything has gone well.
+
+    The temporary file is in the same directory, so that renaming it is one step. If the block
+    raises, the temporary file is deleted and the old file, if there is one, stays as it was.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write or replace.
+    mode : int
+        Permissions of the new file, from which the process's umask is subtracted.
+
+    Yields
+    ------
+    Path
+        The temporary file: empty, new, and nobody else's.
+
+    Raises
+    ------
+    OSError
+        If the directory does not exist or cannot be written to.
+    """
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
     try:
         yield temporary
         os.replace(temporary, path)
@@ -22,8 +44,26 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+def json_text(values: dict[str, Any]) -> str:
+    """Return a JSON object as transformers writes it: indented, its keys sorted."""
+    return json.dumps(values, indent=2, sort_keys=True) + "\n"
+
+
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write a JSON object as transformers does: indented, its keys sorted."""
+    """Write a JSON object as transformers does; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    values : dict
+        Keys and values that JSON can hold.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    TypeError, ValueError
+        If JSON cannot hold a value; nothing is written.
+    """
     with replacing(path) as temporary:
-        text = json.dumps(values, indent=2, sort_keys=True) + "\n"
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(json_text(values), encoding="utf-8")

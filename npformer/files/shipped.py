@@ -1,4 +1,4 @@
-"""Where the files are that come with npformer, installed or in its repository."""
+"""Where the files that come with npformer are, installed or in its repository."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ from pathlib import Path
 
 
 def shipped(name: str) -> Path:
-    """Return the path of a file or folder of ``weights``: ``"tiny"``, ``"manifest.json"``."""
+    """Return the path of a file or folder that comes with npformer.
+
+    Parameters
+    ----------
+    name : str
+        Relative to the folder ``weights``: ``"tiny"``, ``"manifest.json"``.
+
+    Returns
+    -------
+    Path
+        In the installed package, or, where there is no such file, in the repository.
+    """
     package = Path(__file__).parents[1]
     installed = package / "weights" / name
     return installed if installed.exists() else package.parent / "weights" / name

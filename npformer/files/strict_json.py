@@ -1,7 +1,7 @@
-"""Read a JSON object strictly: what cannot be trusted is refused, with its place.
+"""Read a JSON object strictly: anything doubtful is refused, and the error says where it is.
 
-Python's ``json`` lets the last of two equal keys win, and accepts ``NaN``. In a configuration both
-are mistakes.
+Python's ``json`` keeps the last of two equal keys, and accepts ``NaN``. In a configuration both are
+mistakes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def read_object(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If it is not that; the message names the path and, where there is one, the line.
+        If the file is not that; the message names the path and, if possible, the line.
+    OSError
+        If the file cannot be read.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -40,7 +42,23 @@ def read_object(path: str | Path) -> dict[str, Any]:
 
 
 def parse_object(text: str, place: str) -> dict[str, Any]:
-    """Parse the text of one JSON object; `place` is what errors call it."""
+    """Parse the text of one JSON object.
+
+    Parameters
+    ----------
+    text : str
+    place : str
+        What error messages call the text.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ConfigError
+        If the text is not one JSON object, or has two equal keys in one object, NaN, or infinity.
+    """
 
     def refuse_constant(name: str) -> NoReturn:
         raise ConfigError(f"{place}, {_lines(text, name)}: {name} is not a JSON number")
@@ -74,6 +92,6 @@ def parse_object(text: str, place: str) -> dict[str, Any]:
 
 
 def _lines(text: str, pattern: str) -> str:
-    """Name the lines on which `pattern` occurs."""
+    """Name the lines where `pattern` occurs."""
     numbers = [str(text.count("\n", 0, found.start()) + 1) for found in re.finditer(pattern, text)]
     return f"line {' and '.join(numbers)}" if numbers else "line unknown"

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .. import checkpoints
-from ..checkpoints import Spelling
+from ..checkpoints import Naming
 from ..checkpoints.dtypes import target
 from ..engine import make_forward
 from ..errors import ConfigError, ImageError
 from ..layers import EVALUATION, Array, AttentionBlock, Trace
 from ..network import EfficientFormer, Logits, stage_sizes
 from ..network.configuration import EfficientFormerConfig
-from ..network.params import blueprint, initialize
+from ..network.params import initialize, param_specs
 from ..network.resizing import Method, resize
 from ..network.tree import leaves
 from .heads import check_shapes, refuse_biases_by_pair, with_fitting_heads, with_heads
@@ -90,7 +90,7 @@ class EfficientFormerPreTrainedModel:
         if params is None:
             params = initialize(self.config, seed, dtype=target(dtype))
         self.params = with_heads(params, self.heads)
-        check_shapes(self.params, with_heads(blueprint(self.config), self.heads))
+        check_shapes(self.params, with_heads(param_specs(self.config), self.heads))
         self._forward = make_forward(self.params, self.config, engine)
 
     @classmethod
@@ -158,7 +158,7 @@ class EfficientFormerPreTrainedModel:
         return cls(config, params, engine=engine)
 
     def save_pretrained(
-        self, folder: str | PathLike[str], *, spelling: Spelling = "hf", **options: Any
+        self, folder: str | PathLike[str], *, naming: Naming = "hf", **options: Any
     ) -> None:
         """Write a folder that `from_pretrained` and transformers read.
 
@@ -166,27 +166,28 @@ class EfficientFormerPreTrainedModel:
         ----------
         folder : str or path
             Is made if need be.
-        spelling : {"hf", "timm"}
+        naming : {"hf", "timm"}
             How the tensors are named.
         **options
             As of `npformer.checkpoints.write`, such as ``processor``.
         """
         refuse_biases_by_pair(self.params)
-        checkpoints.write(folder, self.config, self.params, spelling=spelling, **options)
+        checkpoints.write(folder, self.config, self.params, naming=naming, **options)
 
-    def state_dict(self, spelling: Spelling = "hf") -> dict[str, Array]:
-        """Return the tensors as PyTorch has them, under the names of a spelling.
+    def state_dict(self, naming: Naming = "hf") -> dict[str, Array]:
+        """Return the tensors in PyTorch's shapes.
 
         Parameters
         ----------
-        spelling : {"hf", "timm", "original"}
+        naming : {"hf", "timm", "original"}
+            Whose names the tensors get.
 
         Returns
         -------
         dict of str to ndarray
         """
         refuse_biases_by_pair(self.params)
-        return checkpoints.state_dict(self.params, self.config, spelling)
+        return checkpoints.state_dict(self.params, self.config, naming)
 
     def eval(self) -> Self:
         """Return itself: it is always in evaluation mode."""

@@ -31,9 +31,10 @@ from ..files.atomic import replacing
 from ..images.processor import EfficientFormerImageProcessor
 from ..layers import Array
 from ..network import EfficientFormer, Logits, heads, heads_backward, update_statistics
-from ..network.configuration import VARIANTS, EfficientFormerConfig
+from ..network.configuration import EfficientFormerConfig
 from ..network.params import initialize
 from ..network.tree import combine, leaves, transform
+from ..network.variants import VARIANTS
 from . import curves, state
 from .augment import Augmentation, mixup
 from .data import (

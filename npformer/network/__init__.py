@@ -1,4 +1,4 @@
-"""The network: its sizes, its parameters, and `forward` and `backward` as loops over blocks."""
+"""The network: its configuration, its parameters, and `forward` and `backward` over its blocks."""
 
 from .configuration import EfficientFormerConfig
 from .heads import Logits, average_heads, average_heads_backward, heads, heads_backward
@@ -13,7 +13,7 @@ from .model import (
     gradients,
     update_statistics,
 )
-from .params import blueprint, initialize
+from .params import ParamSpec, initialize, param_specs
 from .resizing import resize
 from .stage import Stage, block, block_backward, stage, stage_backward, stage_sizes
 from .summary import Summary, summarize
@@ -25,6 +25,7 @@ __all__ = [
     "Gradients",
     "Logits",
     "Loss",
+    "ParamSpec",
     "Stage",
     "Summary",
     "Trace",
@@ -33,7 +34,6 @@ __all__ = [
     "backward",
     "block",
     "block_backward",
-    "blueprint",
     "check_input",
     "features",
     "forward",
@@ -41,6 +41,7 @@ __all__ = [
     "heads",
     "heads_backward",
     "initialize",
+    "param_specs",
     "resize",
     "stage",
     "stage_backward",

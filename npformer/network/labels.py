@@ -1,6 +1,6 @@
 """The thousand classes of ImageNet-1k, in the order of a classifier's outputs.
 
-The published checkpoints name their classes only ``LABEL_0`` to ``LABEL_999``; these are the
+The published checkpoints call their classes only ``LABEL_0`` to ``LABEL_999``; these are the
 names that belong there. Each class is a synset (a set of synonyms) of WordNet 3.0, and the order
 is that of the synsets' identifiers, as in the ILSVRC 2012 challenge (Russakovsky et al., 2015).
 """
@@ -14,26 +14,36 @@ from importlib.resources import files
 
 @cache
 def _table() -> tuple[tuple[str, str], ...]:
+    """Return (WordNet identifier, name) of each class."""
     text = (files("npformer.network") / "data" / "imagenet1k.tsv").read_text(encoding="utf-8")
     rows = (line.split("\t") for line in text.splitlines()[1:])  # the first line is the heading
     return tuple((wordnet_id, name) for _, wordnet_id, name in rows)
 
 
 def imagenet1k() -> tuple[str, ...]:
-    """Return the names of the 1000 classes by index, each another: 281 is ``"tabby"``."""
+    """Return the names of the 1000 classes by index, all distinct: 281 is ``"tabby"``."""
     return tuple(name for _, name in _table())
 
 
 def imagenet1k_wordnet_ids() -> tuple[str, ...]:
-    """Return the WordNet identifiers of the 1000 classes by index: ``"n01440764"`` first."""
+    """Return the WordNet identifiers of the 1000 classes by index: 0 is ``"n01440764"``."""
     return tuple(wordnet_id for wordnet_id, _ in _table())
 
 
 def with_imagenet_names(id2label: Mapping[int, str]) -> dict[int, str]:
-    """Return the ImageNet-1k names for 1000 classes without a name, else `id2label` as it is.
+    """Name 1000 unnamed classes after ImageNet-1k.
 
-    A class has no name if it is called ``LABEL_<index>``, as a configuration without names is
-    read. One named class is enough for `id2label` to stay.
+    Parameters
+    ----------
+    id2label : mapping of int to str
+        Class names by index. A class is unnamed if it is called ``LABEL_<index>``, which is what a
+        configuration without names makes of it.
+
+    Returns
+    -------
+    dict of int to str
+        The names of ImageNet-1k if there are 1000 classes and all are unnamed; otherwise `id2label`
+        unchanged.
     """
     if any(label != f"LABEL_{index}" for index, label in id2label.items()):
         return dict(id2label)

@@ -39,6 +39,7 @@ from ..layers import (
 from .configuration import EfficientFormerConfig
 from .heads import Logits, heads, heads_backward
 from .stage import Stage, stage, stage_backward, stage_sizes
+from .tree import build
 
 
 class EfficientFormer(NamedTuple):
@@ -214,18 +215,13 @@ def update_statistics(p: EfficientFormer, tape: Trace, momentum: float = 0.1) ->
         If there were fewer than 2 values per channel.
     """
 
-    def visit(node: Any, tape: Trace) -> Any:
-        if isinstance(node, BatchNorm):
-            return update_running_stats(node, tape["mean"], tape["var"], int(tape["n"]), momentum)
-        if not isinstance(node, tuple):
+    def moved(path: str, node: Any) -> Any:
+        if not isinstance(node, BatchNorm):
             return node
-        names = getattr(node, "_fields", range(len(node)))
-        children = [
-            visit(child, tape.within(str(name))) for name, child in zip(names, node, strict=True)
-        ]
-        return node._make(children) if hasattr(node, "_make") else tuple(children)
+        seen = tape.within(path)
+        return update_running_stats(node, seen["mean"], seen["var"], int(seen["n"]), momentum)
 
-    return visit(p, tape)
+    return build(moved, p, is_leaf=lambda node: isinstance(node, BatchNorm))
 
 
 def check_input(shape: tuple[int, ...], p: EfficientFormer, config: EfficientFormerConfig) -> None:

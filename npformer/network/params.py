@@ -1,4 +1,4 @@
-"""Which parameters a network has: their tree, their shapes, and what a fresh one holds there."""
+"""Which parameters a network has: their tree, their shapes, and their initial values."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from .tree import build
 
 
 @dataclass(frozen=True)
-class Leaf:
-    """A parameter that has yet to be made: its shape and what a fresh network holds there."""
+class ParamSpec:
+    """What is known of a parameter before it exists: its shape and its initial values."""
 
     shape: tuple[int, ...]
     fill: float | None = None
-    """the value at the start; None: normal with standard deviation ``initializer_range``"""
+    """initial value; None: normal with standard deviation ``initializer_range``"""
 
 
-def blueprint(config: EfficientFormerConfig, distilled: bool = True) -> EfficientFormer:
-    """Tree of `Leaf`: which parameters a configuration has, and their shapes.
+def param_specs(config: EfficientFormerConfig, distilled: bool = True) -> EfficientFormer:
+    """Describe the parameters of a network, as a tree of `ParamSpec`.
 
     Parameters
     ----------
@@ -50,26 +50,31 @@ def blueprint(config: EfficientFormerConfig, distilled: bool = True) -> Efficien
     Returns
     -------
     EfficientFormer
-        With a `Leaf` in the place of each array.
+        With a `ParamSpec` in place of each array.
+
+    Raises
+    ------
+    ConfigError
+        If no network can have this configuration.
     """
     config.validate()
     sizes, heads = config.hidden_sizes, config.num_attention_heads
-    leaf: Any = Leaf  # stands where an array will be
+    spec: Any = ParamSpec  # stands where an array will be
 
     def conv(C_in: int, C_out: int, k: int) -> Conv2d:
-        return Conv2d(leaf((k, k, C_in, C_out)), leaf((C_out,), 0.0))
+        return Conv2d(spec((k, k, C_in, C_out)), spec((C_out,), 0.0))
 
     def dense(C_in: int, C_out: int) -> Linear:
-        return Linear(leaf((C_in, C_out)), leaf((C_out,), 0.0))
+        return Linear(spec((C_in, C_out)), spec((C_out,), 0.0))
 
     def bn(C: int) -> BatchNorm:
-        return BatchNorm(*(leaf((C,), fill) for fill in (1.0, 0.0, 0.0, 1.0)))
+        return BatchNorm(*(spec((C,), fill) for fill in (1.0, 0.0, 0.0, 1.0)))
 
     def ln(C: int) -> LayerNorm:
-        return LayerNorm(leaf((C,), 1.0), leaf((C,), 0.0))
+        return LayerNorm(spec((C,), 1.0), spec((C,), 0.0))
 
     def ls(C: int) -> LayerScale | None:
-        gamma = leaf((C,), config.layer_scale_init_value)
+        gamma = spec((C,), config.layer_scale_init_value)
         return LayerScale(gamma) if config.use_layer_scale else None
 
     def pooling_block(C: int) -> PoolingBlock:
@@ -79,12 +84,12 @@ def blueprint(config: EfficientFormerConfig, distilled: bool = True) -> Efficien
         )
 
     def attention_block(C: int) -> AttentionBlock:
-        K, V = config.key_dim, int(config.attention_ratio * config.key_dim)
+        K, V = config.key_dim, config.value_dim
         wide = int(C * config.mlp_expansion_ratio)
         mixer = Attention(
             qkv=dense(C, heads * (2 * K + V)),
             proj=dense(heads * V, C),
-            attention_biases=leaf((heads, *config.token_grid), 0.0),
+            attention_biases=spec((heads, *config.token_grid), 0.0),
         )
         return AttentionBlock(
             ln(C), mixer, ls(C), ln(C), Mlp(dense(C, wide), dense(wide, C)), ls(C)
@@ -120,15 +125,17 @@ def initialize(
     distilled: bool = True,
     dtype: str | np.dtype[np.floating] = "float32",
 ) -> EfficientFormer:
-    """Fresh parameters, as transformers initializes them.
+    """Make new parameters, initialized as in transformers.
 
-    Matrices and kernels are normal with standard deviation ``initializer_range``, biases 0, norms 1
-    and 0, attention biases 0, layer scales ``layer_scale_init_value``.
+    Matrices and kernels are normal with standard deviation ``initializer_range``; biases and
+    attention biases are 0; norms have weight 1 and bias 0, and running statistics of mean 0 and
+    variance 1; layer scales are ``layer_scale_init_value``.
 
     Parameters
     ----------
     config : EfficientFormerConfig
     seed : int
+        The same seed gives the same parameters.
     distilled : bool
         Whether there is a second, distillation head.
     dtype : str or dtype
@@ -137,16 +144,21 @@ def initialize(
     -------
     EfficientFormer
         Of read-only arrays.
+
+    Raises
+    ------
+    ConfigError
+        If no network can have this configuration.
     """
     rng = np.random.default_rng(seed)
 
-    def fill(_: str, leaf: Leaf) -> Array:
-        if leaf.fill is None:
-            array = rng.standard_normal(leaf.shape) * config.initializer_range
+    def fill(_: str, spec: ParamSpec) -> Array:
+        if spec.fill is None:
+            array = rng.standard_normal(spec.shape) * config.initializer_range
         else:
-            array = np.full(leaf.shape, leaf.fill)
+            array = np.full(spec.shape, spec.fill)
         array = array.astype(dtype)
         array.flags.writeable = False
         return array
 
-    return build(fill, blueprint(config, distilled))
+    return build(fill, param_specs(config, distilled))

@@ -1,25 +1,25 @@
 """Attention biases for another grid of tokens, so that a network takes images of any size.
 
-Attention knows where tokens lie only through its biases, one for each distance (|Δy|, |Δx|) on the
-grid that it learned on, 7×7 for images of 224 pixels. Another size of image makes another grid,
-with distances that have no bias yet. Two ways to find them:
+Attention knows where tokens are only through its biases, one for each distance (|Δy|, |Δx|) on the
+grid of its training: 7×7 for images of 224 pixels. Images of another size make another grid, with
+distances that have no bias yet. There are two ways to find one:
 
-"offsets" (the usual one) interpolates over distances. A distance d on a grid of R' rows is looked
-up at
+"offsets" (the default) interpolates over distances. A distance d on a grid of R' rows is looked up
+at
 
     d (R − 1) / (R' − 1)
 
-so that 0 stays 0 (a token and itself), the farthest stays the farthest, and a picture that is shown
-larger keeps its geometry; between the learned distances lies a straight line. Nothing is guessed
-beyond what was learned, and the same grid gives back the same biases.
+so that 0 stays 0 (a token and itself), the largest distance stays the largest, and an enlarged
+picture keeps its geometry. Between two learned distances the bias is linear. Nothing is
+extrapolated, and the same grid gives the same biases.
 
-"original" does what the authors' code for detection does (``detection/backbone.py``): it takes the
-whole table, a bias for each pair of tokens by their numbers i and j, for a picture of N×N pixels,
-and enlarges it bicubically. Rows of tokens run into each other there, and the result is no longer
-a function of distance: neighbors at a row's end get other biases than neighbors within. It needs
-one bias for each pair of places, and is here for comparison.
+"original" does what the authors' code for detection does (``detection/backbone.py``). It treats the
+whole table, with a bias for each pair of tokens i and j, as a picture of N×N pixels and enlarges it
+bicubically. The picture mixes the end of one row of tokens with the start of the next, so the
+result no longer depends on distance alone: two neighbors at the end of a row get another bias than
+two in its middle. The result needs one bias for each pair of tokens. It is here for comparison.
 
-Both are linear: a matrix W of weights on either side, W_rows b W_columnsᵀ.
+Both are linear, with a matrix of weights on either side: W_rows b W_columnsᵀ.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def resize(
     image_size: int | Sequence[int],
     method: Method = "offsets",
 ) -> tuple[EfficientFormer, EfficientFormerConfig]:
-    """Make a network take images of another size.
+    """Adapt a network to images of another size.
 
     Parameters
     ----------
@@ -55,19 +55,20 @@ def resize(
     image_size : int or pair of int
         Side of a square, or height and width, in pixels.
     method : {"offsets", "original"}
-        How biases for new distances are found.
+        How to find biases for new distances.
 
     Returns
     -------
     params : EfficientFormer
-        With other attention biases; everything else is shared with the old.
+        With new attention biases; everything else is shared with the old tree.
     config : EfficientFormerConfig
-        With that ``image_size`` and the ``resolution`` that it leads to.
+        With this ``image_size`` and the ``resolution`` that follows from it.
 
     Raises
     ------
     ConfigError
-        If the size is none, or too small for the network.
+        If the size is invalid or too small for the network, the method is unknown, or the
+        biases have been resized by "original" already.
     """
     config = copy.deepcopy(config)
     config.image_size = image_size if isinstance(image_size, int) else list(image_size)
@@ -109,12 +110,12 @@ def resize_biases(biases: Array, grid: tuple[int, int], method: Method = "offset
     Raises
     ------
     ConfigError
-        If the method is another, or these are biases by pair of places already.
+        If the method is unknown, or the biases have been resized by "original" already.
     """
     if biases.ndim != 3:
         raise ConfigError(
-            "the attention biases are one for each pair of places, as method='original' makes "
-            "them, and cannot be resized again; load the weights anew"
+            "there is an attention bias for each pair of tokens, as method='original' makes them, "
+            "which cannot be resized again; load the weights from their file instead"
         )
     heads, rows, columns = biases.shape
     if (rows, columns) == tuple(grid):
@@ -136,23 +137,42 @@ def resize_biases(biases: Array, grid: tuple[int, int], method: Method = "offset
 
 
 def linear_weights(old: int, new: int) -> Array:
-    """Weights of linear interpolation from `old` points to `new` ones, ends on ends: (new, old)."""
-    at = np.arange(new) * (old - 1) / max(new - 1, 1)  # (new,): a new distance in old steps
+    """Weights of linear interpolation from `old` points to `new` ones, with the same end points.
+
+    Parameters
+    ----------
+    old, new : int
+        Numbers of points, ≥ 1.
+
+    Returns
+    -------
+    ndarray of float64, shape (new, old)
+    """
+    at = np.arange(new) * (old - 1) / max(new - 1, 1)  # (new,): new distances in old steps
     return np.maximum(0, 1 - abs(at[:, None] - np.arange(old)))
 
 
 def bicubic_weights(old: int, new: int) -> Array:
-    """Weights of cubic interpolation from `old` pixels to `new` ones: (new, old).
+    """Weights of cubic interpolation from `old` pixels to `new` ones.
 
-    Keys' kernel with a = −3/4, centers of pixels at halves, the border pixel repeated outside;
-    torch's ``interpolate(mode="bicubic", align_corners=False)``.
+    Keys' kernel with a = −3/4. Pixel centers are at halves, and the border pixel is repeated
+    outside, as in torch's ``interpolate(mode="bicubic", align_corners=False)``.
+
+    Parameters
+    ----------
+    old, new : int
+        Numbers of pixels, ≥ 1.
+
+    Returns
+    -------
+    ndarray of float64, shape (new, old)
 
     References
     ----------
     Keys 1981, "Cubic convolution interpolation for digital image processing", equation 15.
     """
     a = -0.75
-    center = (np.arange(new) + 0.5) * (old / new) - 0.5  # (new,): a new pixel among the old
+    center = (np.arange(new) + 0.5) * (old / new) - 0.5  # (new,): new pixels in old coordinates
     first = np.floor(center).astype(int) - 1
     weights = np.zeros((new, old))
     for tap in range(4):

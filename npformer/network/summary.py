@@ -3,7 +3,7 @@
     multiply-adds = Σ over convolutions and linear layers of output positions · weights
                   + Σ over attention layers of heads · N² · (K + V)            (q kᵀ and attn v)
 
-Norms, activations, pooling and biases are not counted, as is the custom of the published figures.
+Norms, activations, pooling and biases are not counted, as is customary in published figures.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..display import table
 from ..layers import Attention, AttentionBlock, Conv2d, Flat, Linear, head_sizes
 from .configuration import EfficientFormerConfig
-from .params import blueprint
+from .params import param_specs
 from .stage import stage_sizes
 from .tree import leaves
 
@@ -25,15 +25,15 @@ class Row(NamedTuple):
     name: str
     kind: str
     shape: tuple[int, ...]
-    """of the output for one image, channels last"""
+    """output shape for one image, channels last"""
     parameters: int
-    """learned numbers; running statistics do not count"""
+    """number of learned values; running statistics are not counted"""
     macs: int
     """multiply-adds for one image"""
 
 
 class Summary(NamedTuple):
-    """The table, and its sums."""
+    """The table and its sums."""
 
     rows: tuple[Row, ...]
     parameters: int
@@ -58,7 +58,7 @@ class Summary(NamedTuple):
         return table(head, rows, numbers=(3, 4))
 
     def _lines(self) -> list[tuple[str, ...]]:
-        """Return the table as text: its head, its rows, their sums."""
+        """Return the table as text: the head, the rows, and their sums."""
         lines: list[tuple[str, ...]] = [("layer", "kind", "output", "parameters", "multiply-adds")]
         lines += [
             (r.name, r.kind, "×".join(map(str, r.shape)), f"{r.parameters:,}", f"{r.macs:,}")
@@ -78,7 +78,7 @@ class Summary(NamedTuple):
 def summarize(
     config: EfficientFormerConfig, distilled: bool = True, image_size: int | None = None
 ) -> Summary:
-    """Describe a network without making it.
+    """Describe a network without building it.
 
     Parameters
     ----------
@@ -91,8 +91,13 @@ def summarize(
     Returns
     -------
     Summary
+
+    Raises
+    ------
+    ConfigError
+        If no network can have this configuration.
     """
-    p = blueprint(config, distilled)
+    p = param_specs(config, distilled)
     height, width = (image_size, image_size) if image_size else config.image_shape
     sizes = stage_sizes(height, width, config)
     (H, W), half = sizes[0], ((height - 1) // 2 + 1) * ((width - 1) // 2 + 1)
@@ -116,7 +121,15 @@ def summarize(
 
 
 def multiply_adds(p: Any, positions: int) -> int:
-    """Multiply-adds of a layer, or of a tree of layers, that has `positions` output positions."""
+    """Count the multiply-adds of a layer, or of a tree of layers.
+
+    Parameters
+    ----------
+    p : NamedTuple or tuple
+        Parameters, or their `ParamSpec`: only shapes are read.
+    positions : int
+        Number of output positions: pixels or tokens.
+    """
     if isinstance(p, (Conv2d, Linear)):
         return positions * prod(p.weight.shape)
     if not isinstance(p, tuple):

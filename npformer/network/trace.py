@@ -1,4 +1,4 @@
-"""A trace that shows itself in a notebook, with ranges and small pictures."""
+"""A trace that a notebook displays as a table, with ranges and small pictures."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..display import picture, table
 
 
 class Trace(layers.Trace):
-    """`npformer.layers.Trace`, which in a notebook shows itself as a table.
+    """`npformer.layers.Trace`, displayed as a table in a notebook.
 
     Parameters
     ----------
     *only : str, default "*"
-        Shell-style patterns; paths that match none of them are not kept.
+        Shell-style patterns. Only arrays whose path matches one of them are kept.
     """
 
     def _repr_html_(self) -> str:

@@ -23,7 +23,7 @@ import numpy as np
 from npformer.layers import Array
 from npformer.network import EfficientFormer
 from npformer.network.configuration import EfficientFormerConfig
-from npformer.network.params import blueprint
+from npformer.network.params import param_specs
 from npformer.network.tree import build
 
 BASE: dict[str, Any] = {
@@ -37,7 +37,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "depths": [1, 1, 2], "hidden_sizes": [8, 6, 8], "resolution": 3,
         "image": [2, 37, 45], "library": "transformers",
     },
-    # timm's own spelling and its ε; two attention blocks and wider values.
+    # timm's own names and its ε; two attention blocks and wider values.
     "native": BASE | {
         "depths": [1, 3], "hidden_sizes": [6, 8], "num_meta3d_blocks": 2, "resolution": 3,
         "num_attention_heads": 3, "attention_ratio": 4, "layer_norm_eps": 1e-5,
@@ -145,7 +145,7 @@ def parameters(case: dict[str, Any], seed: int = 0, dtype: str = "float64") -> E
         array.flags.writeable = False
         return array
 
-    return build(fill, blueprint(configuration(case), case.get("distilled", True)))
+    return build(fill, param_specs(configuration(case), case.get("distilled", True)))
 
 
 def tensors(case: dict[str, Any], shapes: dict[str, list[int]], seed: int = 0) -> dict[str, Array]:

@@ -45,7 +45,7 @@ class Golden(NamedTuple):
     case: dict[str, Any]
     heard: Overheard
     state: dict[str, list[int]]
-    """shapes of PyTorch's state dict, in the spelling of the library that made it"""
+    """shapes of PyTorch's state dict, under the names of the library that made it"""
 
 
 def golden(name: str) -> Golden:

@@ -1,4 +1,4 @@
-"""Write ``names.tsv.gz``: each tensor of L1, L3 and L7 in three spellings, with shape and dtype.
+"""Write ``names.tsv.gz``: each tensor of L1, L3 and L7 under its three names, with shape and dtype.
 
 ``python tests/golden/names.py FOLDER``, where the folder holds ``names_l1.tsv``, … with the columns
 original, hf, timm, shape, dtype. They were made from the original's own ``state_dict``, by the

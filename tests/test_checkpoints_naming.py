@@ -1,4 +1,4 @@
-"""The three spellings: every tensor of the published networks, and what is not one of them."""
+"""The three namings: every tensor of the published networks, and what is not one of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from golden import names as golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npformer.checkpoints import SPELLINGS, Spelling, detect, infer_config, names, state_dict
-from npformer.checkpoints.spellings import PREFIX, from_native, to_native
+from npformer.checkpoints import NAMINGS, Naming, detect, infer_config, names, state_dict
+from npformer.checkpoints.naming import PREFIX, from_native, to_native
 from npformer.errors import WeightsError
 from npformer.network.configuration import EfficientFormerConfig
 
@@ -20,31 +20,27 @@ VARIANTS = ("l1", "l3", "l7")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("spelling", SPELLINGS)
-def test_every_name_of_the_published_networks(variant: str, spelling: Spelling) -> None:
+@pytest.mark.parametrize("naming", NAMINGS)
+def test_every_name_of_the_published_networks(variant: str, naming: Naming) -> None:
     rows = golden.rows(variant)
     assert len(rows) == {"l1": 281, "l3": 457, "l7": 649}[variant]
-    found = names(EfficientFormerConfig.variant(variant), spelling)
-    assert found == {row["timm"]: row[spelling] for row in rows}
+    found = names(EfficientFormerConfig.variant(variant), naming)
+    assert found == {row["timm"]: row[naming] for row in rows}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("spelling", SPELLINGS)
-def test_inferred_configurations_of_the_published_networks(
-    variant: str, spelling: Spelling
-) -> None:
+@pytest.mark.parametrize("naming", NAMINGS)
+def test_inferred_configurations_of_the_published_networks(variant: str, naming: Naming) -> None:
     rows = golden.rows(variant)
     types = {"torch.float32": "f4", "torch.int64": "i8"}
     tensors = {
-        row[spelling]: np.broadcast_to(
-            np.zeros((), types[row["dtype"]]), literal_eval(row["shape"])
-        )
+        row[naming]: np.broadcast_to(np.zeros((), types[row["dtype"]]), literal_eval(row["shape"]))
         for row in rows
     }
-    assert detect(tensors, "x") == spelling
+    assert detect(tensors, "x") == naming
     found = infer_config(tensors)
     expected = EfficientFormerConfig.variant(variant)
-    expected.layer_norm_eps = 1e-12 if spelling == "hf" else 1e-5
+    expected.layer_norm_eps = 1e-12 if naming == "hf" else 1e-5
     assert found == expected
 
 
@@ -57,21 +53,21 @@ def test_shapes_and_dtypes_of_what_is_written(variant: str) -> None:
     }
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
-def test_there_and_back(spelling: Spelling) -> None:
+@pytest.mark.parametrize("naming", NAMINGS)
+def test_there_and_back(naming: Naming) -> None:
     c = config()
     native = state_dict(parameters(c), c)
-    spelled = from_native(native, c, spelling)
-    assert detect(spelled, "x") == spelling
-    assert same(to_native(spelled, c, spelling), native)
+    renamed = from_native(native, c, naming)
+    assert detect(renamed, "x") == naming
+    assert same(to_native(renamed, c, naming), native)
 
 
 def test_hugging_face_s_model_without_heads_has_no_prefix() -> None:
     c = config(num_labels=0)
-    spelled = from_native(state_dict(parameters(c), c), c, "hf")
-    assert not any(name.startswith(PREFIX) for name in spelled)
-    assert detect(spelled, "x") == "hf"
-    assert same(to_native(spelled, c, "hf"), state_dict(parameters(c), c))
+    renamed = from_native(state_dict(parameters(c), c), c, "hf")
+    assert not any(name.startswith(PREFIX) for name in renamed)
+    assert detect(renamed, "x") == "hf"
+    assert same(to_native(renamed, c, "hf"), state_dict(parameters(c), c))
 
 
 def test_strange_names_pass_through() -> None:
@@ -104,7 +100,7 @@ def test_strangers_are_refused(keys: list[str]) -> None:
 
 @st.composite
 def configurations(draw: st.DrawFn) -> EfficientFormerConfig:
-    """Networks whose tensors tell what they are: no empty stage at an end, unless downsampled."""
+    """Networks that their tensors reveal: no empty stage at an end, unless downsampled."""
     stages = draw(st.integers(1, 4))
     depths = [draw(st.integers(0 if i else 1, 3)) for i in range(stages)]
     flags = [draw(st.booleans()) for _ in range(stages - 1)]
@@ -138,15 +134,15 @@ def configurations(draw: st.DrawFn) -> EfficientFormerConfig:
 
 
 @settings(max_examples=60, deadline=None)
-@given(c=configurations(), spelling=st.sampled_from(SPELLINGS))
-def test_tensors_tell_the_network(c: EfficientFormerConfig, spelling: Spelling) -> None:
-    tensors = state_dict(parameters(c), c, spelling)
-    found = infer_config(tensors, spelling)
+@given(c=configurations(), naming=st.sampled_from(NAMINGS))
+def test_tensors_reveal_the_network(c: EfficientFormerConfig, naming: Naming) -> None:
+    tensors = state_dict(parameters(c), c, naming)
+    found = infer_config(tensors, naming)
     keys = ("depths", "hidden_sizes", "num_meta3d_blocks", "use_layer_scale", "num_channels",
             "num_labels", "num_attention_heads", "key_dim", "resolution")  # fmt: skip
     assert {key: getattr(found, key) for key in keys} == {key: getattr(c, key) for key in keys}
     assert [found.has_downsample(i) for i in range(1, len(c.depths))] == [
         c.has_downsample(i) for i in range(1, len(c.depths))
     ]
-    again = state_dict(parameters(found), found, spelling)
+    again = state_dict(parameters(found), found, naming)
     assert {k: t.shape for k, t in again.items()} == {k: t.shape for k, t in tensors.items()}

@@ -1,13 +1,15 @@
-"""The names of the tensors: three spellings of one network.
+"""The names of the tensors: three namings of one network.
 
     timm        stages.0.blocks.1.mlp.fc1.weight        the paths of the parameter tree
     hf          efficientformer.encoder.intermediate_stages.0.meta4D_layers.blocks.1.mlp.…
     original    network.0.1.mlp.fc1.weight
 
-timm's spelling is the native one. The tables below translate the modules; two numberings differ as
-well. Hugging Face and the original count stages and downsamplings in one list, of which Hugging
-Face takes the last stage out; and Hugging Face counts attention blocks anew from 0, whereas the
-others count on after the pooling blocks and give a number to the parameterless `Flat` between.
+npformer's own names, here called native, are timm's. The tables below translate the modules. Two
+numberings differ as well: Hugging Face and the original count stages and downsamplings in one list,
+from which Hugging Face removes the last stage; and Hugging Face numbers attention blocks from 0,
+whereas the others continue after the pooling blocks and give a number to the `Flat` in between,
+which has no parameters.
+
 Sources: ``convert_efficientformer_original_pytorch_checkpoint_to_pytorch.py`` of transformers
 4.40.2 and ``checkpoint_filter_fn`` of timm.
 """
@@ -20,15 +22,15 @@ from typing import Literal, TypeAlias, get_args
 from ..errors import WeightsError
 from ..layers import Flat
 from ..network.configuration import EfficientFormerConfig
-from ..network.params import blueprint
+from ..network.params import param_specs
 from ..network.tree import leaves
 from .dtypes import Tensors
 
-Spelling: TypeAlias = Literal["hf", "timm", "original"]
-SPELLINGS: tuple[Spelling, ...] = get_args(Spelling)
+Naming: TypeAlias = Literal["hf", "timm", "original"]
+NAMINGS: tuple[Naming, ...] = get_args(Naming)
 
 PREFIX = "efficientformer."
-"""What Hugging Face puts before all but the heads, unless the network was saved without heads."""
+"""Hugging Face's prefix of all names except the heads'; a network saved without heads has none."""
 
 Table: TypeAlias = dict[str, tuple[str, str]]
 """native module -> (Hugging Face's, the original's)"""
@@ -69,19 +71,19 @@ ATTENTION_BLOCK: Table = {
 }
 
 BUFFERS = {"running_var": "num_batches_tracked", "attention_biases": "attention_bias_idxs"}
-"""What PyTorch stores beside a tensor and npformer has no use for: counters of training steps, and
-tables that follow from the shape."""
+"""What PyTorch stores in addition to a tensor, and npformer does not need: counters of training
+steps, and tables that follow from the shape."""
 BUFFER_NAMES = tuple(BUFFERS.values())
 
 
 def modules(config: EfficientFormerConfig) -> Iterator[tuple[str, str, str]]:
-    """Yield (native, Hugging Face's, the original's) name of each module that holds tensors."""
+    """Yield the native, Hugging Face's and the original's name of each module that has tensors."""
     for native, (hf, original) in BODY.items():
         yield native, PREFIX + hf, original
     for native, (hf, original) in HEADS.items():
         yield native, hf, original
     place = 0  # in the list of stages and downsamplings
-    for s, stage in enumerate(blueprint(config).stages):
+    for s, stage in enumerate(param_specs(config).stages):
         if stage.downsample is not None:
             for native, (hf, original) in DOWNSAMPLE.items():
                 yield (
@@ -106,45 +108,51 @@ def modules(config: EfficientFormerConfig) -> Iterator[tuple[str, str, str]]:
         place += 1
 
 
-def names(config: EfficientFormerConfig, spelling: Spelling, bare: bool = False) -> dict[str, str]:
-    """Return the name of every tensor of a network: native name -> name in a spelling.
+def names(config: EfficientFormerConfig, naming: Naming, bare: bool = False) -> dict[str, str]:
+    """Translate the name of every tensor of a network.
 
     Parameters
     ----------
     config : EfficientFormerConfig
-    spelling : {"hf", "timm", "original"}
+    naming : {"hf", "timm", "original"}
     bare : bool
-        Hugging Face's names without ``efficientformer.``, as its model without heads is saved.
+        Whether to omit ``efficientformer.``, as Hugging Face's model without heads does.
 
     Returns
     -------
     dict of str to str
-        In the order of the tree, with both heads and with the `BUFFERS`.
+        Native name -> name in that naming, in the order of the tree, with both heads and with the
+        `BUFFERS`.
+
+    Raises
+    ------
+    ConfigError
+        If no network can have this configuration.
     """
-    column = ("timm", "hf", "original").index(spelling)
-    spelled = {row[0]: row[column] for row in modules(config)}
+    column = ("timm", "hf", "original").index(naming)
+    renamed = {row[0]: row[column] for row in modules(config)}
     result = {}
-    for path, _ in leaves(blueprint(config)):
+    for path, _ in leaves(param_specs(config)):
         module, _, leaf = path.rpartition(".")
         tensors = [leaf, BUFFERS[leaf]] if leaf in BUFFERS else [leaf]
         for tensor in tensors:
             native = f"{module}.{tensor}"
-            name = spelled.get(native) or f"{spelled[module]}.{tensor}"
+            name = renamed.get(native) or f"{renamed[module]}.{tensor}"
             result[native] = name.removeprefix(PREFIX) if bare else name
     return result
 
 
-def to_native(tensors: Tensors, config: EfficientFormerConfig, spelling: Spelling) -> Tensors:
-    """Rename the tensors of a file natively; names that the network has not stay as they are."""
-    native = {name: path for path, name in names(config, spelling, is_bare(tensors)).items()}
+def to_native(tensors: Tensors, config: EfficientFormerConfig, naming: Naming) -> Tensors:
+    """Give the tensors of a file their native names; unknown names stay as they are."""
+    native = {name: path for path, name in names(config, naming, is_bare(tensors)).items()}
     return {native.get(name, name): tensor for name, tensor in tensors.items()}
 
 
-def from_native(tensors: Tensors, config: EfficientFormerConfig, spelling: Spelling) -> Tensors:
-    """Rename native tensors; without a head, Hugging Face's names are those of its bare model."""
-    bare = spelling == "hf" and "head.weight" not in tensors
-    spelled = names(config, spelling, bare)
-    return {spelled.get(name, name): tensor for name, tensor in tensors.items()}
+def from_native(tensors: Tensors, config: EfficientFormerConfig, naming: Naming) -> Tensors:
+    """Give native tensors the names of a file; for "hf" without a head, those of its bare model."""
+    bare = naming == "hf" and "head.weight" not in tensors
+    renamed = names(config, naming, bare)
+    return {renamed.get(name, name): tensor for name, tensor in tensors.items()}
 
 
 def is_bare(keys: Iterable[str]) -> bool:
@@ -152,22 +160,22 @@ def is_bare(keys: Iterable[str]) -> bool:
     return not any(key.startswith(PREFIX) for key in keys)
 
 
-_OPENINGS: dict[Spelling, tuple[str, ...]] = {
+_OPENINGS: dict[Naming, tuple[str, ...]] = {
     "hf": ("patch_embed.convolution", "patch_embed.batchnorm", "encoder.", "layernorm."),
     "timm": ("stem.", "stages."),
     "original": ("network.", *(f"patch_embed.{i}." for i in (0, 1, 3, 4))),
 }
 
 
-def detect(tensors: Iterable[str], source: str) -> Spelling:
-    """Find out in which spelling names are.
+def detect(tensors: Iterable[str], source: str) -> Naming:
+    """Recognize a naming.
 
     Parameters
     ----------
     tensors : iterable of str
-        The names.
+        The names of the tensors.
     source : str
-        What errors call the file.
+        What error messages call the file.
 
     Returns
     -------
@@ -176,19 +184,19 @@ def detect(tensors: Iterable[str], source: str) -> Spelling:
     Raises
     ------
     WeightsError
-        If they are those of a detector, of OpenMMLab, or of no EfficientFormer.
+        If the names are those of a detector, of OpenMMLab, or of another network.
     """
     keys = [key.removeprefix(PREFIX) for key in tensors]
     _refuse_relatives(keys, source)
     counts = {
-        spelling: sum(key.startswith(openings) for key in keys)
-        for spelling, openings in _OPENINGS.items()
+        naming: sum(key.startswith(openings) for key in keys)
+        for naming, openings in _OPENINGS.items()
     }
-    best = max(SPELLINGS, key=counts.__getitem__)
+    best = max(NAMINGS, key=counts.__getitem__)
     if not counts[best]:
         raise WeightsError(
             f"{source}: the names of its {len(keys)} tensors are not those of an EfficientFormer: "
-            f"{enumerate_names(keys)}. Expected the spelling of Hugging Face "
+            f"{enumerate_names(keys)}. Expected the names of Hugging Face "
             "(efficientformer.patch_embed…), of timm (stem…) or of the original (patch_embed.0…)"
         )
     return best
@@ -200,15 +208,15 @@ def _refuse_relatives(keys: list[str], source: str) -> None:
         if key.startswith("backbone."):
             kind = "a detector or a checkpoint of OpenMMLab (mmpretrain, mmdetection, EasyCV)"
         elif "attention_biases_seg" in key or key.startswith(("norm0.", "norm2.", "norm4.")):
-            kind = "a backbone for detection or segmentation, whose attention biases are others"
+            kind = "a backbone for detection or segmentation, with different attention biases"
         else:
             continue
         raise WeightsError(
             f"{source}: tensor {key!r} belongs to {kind}. npformer reads checkpoints of the "
-            "classifier: in the spelling of Hugging Face, timm or the original"
+            "classifier, under the names of Hugging Face, timm or the original"
         )
 
 
 def enumerate_names(keys: list[str]) -> str:
-    """Write out the first five of some names."""
+    """List the first five of some names."""
     return ", ".join(repr(key) for key in keys[:5]) + (", …" if len(keys) > 5 else "")

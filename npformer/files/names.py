@@ -1,0 +1,18 @@
+"""Names of the files in a model's folder, as transformers and timm write them."""
+
+from __future__ import annotations
+
+CONFIG_NAME = "config.json"
+"""The configuration of the network."""
+
+PROCESSOR_NAME = "preprocessor_config.json"
+"""How images become pixel values."""
+
+WEIGHTS_NAMES = ("model.safetensors", "pytorch_model.bin")
+"""The weights; the first of these files that exists is read."""
+
+TORCH_SUFFIXES = (".bin", ".pth", ".pt")
+"""Endings of files that ``torch.save`` writes."""
+
+SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
+"""Endings of all files of weights that can be read."""
