@@ -28,8 +28,8 @@ from npformer.layers import (
     linear_backward,
     training,
 )
-from npformer.learn.losses import classification
-from npformer.learn.optimizers import AdamW, cosine, learned
+from npformer.learn.objectives import classification_loss
+from npformer.learn.optimizers import AdamW, cosine_schedule, trainable
 from npformer.network.model import backward, forward, update_statistics
 from npformer.network.params import initialize
 
@@ -100,16 +100,16 @@ def train(params, batch, steps):
     """Yield step, loss and parameters while they learn."""
     rng = np.random.default_rng(0)
     optimizer = AdamW(weight_decay=0.02)
-    state = optimizer.start(params)
+    state = optimizer.init(params)
     for step in range(1, steps + 1):
         x, y = batch(rng)
         tape = Trace()
         outputs = forward(x, params, config, tape, training(rng))
-        loss, dlogits = classification(outputs, y, label_smoothing=0.05)
+        loss, dlogits = classification_loss(outputs, y, label_smoothing=0.05)
         _, gradient = backward(dlogits, x, params, config, tape)
         params = update_statistics(params, tape)
-        rate = cosine(step - 1, steps, 4e-3, warmup=10)
-        params, state = optimizer.update(params, gradient, state, rate, learned())
+        lr = cosine_schedule(step - 1, steps, 4e-3, warmup=10)
+        params, state = optimizer.update(params, gradient, state, lr, trainable())
         yield step, loss, params
 
 
@@ -173,12 +173,12 @@ print(
 # %%
 optimizer = AdamW(weight_decay=0.02)
 head = Linear(np.zeros((256, 4), np.float32), np.zeros(4, np.float32))
-state = optimizer.start(head)
+state = optimizer.init(head)
 curve = []
 for _ in range(60):
     logits = linear(few, head)
     _, dhead = linear_backward(cross_entropy_backward(logits, y_few), few, head)
-    head, state = optimizer.update(head, dhead, state, 0.01, learned())
+    head, state = optimizer.update(head, dhead, state, 0.01, trainable())
     curve.append(
         (
             float(cross_entropy(logits, y_few)),
@@ -235,5 +235,5 @@ ax.set_ylabel("photograph")
 # 3. Give the linear layer 20 squares instead of 120, and then 1000. What does a tenfold amount of data bring?
 #
 # **In the paper:** section 5.1 (AdamW, 300 epochs on ImageNet, cosine schedule, hard distillation from a RegNetY-16GF).
-# The published networks learned from a teacher too; see `npformer.learn.losses.hard_distillation`. For your own
+# The published networks learned from a teacher too; see `npformer.learn.objectives.hard_distillation_loss`. For your own
 # photographs there is `npformer train`.

@@ -11,8 +11,8 @@ import pytest
 from engine_cases import config, images, network
 
 from npformer import engine
+from npformer.bench import inputs, peak, peers, training_peers, worker
 from npformer.bench import measure as bench
-from npformer.bench import peak, peers, steps, worker
 from npformer.bench.profile import profile
 from npformer.checkpoints import write
 from npformer.commands.main import main
@@ -149,13 +149,13 @@ def test_the_peak_is_a_rate():
 
 def test_random_weights_make_every_layer_matter():
     c = config()
-    p = bench.random_weights(c)
+    p = inputs.random_weights(c)
     assert p.stages[0].blocks[0].ls2.gamma.min() >= 0.5
     assert np.isfinite(forward(images(1), p, c).logits).all()
 
 
 def test_named_networks_get_random_weights():
-    c, p = bench.network("tiny")
+    c, p = inputs.load_network("tiny")
     assert c.hidden_sizes == EfficientFormerConfig.variant("tiny").hidden_sizes
     assert p.stem.conv1.weight.std() > 0.1
 
@@ -213,7 +213,7 @@ def test_memory_is_that_of_a_batch_and_of_smaller_ones(folder):
 
 def test_every_contender_has_a_maker():
     assert set(peers.MAKERS) == set(bench.PEERS)
-    assert set(steps.MAKERS) == set(bench.TRAINED)
+    assert set(training_peers.MAKERS) == set(bench.TRAINED)
 
 
 def test_steps_of_training(folder):
@@ -227,7 +227,7 @@ def test_steps_of_training(folder):
 def test_wrong_steps_are_not_measured(folder):
     x = images(4)
     np.save(folder / "x.npy", x)
-    right = steps.two_losses(steps.MAKERS["numpy"](folder, 1), x)
+    right = training_peers.two_losses(training_peers.MAKERS["numpy"](folder, 1), x)
     assert right[1] < right[0] * (1 - 10 * bench.AGREEMENT)  # a step left out would be seen
     np.save(folder / "expected.npy", right[:1].repeat(2))
     failures = {}

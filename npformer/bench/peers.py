@@ -1,7 +1,7 @@
 """The contenders: each is made from a folder with weights, for a number of threads.
 
-Every one gets what its users would give it: ONNX Runtime and OpenVINO a graph in which everything
-that can be folded is folded already; PyTorch the channels-last layout and inference mode.
+Each runs as a careful user would run it: ONNX Runtime and OpenVINO with a graph in which everything
+that can be folded is folded already; PyTorch with the channels-last layout and in inference mode.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Run: TypeAlias = Callable[[Array], Array]
 
 
 def npformer(folder: Path, threads: int) -> Run:
-    """Ours."""
+    """Npformer with its compiled kernels."""
     found = read(folder)
     run = engine.make_forward(found.params, found.config, "numba")
     del found
@@ -37,14 +37,14 @@ def npformer(folder: Path, threads: int) -> Run:
 
 
 def numpy(folder: Path, threads: int) -> Run:
-    """Our readable floor; how many threads it uses is for its BLAS to say."""
+    """Npformer's plain NumPy layers; their BLAS decides the number of threads."""
     found = read(folder)
     run = engine.make_forward(found.params, found.config, "numpy")
     return lambda x: run(x).logits
 
 
 def onnxruntime(folder: Path, threads: int) -> Run:
-    """ONNX Runtime, all optimizations."""
+    """ONNX Runtime with all optimizations."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -56,7 +56,7 @@ def onnxruntime(folder: Path, threads: int) -> Run:
 
 
 def openvino(folder: Path, threads: int) -> Run:
-    """OpenVINO, in float32 as all the others."""
+    """OpenVINO in float32, like all others."""
     import openvino as ov
 
     core = ov.Core()
@@ -70,11 +70,11 @@ def openvino(folder: Path, threads: int) -> Run:
 
 
 def timm_model(folder: Path) -> Any:
-    """PyTorch's network by timm."""
+    """Return timm's PyTorch model with the weights of a folder."""
     import torch
     from timm.models import efficientformer
 
-    library: Any = efficientformer  # its annotations are narrower than what it takes
+    library: Any = efficientformer  # its annotations are narrower than what it accepts
     found = read(folder)
     config = found.config
     model = library.EfficientFormer(
@@ -86,7 +86,7 @@ def timm_model(folder: Path) -> Any:
         norm_layer_cl=partial(torch.nn.LayerNorm, eps=config.layer_norm_eps),
     )
     for block in model.stages[-1].blocks:
-        if isinstance(block, library.MetaBlock1d):  # its attention is for 7×7 tokens always
+        if isinstance(block, library.MetaBlock1d):  # timm's attention always has 7×7 tokens
             block.token_mixer = library.Attention(
                 config.dim,
                 config.key_dim,
@@ -99,57 +99,40 @@ def timm_model(folder: Path) -> Any:
     return model
 
 
-def timm(folder: Path, threads: int, compiled: bool = False) -> Run:
-    """PyTorch by timm, channels last."""
-    import torch
-
-    model = timm_model(folder).eval().to(memory_format=torch.channels_last)
-    if compiled:
-        model = torch.compile(model, dynamic=False)  # each size by itself is fastest
-
-    def run(x: Array) -> Array:
-        torch.set_num_threads(threads)
-        with torch.inference_mode():
-            pixels = torch.from_numpy(x).permute(0, 3, 1, 2)  # channels last in memory
-            logits: Array = model(pixels).numpy()
-        return logits
-
-    return run
-
-
-def timm_compiled(folder: Path, threads: int) -> Run:
-    """PyTorch by timm and torch.compile."""
-    return timm(folder, threads, compiled=True)
-
-
 def transformers_model(folder: Path) -> Any:
-    """PyTorch's network by Hugging Face transformers."""
+    """Return the PyTorch model of Hugging Face transformers with the weights of a folder."""
     from transformers import EfficientFormerForImageClassificationWithTeacher as Model
 
     return Model.from_pretrained(folder)
 
 
-def transformers(folder: Path, threads: int, compiled: bool = False) -> Run:
-    """PyTorch by Hugging Face transformers."""
+def pytorch(make: Callable[[Path], Any], compiled: bool = False) -> Callable[[Path, int], Run]:
+    """Return the maker of PyTorch's forward pass: channels last, inference mode."""
+
+    def maker(folder: Path, threads: int) -> Run:
+        import torch
+
+        model = make(folder).eval().to(memory_format=torch.channels_last)
+        if compiled:
+            model = torch.compile(model, dynamic=False)  # compiling for each size is fastest
+
+        def run(x: Array) -> Array:
+            torch.set_num_threads(threads)
+            with torch.inference_mode():
+                outputs = model(channels_first_view(x))
+                logits: Array = getattr(outputs, "logits", outputs).numpy()
+            return logits
+
+        return run
+
+    return maker
+
+
+def channels_first_view(x: Array) -> Any:
+    """Return images as a PyTorch tensor, (B, C, H, W), that stays channels last in memory."""
     import torch
 
-    model = transformers_model(folder).eval().to(memory_format=torch.channels_last)
-    if compiled:
-        model = torch.compile(model, dynamic=False)
-
-    def run(x: Array) -> Array:
-        torch.set_num_threads(threads)
-        with torch.inference_mode():
-            pixels = torch.from_numpy(x).permute(0, 3, 1, 2)
-            logits: Array = model(pixels).logits.numpy()
-        return logits
-
-    return run
-
-
-def transformers_compiled(folder: Path, threads: int) -> Run:
-    """PyTorch by Hugging Face transformers and torch.compile."""
-    return transformers(folder, threads, compiled=True)
+    return torch.from_numpy(x).permute(0, 3, 1, 2)
 
 
 def _channels_first(x: Array) -> Array:
@@ -161,8 +144,8 @@ MAKERS: dict[str, Callable[[Path, int], Run]] = {
     "numpy": numpy,
     "onnxruntime": onnxruntime,
     "openvino": openvino,
-    "timm": timm,
-    "timm compiled": timm_compiled,
-    "transformers": transformers,
-    "transformers compiled": transformers_compiled,
+    "timm": pytorch(timm_model),
+    "timm compiled": pytorch(timm_model, compiled=True),
+    "transformers": pytorch(transformers_model),
+    "transformers compiled": pytorch(transformers_model, compiled=True),
 }
