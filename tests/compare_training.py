@@ -5,10 +5,10 @@ r"""The same training in npformer and in PyTorch, side by side; not a test.
         --weight-decay 0.05 --seeds 0 1 2 --curves curves.svg
 
 Both start from the same weights and see the same batches at the same learning rates; PyTorch runs
-transformers' model, its own autograd and its own AdamW. Prints accuracy and time of each, epoch by
-epoch, and at the end the mean over the seeds; draws them all (``--curves``). The time includes
-reading and evaluating. What is drawn within the network, dropout and drop path, PyTorch would draw
-otherwise: neither is offered.
+transformers' model, its own autograd and its own AdamW. The script prints the accuracy and time of
+each, epoch by epoch, and the mean over the seeds at the end; ``--curves`` draws them all. The time
+includes reading and evaluation. There is no option for dropout and drop path, for which PyTorch
+would draw other random numbers.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def recipe_of(args: argparse.Namespace, seed: int) -> Recipe:
-    """Return what the arguments ask for."""
+    """Return the recipe that the arguments describe."""
     return Recipe(
         epochs=args.epochs,
         batch_size=args.batch_size,
@@ -123,7 +123,7 @@ def report(name: str, epoch: int, top1: float, begun: float) -> None:
 
 
 def in_npformer(args: argparse.Namespace, recipe: Recipe, train: Path, val: Path) -> list[float]:
-    """Train as anybody would, report after each epoch, and return the accuracies."""
+    """Train with `fit`, report after each epoch, and return the accuracies."""
     begun = perf_counter()
 
     def tell(progress: Progress) -> None:

@@ -152,7 +152,7 @@ def test_the_same_seed_gives_the_same_bits(learn: Any) -> None:
 
 
 @pytest.mark.parametrize(("optimizer", "tolerance"), [("sgd", 1e-4), ("adamw", 5e-3)])
-def test_kernels_learn_what_the_plain_floor_learns(
+def test_kernels_learn_what_plain_layers_learn(
     learn: Any, photos: Path, optimizer: str, tolerance: float
 ) -> None:
     """AdamW takes whole steps where a gradient is nothing but rounding, as that of biases is."""
@@ -388,6 +388,8 @@ def test_another_choice_cannot_be_resumed(learn: Any, tmp_path: Path) -> None:
     learn()
     with pytest.raises(ConfigError, match=r"training.safetensors: begun with lr = 0.003 and not"):
         learn(replace(PLAIN, lr=1e-4), resume=True)
+    with pytest.raises(ConfigError, match="begun with optimizer = 'adamw' and not 'sgd'"):
+        learn(replace(PLAIN, optimizer="sgd"), resume=True)  # whose tensors are others
     other = photographs(tmp_path / "other", 5)
     with pytest.raises(ConfigError, match="begun with photographs"):
         learn(resume=True, folder=other)
