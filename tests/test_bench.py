@@ -1,4 +1,4 @@
-"""Measuring: not how fast, but that what is printed is what was measured, of the right network."""
+"""Benchmarks: not how fast, but that tables show what was measured, of the right network."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_contender_that_dies_while_it_is_measured_is_told(folder):
 
 @pytest.fixture
 def broken_peer(tmp_path_factory, monkeypatch):
-    """An ONNX Runtime that is installed and cannot be imported; no other peer but NumPy."""
+    """An ONNX Runtime that is installed but cannot be imported; NumPy is the only other peer."""
     place = tmp_path_factory.mktemp("broken")
     for package in ("onnx", "onnxruntime"):
         (place / f"{package}.py").write_text("raise RuntimeError('made for another processor')")
@@ -97,7 +97,7 @@ def broken_peer(tmp_path_factory, monkeypatch):
     [("onnxruntime,numpy", 1), ("openvino,numpy", 1), ("", 0), ("numpy", 0)],
 )
 def test_a_named_contender_has_to_run(folder, broken_peer, peers, code, capsys):
-    """After the others, whose table is printed; one that is merely installed need not."""
+    """The table of the others is printed first. A peer that is merely installed need not run."""
     words = ["bench", "--model", str(folder), "--turns", "1", "--threads", "1", "--json", "--peers"]
     assert main([*words, *filter(None, [peers])]) == code
     out, err = capsys.readouterr()
@@ -122,7 +122,7 @@ def test_npformer_itself_has_to_run(folder, capsys, monkeypatch):
     assert err.startswith("npformer: npformer was not measured: its logits differ by")
 
 
-def test_a_contender_that_there_is_not():
+def test_unknown_contenders_are_refused():
     with pytest.raises(ConfigError, match="unknown peer abacus"):
         bench.bench("tiny", peers=["abacus"])
 
@@ -198,7 +198,7 @@ def test_commands(folder, capsys):
 @pytest.mark.parametrize("bad", ["0", "-1", "x", "1,,2", ""])
 @pytest.mark.parametrize("option", ["bench --batch", "bench --threads", "bench --turns",
                                     "profile --threads", "profile --passes"])  # fmt: skip
-def test_numbers_that_there_are_not(option, bad, capsys):
+def test_invalid_numbers_are_refused(option, bad, capsys):
     assert main([*option.split(), bad]) == 2
     assert "is not a whole number, 1 or more" in capsys.readouterr().err
 

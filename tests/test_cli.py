@@ -1,4 +1,4 @@
-"""The command line, mostly in this process; in its own where the process itself is the point."""
+"""The command line, mostly in this process; in one of its own where the process matters."""
 
 import io
 import json

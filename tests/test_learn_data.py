@@ -1,4 +1,4 @@
-"""Photographs to learn from: found, read in order, changed by draws that a seed decides."""
+"""Photographs to learn from: found, read in order, changed at random by a seed."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_classes_of_a_model_are_found_by_name(tmp_path: Path) -> None:
 def test_names_that_differ_in_capitals_are_two_classes(tmp_path: Path) -> None:
     root = photographs(tmp_path, 1)
     (root / "lime").rename(root / "Plum")
-    if len(list(root.iterdir())) == 2:  # not on a file system that takes them for the same
+    if len(list(root.iterdir())) == 2:  # some file systems ignore case
         assert find_photographs(root).labels.tolist() == [0, 1]
 
 

@@ -1,4 +1,4 @@
-"""Training: what it learns and leaves alone, what it saves, and that it goes on bit for bit."""
+"""Training: what it learns and leaves alone, what it saves, and that it resumes bit for bit."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def curves(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The pictures that would have been drawn, which takes longer than these trainings."""
+    """Paths of pictures that would have been drawn; drawing takes longer than these trainings."""
     drawn: list[Path] = []
     monkeypatch.setattr("npformer.learn.curves.draw", lambda history, path: drawn.append(path))
     return drawn
@@ -131,7 +131,7 @@ def test_new_classes_get_new_heads_and_the_body_stays(model: Path) -> None:
 def test_the_same_classes_keep_their_heads(model: Path) -> None:
     names = tuple(f"LABEL_{i}" for i in range(4))
     assert same(dict(leaves(prepare_student(model, names).params)), weights(model))
-    other = prepare_student(model, names[::-1]).params  # in another order they are not the same
+    other = prepare_student(model, names[::-1]).params  # another order counts as other classes
     assert not same(dict(leaves(other)), weights(model))
 
 
@@ -155,7 +155,7 @@ def test_the_same_seed_gives_the_same_bits(learn: Any) -> None:
 def test_kernels_learn_what_plain_layers_learn(
     learn: Any, photos: Path, optimizer: str, tolerance: float
 ) -> None:
-    """AdamW takes whole steps where a gradient is nothing but rounding, as that of biases is."""
+    """AdamW takes full-size steps even where a gradient is only rounding, as for some biases."""
     recipe = replace(PLAIN, epochs=4, lr=1e-3, optimizer=optimizer)
     plain, fast, again = (
         learn(recipe, out=name, val=photos, engine=engine).history
@@ -222,7 +222,7 @@ fit({photos!r}, {out!r}, replace(EVERYTHING, epochs=12), model={model!r}, engine
 """
 
 
-def test_killed_at_any_moment_it_goes_on_bit_for_bit(
+def test_killed_at_any_moment_it_resumes_bit_for_bit(
     learn: Any, model: Path, photos: Path, tmp_path: Path
 ) -> None:
     recipe = replace(EVERYTHING, epochs=12)
@@ -440,7 +440,7 @@ def test_patterns_that_freeze_nothing_or_all_are_refused(learn: Any) -> None:
         learn(replace(PLAIN, freeze=("*",)))
 
 
-def test_a_loss_that_is_no_number_ends_it(learn: Any) -> None:
+def test_a_loss_that_is_not_finite_ends_training(learn: Any) -> None:
     recipe = replace(PLAIN, optimizer="sgd", lr=1e5, clip=0.0, epochs=9, warmup=0.0)
     with np.errstate(all="ignore"), pytest.raises(LearningError, match="lower the learning rate"):
         learn(recipe)
@@ -464,7 +464,7 @@ def test_unreadable_files_are_told_or_refused(learn: Any, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("interrupted", [True, False])
 def test_ctrl_c_while_python_takes_a_lock(learn: Any, interrupted: bool) -> None:
-    """``with lock`` then tries to release what it has not taken, and says only that."""
+    """``with lock`` then releases a lock that it did not acquire, and only that error surfaces."""
 
     def stop(progress: Progress) -> None:
         if (progress.epoch, progress.step) == (2, 2):
@@ -477,7 +477,7 @@ def test_ctrl_c_while_python_takes_a_lock(learn: Any, interrupted: bool) -> None
         learn(PLAIN, "cut", callback=stop)
     begun: list[tuple[int, int]] = []
     learn(PLAIN, "cut", resume=True, callback=lambda p: begun.append((p.epoch, p.step)))
-    assert begun[0] == ((2, 3) if interrupted else (2, 1))  # what was done is saved, or was not
+    assert begun[0] == ((2, 3) if interrupted else (2, 1))  # saved, or not
 
 
 def test_a_step_without_a_photograph_resumes_too(learn: Any, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def kernels() -> None:
-    """Compile them before, which is told on standard error, if they are not there yet."""
+    """Compile them first: a compilation is announced on standard error."""
     obstacle()
 
 

@@ -104,7 +104,21 @@ class Graph:
         return name
 
     def conv(self, x: str, p: Conv2d, stride: int = 1, padding: int = 0) -> str:
-        """Add a convolution; its kernel goes from (kh, kw, in, out) to (out, in, kh, kw)."""
+        """Add a convolution.
+
+        Parameters
+        ----------
+        x : str
+            Name of the input.
+        p : Conv2d
+            Its weight, (kh, kw, in, out), becomes (out, in, kh, kw).
+        stride, padding : int
+
+        Returns
+        -------
+        str
+            Name of the output.
+        """
         kernel, bias = self.weight(p.weight.transpose(3, 2, 0, 1)), self.weight(p.bias)
         return self.add(
             "Conv", x, kernel, bias, strides=[stride] * 2, pads=[padding] * 4

@@ -19,12 +19,12 @@ from ..checkpoints.assemble import state_dict
 from ..layers import Array
 from .onnx_graph import write_onnx
 
-Run: TypeAlias = Callable[[Array], Array]
+Contender: TypeAlias = Callable[[Array], Array]
 """Images, (B, H, W, 3), to logits, (B, labels)"""
 
 
-def npformer(folder: Path, threads: int) -> Run:
-    """Npformer with its compiled kernels."""
+def npformer(folder: Path, threads: int) -> Contender:
+    """Make npformer with its compiled kernels."""
     found = read(folder)
     run = engine.make_forward(found.params, found.config, "numba")
     del found
@@ -36,15 +36,15 @@ def npformer(folder: Path, threads: int) -> Run:
     return forward
 
 
-def numpy(folder: Path, threads: int) -> Run:
-    """Npformer's plain NumPy layers; their BLAS decides the number of threads."""
+def numpy(folder: Path, threads: int) -> Contender:
+    """Make npformer with plain NumPy layers, whose BLAS decides the number of threads."""
     found = read(folder)
     run = engine.make_forward(found.params, found.config, "numpy")
     return lambda x: run(x).logits
 
 
-def onnxruntime(folder: Path, threads: int) -> Run:
-    """ONNX Runtime with all optimizations."""
+def onnxruntime(folder: Path, threads: int) -> Contender:
+    """Make ONNX Runtime with all optimizations."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -55,8 +55,8 @@ def onnxruntime(folder: Path, threads: int) -> Run:
     return lambda x: session.run(["logits"], {"pixel_values": _channels_first(x)})[0]
 
 
-def openvino(folder: Path, threads: int) -> Run:
-    """OpenVINO in float32, like all others."""
+def openvino(folder: Path, threads: int) -> Contender:
+    """Make OpenVINO in float32, like all others."""
     import openvino as ov
 
     core = ov.Core()
@@ -106,10 +106,12 @@ def transformers_model(folder: Path) -> Any:
     return Model.from_pretrained(folder)
 
 
-def pytorch(make: Callable[[Path], Any], compiled: bool = False) -> Callable[[Path, int], Run]:
+def pytorch(
+    make: Callable[[Path], Any], compiled: bool = False
+) -> Callable[[Path, int], Contender]:
     """Return the maker of PyTorch's forward pass: channels last, inference mode."""
 
-    def maker(folder: Path, threads: int) -> Run:
+    def maker(folder: Path, threads: int) -> Contender:
         import torch
 
         model = make(folder).eval().to(memory_format=torch.channels_last)
@@ -139,7 +141,7 @@ def _channels_first(x: Array) -> Array:
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
 
 
-MAKERS: dict[str, Callable[[Path, int], Run]] = {
+MAKERS: dict[str, Callable[[Path, int], Contender]] = {
     "npformer": npformer,
     "numpy": numpy,
     "onnxruntime": onnxruntime,

@@ -27,7 +27,7 @@ from . import peers
 RECIPE = Recipe(lr=1e-4, label_smoothing=0.1, clip=0.0, augmentation=NONE)
 
 
-def training_step(folder: Path, threads: int, engine: str = "auto") -> peers.Run:
+def training_step(folder: Path, threads: int, engine: str = "auto") -> peers.Contender:
     """Return npformer's step: images, (B, H, W, 3), to the loss before the step, (1,)."""
     found = read(folder)
     student = Student(contiguous(found.params), found.config, found.processor)
@@ -45,10 +45,12 @@ def training_step(folder: Path, threads: int, engine: str = "auto") -> peers.Run
     return step
 
 
-def torch_step(make: Callable[[Path], Any], compiled: bool) -> Callable[[Path, int], peers.Run]:
+def torch_step(
+    make: Callable[[Path], Any], compiled: bool
+) -> Callable[[Path, int], peers.Contender]:
     """Return the maker of PyTorch's step: channels last, with its fused AdamW."""
 
-    def maker(folder: Path, threads: int) -> peers.Run:
+    def maker(folder: Path, threads: int) -> peers.Contender:
         import torch
 
         torch.set_num_threads(threads)
@@ -79,7 +81,7 @@ def torch_step(make: Callable[[Path], Any], compiled: bool) -> Callable[[Path, i
     return maker
 
 
-def two_losses(step: peers.Run, x: Array) -> Array:
+def two_losses(step: peers.Contender, x: Array) -> Array:
     """Return the losses, (2,), before and after a step."""
     return np.concatenate([step(x), step(x)])
 
@@ -89,7 +91,7 @@ def labels(count: int, classes: int) -> Array:
     return np.arange(count) % classes
 
 
-MAKERS: dict[str, Callable[[Path, int], peers.Run]] = {
+MAKERS: dict[str, Callable[[Path, int], peers.Contender]] = {
     "npformer": training_step,
     "numpy": lambda folder, threads: training_step(folder, threads, "numpy"),
     "timm": torch_step(peers.timm_model, compiled=False),

@@ -23,7 +23,7 @@ def main(name: str, folder: Path, training: bool = False) -> None:
     sys.stdout = sys.stderr  # so that nothing a runtime prints is taken for an answer
     x = np.load(folder / "x.npy")
     make = (training_peers.MAKERS if training else peers.MAKERS)[name]
-    ready: dict[int, peers.Run] = {}
+    ready: dict[int, peers.Contender] = {}
     for line in sys.stdin:
         task = json.loads(line)
         threads = task.get("threads", 1)
@@ -46,7 +46,7 @@ def difference(found: Array, expected: Array) -> float:
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
-def measure(run: peers.Run, images: Array, seconds: float) -> list[float]:
+def measure(run: peers.Contender, images: Array, seconds: float) -> list[float]:
     """Return times for one image.
 
     A short sleep comes first, because threads of the previous contender may still spin; then a run

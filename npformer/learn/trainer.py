@@ -240,7 +240,25 @@ class Trainer:
         return mixup(batch.x, one_hot, alpha, generator(self.recipe.seed, "mixup", step))
 
     def loss(self, outputs: Logits, targets: Array, x: Array) -> tuple[float, Logits]:
-        """Return the loss of a batch, and its gradient with respect to the outputs."""
+        """Return the loss of a batch, and its gradient with respect to the outputs.
+
+        Parameters
+        ----------
+        outputs : Logits
+        targets : ndarray of int, shape (B,), or of float, shape (B, K)
+        x : ndarray, shape (B, H, W, 3)
+            Images, which a teacher sees too.
+
+        Returns
+        -------
+        loss : float
+        dlogits : Logits
+
+        Raises
+        ------
+        ValueError
+            If a teacher is given and the network has no distillation head.
+        """
         recipe = self.recipe
         if self.teacher is None:
             return classification_loss(outputs, targets, recipe.label_smoothing)
