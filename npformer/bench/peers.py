@@ -21,6 +21,8 @@ from .onnx_graph import write_onnx
 
 Contender: TypeAlias = Callable[[Array], Array]
 """Images, (B, H, W, 3), to logits, (B, labels)"""
+Maker: TypeAlias = Callable[[Path, int], Contender]
+"""From a folder with weights and a number of threads"""
 
 
 def npformer(folder: Path, threads: int) -> Contender:
@@ -106,9 +108,7 @@ def transformers_model(folder: Path) -> Any:
     return Model.from_pretrained(folder)
 
 
-def pytorch(
-    make: Callable[[Path], Any], compiled: bool = False
-) -> Callable[[Path, int], Contender]:
+def pytorch(make: Callable[[Path], Any], compiled: bool = False) -> Maker:
     """Return the maker of PyTorch's forward pass: channels last, inference mode."""
 
     def maker(folder: Path, threads: int) -> Contender:
@@ -141,7 +141,7 @@ def _channels_first(x: Array) -> Array:
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
 
 
-MAKERS: dict[str, Callable[[Path, int], Contender]] = {
+MAKERS: dict[str, Maker] = {
     "npformer": npformer,
     "numpy": numpy,
     "onnxruntime": onnxruntime,

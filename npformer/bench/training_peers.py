@@ -45,9 +45,7 @@ def training_step(folder: Path, threads: int, engine: str = "auto") -> peers.Con
     return step
 
 
-def torch_step(
-    make: Callable[[Path], Any], compiled: bool
-) -> Callable[[Path, int], peers.Contender]:
+def torch_step(make: Callable[[Path], Any], compiled: bool) -> peers.Maker:
     """Return the maker of PyTorch's step: channels last, with its fused AdamW."""
 
     def maker(folder: Path, threads: int) -> peers.Contender:
@@ -91,7 +89,7 @@ def labels(count: int, classes: int) -> Array:
     return np.arange(count) % classes
 
 
-MAKERS: dict[str, Callable[[Path, int], peers.Contender]] = {
+MAKERS: dict[str, peers.Maker] = {
     "npformer": training_step,
     "numpy": lambda folder, threads: training_step(folder, threads, "numpy"),
     "timm": torch_step(peers.timm_model, compiled=False),

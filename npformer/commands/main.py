@@ -82,7 +82,3 @@ def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
             module.configure(command)
             command.set_defaults(run=module.run, parser=command)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
