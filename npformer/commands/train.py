@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--optimizer", choices=("adamw", "sgd"), default="adamw", help="(adamw)")
     add("--weight-decay", type=float, default=0.025, help="(0.025)")
     add("--label-smoothing", type=float, default=0.1, help="(0.1)")
-    add("--drop-path", type=float, default=0.0, help="drops residual branches: how often (0)")
+    add("--drop-path", type=float, default=0.0, help="rate at which residual branches drop out (0)")
     add("--mixup", type=float, default=0.0, help="α of mixup; 0: none (0)")
     add("--erase", type=float, default=0.0, help="probability that a rectangle is erased (0)")
     add("--average", type=float, default=0.0, help="decay of a moving average of the weights (0)")

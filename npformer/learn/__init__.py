@@ -8,8 +8,9 @@ from .augment import NONE, Augmentation
 from .data import DataError, find_photographs
 from .evaluation import Evaluation, evaluate
 from .fitting import Fitted, fit
+from .progress import Progress
 from .recipe import Recipe
-from .trainer import LearningError, Progress
+from .trainer import LearningError
 
 __all__ = [
     "NONE",

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .data import Photographs, Unreadable, find_photographs
+from .progress import Progress
 from .recipe import Recipe
 from .student import prepare_student
 from .teacher import Teacher, read_teacher
-from .trainer import Progress, Trainer
+from .trainer import Trainer
 
 
 class Fitted(NamedTuple):

@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from .data import Batch, Photographs, Unreadable, generator, steps_per_epoch, tr
 from .evaluation import evaluate_network
 from .objectives import classification_loss, hard_distillation_loss, soft_distillation_loss
 from .optimizers import OptimizerState, clip_grad_norm, cosine_schedule, ema, trainable
+from .progress import Progress
 from .recipe import Recipe
 from .state import TrainingState, contiguous
 from .student import Student
@@ -45,26 +46,6 @@ CURVES = "curves.png"
 
 class LearningError(NpformerError, ArithmeticError):
     """The loss is no longer a finite number."""
-
-
-class Progress(NamedTuple):
-    """What the callback of `npformer.learn.fit` receives: after each step and after each epoch."""
-
-    epoch: int
-    """from 1"""
-    epochs: int
-    step: int
-    """of this epoch, from 1"""
-    steps: int
-    """of each epoch"""
-    loss: float | None
-    """mean over this epoch so far; None if no photograph could be read"""
-    lr: float
-    """learning rate of the step"""
-    unreadable: tuple[str, ...]
-    """a message for each file missing from the batch"""
-    finished: dict[str, Any] | None
-    """the row of the log, if the epoch is over"""
 
 
 class Trainer:
