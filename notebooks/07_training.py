@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 07 · Training and fine-tuning
 #
-# **Aim.** See a network learn from small real data on this machine, in under a minute; and see why one nearly always starts
-# from a network that already knows something.
+# **Aim.** Watch a network learn from a little real data on this machine, in under a minute; and see why one nearly always
+# starts from a network that already knows something.
 #
-# **The data, honestly.** A real set of training photographs may not be passed on with this course. What we have is four free
-# photographs, so we make a small task of them: *from which photograph was this little square cut?* The squares are
-# 32×32 pixels of a reduced photograph; those for training come from its left part, those for testing from its right part, so that no pixel
-# is in both. Brightness and colors are changed at random, so that color alone is no answer. It is a toy, with
-# real pictures: small enough to train here, hard enough that it must look at texture and shape.
+# **The data.** The licenses of the usual training photographs do not allow us to ship them with this course. We have four
+# free photographs, so we make a small task of them: *from which photograph was this little square cut?* The squares are
+# 32×32 pixels of a reduced photograph; those for training come from its left part, those for testing from its right part, so that
+# no pixel is in both. Brightness and colors are changed at random, so that color alone does not give the answer away. It is a toy
+# task with real pictures: small enough to train here, hard enough that the network must look at texture and shape.
 
 # %%
 import time
@@ -28,8 +28,8 @@ from npformer.layers import (
     linear_backward,
     training,
 )
-from npformer.learn.losses import classification
-from npformer.learn.optimizers import AdamW, cosine, learned
+from npformer.learn.objectives import classification_loss
+from npformer.learn.optimizers import AdamW, cosine_schedule, trainable
 from npformer.network import backward, forward, update_statistics
 from npformer.network.params import initialize
 
@@ -62,7 +62,7 @@ for ax, square, label in zip(axes.flat, x_show, y_show, strict=True):
     ax.set_title(NAMES[label], fontsize=8)
 
 # %% [markdown]
-# ## A small network from nothing
+# ## A small network from scratch
 #
 # An EfficientFormer of four stages with one block each, for 32×32 pixels. Its parameters are random numbers.
 
@@ -83,33 +83,33 @@ plots.architecture(config)
 # %% [markdown]
 # ## The training loop
 #
-# Draw squares; run forward; measure how wrong the answers are; run backward; let the optimizer change each parameter a
-# little against its gradient. Again and again. That is all there is.
+# Draw squares; run forward; measure how wrong the answers are; run backward; let the optimizer move each parameter a
+# little against its gradient. Repeat. That is all of training.
 #
-# The optimizer is AdamW: it scales the step of each parameter by how large its gradients usually are. The learning rate first
+# The optimizer is AdamW: it divides the step of each parameter by the usual size of its gradients. The learning rate first
 # rises, then falls along half a cosine wave.
 
 
 # %%
 def accuracy(params):
-    """Share of the test squares that are named rightly."""
+    """Share of the test squares that are classified correctly."""
     return float((forward(x_test, params, config).logits.argmax(-1) == y_test).mean())
 
 
 def train(params, batch, steps):
-    """Yield step, loss and parameters while they learn."""
+    """Train, and yield step, loss and parameters after each step."""
     rng = np.random.default_rng(0)
     optimizer = AdamW(weight_decay=0.02)
-    state = optimizer.start(params)
+    state = optimizer.init(params)
     for step in range(1, steps + 1):
         x, y = batch(rng)
         tape = Trace(mode=training(rng))
         outputs = forward(x, params, config, tape)
-        loss, dlogits = classification(outputs, y, label_smoothing=0.05)
+        loss, dlogits = classification_loss(outputs, y, label_smoothing=0.05)
         _, gradient = backward(dlogits, x, params, config, tape)
         params = update_statistics(params, tape)
-        rate = cosine(step - 1, steps, 4e-3, warmup=10)
-        params, state = optimizer.update(params, gradient, state, rate, learned())
+        lr = cosine_schedule(step - 1, steps, 4e-3, warmup=10)
+        params, state = optimizer.update(params, gradient, state, lr, trainable())
         yield step, loss, params
 
 
@@ -123,7 +123,7 @@ for step, loss, params in train(
     if step % 20 == 0:
         scores[step] = accuracy(params)
 print(
-    f"{steps} steps in {time.perf_counter() - start:.0f} s; right on {scores[steps]:.0%} of the test squares"
+    f"{steps} steps in {time.perf_counter() - start:.0f} s; {scores[steps]:.0%} of the test squares are correct"
 )
 
 # %%
@@ -138,15 +138,15 @@ right.axhline(25, color="0.6", linestyle="--", linewidth=1)
 right.text(steps, 25, "guessing ", ha="right", va="bottom", fontsize=8)
 right.set_ylim(0, 100)
 right.set_xlabel("step")
-right.set_ylabel("right on test squares, %")
+right.set_ylabel("correct on test squares, %")
 # %% [markdown]
 # ## Starting from a network that has seen photographs
 #
-# `tiny` was trained on 100,000 small photographs of 200 other classes. It knows nothing of our task, but it knows what photographs are
-# made of. We keep everything but its heads: enlarge each square to 128 pixels, run the body once, and use the 256
-# numbers before the heads as a description. Only one linear layer, 256 → 4, is trained on top, on no more than 120
-# squares. The small network saw a new batch of 32 squares at each step; for a fair comparison we also train it
-# from nothing on these same 120.
+# `tiny` was trained on 100,000 small photographs of 200 other classes. It knows nothing about our task, but it knows what
+# photographs are made of. We keep everything except its heads: enlarge each square to 128 pixels, run the body once, and use
+# the 256 numbers before the heads as a description. Only one linear layer, 256 → 4, is trained on top, on just 120
+# squares. The small network saw a new batch of 32 squares at each step; for a fair comparison we also train it from
+# scratch on these same 120.
 
 # %%
 tiny = npformer.load("tiny")
@@ -173,12 +173,12 @@ print(
 # %%
 optimizer = AdamW(weight_decay=0.02)
 head = Linear(np.zeros((256, 4), np.float32), np.zeros(4, np.float32))
-state = optimizer.start(head)
+state = optimizer.init(head)
 curve = []
 for _ in range(60):
     logits = linear(few, head)
     _, dhead = linear_backward(cross_entropy_backward(logits, y_few), few, head)
-    head, state = optimizer.update(head, dhead, state, 0.01, learned())
+    head, state = optimizer.update(head, dhead, state, 0.01, trainable())
     curve.append(
         (
             float(cross_entropy(logits, y_few)),
@@ -195,21 +195,21 @@ def some_of_the_few(rng):
 
 *_, (_, _, from_few) = train(initialize(config, seed=0), some_of_the_few, 60)
 print(
-    f"with {len(few)} squares: loss {curve[-1][0]:.3f}, right on {curve[-1][1]:.0%} of the test squares"
+    f"with {len(few)} squares: loss {curve[-1][0]:.3f}, {curve[-1][1]:.0%} of the test squares are correct"
 )
 plots.bars(
     {
         f"on top of tiny, {len(few)} squares": 100 * curve[-1][1],
-        f"from nothing, the same {len(few)} squares": 100 * accuracy(from_few),
-        f"from nothing, {steps * 32:,} squares": 100 * scores[steps],
+        f"from scratch, the same {len(few)} squares": 100 * accuracy(from_few),
+        f"from scratch, {steps * 32:,} squares": 100 * scores[steps],
         "guessing": 25,
     },
-    "right on test squares, %",
+    "correct on test squares, %",
 )
 # %% [markdown]
 # ## What goes wrong
 #
-# Where it errs, side by side: what each photograph's squares were taken for.
+# The confusion matrix: what the squares of each photograph were taken for.
 
 # %%
 answers = linear(test, head).argmax(-1)
@@ -229,11 +229,11 @@ ax.set_ylabel("photograph")
 # %% [markdown]
 # ## Questions
 #
-# 1. Train the small network without `update_statistics`. The loss in training falls as before; what does the test
-#    say, and why?
+# 1. Train the small network without `update_statistics`. The training loss falls as before; what happens on the test
+#    squares, and why?
 # 2. Leave out the random colors in `draw`. The accuracy rises. Is that good?
-# 3. Give the linear layer 20 squares instead of 120, and then 1000. What does a tenfold amount of data bring?
+# 3. Give the linear layer 20 squares instead of 120, then 1000. How much do ten times more data help?
 #
 # **In the paper:** section 5.1 (AdamW, 300 epochs on ImageNet, cosine schedule, hard distillation from a RegNetY-16GF).
-# The published networks learned from a teacher too; see `npformer.learn.losses.hard_distillation`. For your own
-# photographs there is `npformer train`.
+# The published networks also learned from a teacher; see `npformer.learn.objectives.hard_distillation_loss`. To train on your
+# own photographs, use `npformer train`.

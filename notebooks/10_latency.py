@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 10 · The paper's latency analysis, repeated on this machine
 #
-# **Aim.** Do what the authors did before they designed anything: measure where the time goes, operator by operator, in their network and
-# in the one they wanted to beat, MobileNetV2×1.4; and then play their game, making a network faster at the smallest loss.
+# **Aim.** Do what the authors did before they designed anything: measure where the time goes, operator by operator, in their
+# network and in the one they wanted to beat, MobileNetV2×1.4; then repeat their search for a faster network that loses little.
 #
-# The paper's title asks for *MobileNet speed*. Its answer was measured on an iPhone 12, whose neural engine ran both networks in 1.6 ms.
-# You have another machine and another program, plain NumPy. So the numbers will differ, and that is the lesson: **latency belongs to
-# a network *and* a machine *and* a program**. Counting multiplications does not predict it.
+# The paper's title promises *MobileNet speed*. That was measured on an iPhone 12, whose neural engine ran both networks in 1.6 ms.
+# You have another machine and another program, plain NumPy. So the numbers will differ, and that is the lesson: **latency is a
+# property of a network *and* a machine *and* a program**. Counting multiplications does not predict it.
 
 # %%
 import os
@@ -44,7 +44,7 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## What the paper found
 #
-# Accuracy on ImageNet against latency on an iPhone 12, read off the paper's figure 1 (to about ±0.02 ms and ±0.1 points).
+# Accuracy on ImageNet against latency on an iPhone 12, read from the paper's figure 1 (to about ±0.02 ms and ±0.1 points).
 
 # %%
 figure_1 = {
@@ -91,7 +91,7 @@ ax.spines[["top", "right"]].set_visible(False)
 # %% [markdown]
 # Its four observations: (1) a stem of small convolutions instead of large patches, notebook 01; (2) no switching between images and tokens, notebook 05; (3)
 # batch norm, which folds away, instead of layer norm, notebook 02; (4) whether an activation is slow depends on hardware and compiler: on the iPhone
-# GELU cost little more than ReLU, while with HardSwish LeViT-256 took 44.5 ms instead of 11.9.
+# GELU took little longer than ReLU, but HardSwish made LeViT-256 take 44.5 ms instead of 11.9.
 #
 # ## A stopwatch for every operator
 #
@@ -159,8 +159,8 @@ print(f"EfficientFormer-L1 in plain NumPy: {sum(l1.values()):.0f} ms")
 # ## MobileNetV2×1.4
 #
 # Its blocks (Sandler et al. 2018) widen with a 1×1 convolution, filter each channel by itself with a 3×3 *depthwise* convolution, and
-# narrow again. The one operator that npformer does not have is the depthwise convolution: 9 multiplications for each number, and
-# nothing shared between channels. We build the network's operators with random weights, to measure time and sizes, not to recognize anything.
+# narrow again. The only operator that npformer lacks is the depthwise convolution: 9 multiplications for each number, and channels
+# do not mix. We build the network's operators with random weights, to measure time and sizes, not to recognize anything.
 
 
 # %%
@@ -177,7 +177,7 @@ def depthwise(x, weight, stride):
 
 
 def rounded(v):
-    """Widths are multiples of 8, and never more than a tenth below v."""
+    """Round a width to a multiple of 8 that is at most a tenth below v."""
     n = max(8, int(v + 4) // 8 * 8)
     return n + 8 if n < 0.9 * v else n
 
@@ -203,7 +203,7 @@ def weights(shape, fan):
 
 
 def norm(C):
-    """A batch norm that does nothing, at the usual price."""
+    """A batch norm that changes nothing, but takes the usual time."""
     return BatchNorm(*(np.full(C, v, np.float32) for v in (1, 0, 0, 1)))
 
 
@@ -263,13 +263,13 @@ plots.stacked_bars(
 )
 
 # %% [markdown]
-# MobileNetV2 needs less than half of the multiplications. Look at what it pays for them: the depthwise convolutions do a small part of its arithmetic, but
-# they read and write large, widened maps and do almost nothing with each number. So do the norms and activations on them. Such operators are
-# bound by memory, not by arithmetic (notebook 09).
+# MobileNetV2 needs less than half of the multiplications. But look at its time: the depthwise convolutions are a small part of its arithmetic, yet
+# they read and write large, widened maps and do almost nothing with each number. So do the norms and activations on these maps. Such operators are
+# limited by memory, not by arithmetic (notebook 09).
 #
-# And look at the activation of EfficientFormer. GELU needs the error function, which NumPy does not have; npformer computes it with some
-# thirty operations for each number, and each is a trip through memory. On the iPhone the same GELU was nearly free: observation 4, from the
-# other side. (npformer's kernels compute it while the number is still in a register.)
+# Look also at the activation of EfficientFormer. GELU needs the error function, which NumPy lacks; npformer computes it with about
+# thirty operations for each number, and each operation is a pass over memory. On the iPhone the same GELU was nearly free: observation 4, seen
+# from the other side. (npformer's compiled kernels compute it while the number is still in a register.)
 
 # %%
 share = {"depthwise": 0, "1×1": 0, "other": 0}
@@ -282,19 +282,20 @@ print("share of MobileNetV2's multiply-adds:", {k: f"{v / macs:.0%}" for k, v in
 print(f"share of its time here: depthwise {mobile['depthwise 3×3'] / sum(mobile.values()):.0%}")
 
 # %% [markdown]
-# Others measured the pair elsewhere. With PyTorch, compiled, on a desktop processor (Intel i9-10940X, batch 1) timm's tables give 6.1 ms for MobileNetV2×1.4 and
-# 9.6 ms for L1. "The same speed" is true of the iPhone's neural engine, and the paper says so.
+# Others have measured the two networks elsewhere. With compiled PyTorch on a desktop processor (Intel i9-10940X, batch 1) timm's tables give 6.1 ms for
+# MobileNetV2×1.4 and 9.6 ms for L1. "The same speed" is true on the iPhone's neural engine, and that is what the paper says.
 #
 # ## Latency-driven slimming
 #
-# How were the depths and widths found? In three steps (section 4.2):
+# How did the authors find the depths and widths? In three steps (section 4.2):
 #
-# 1. train one large *supernet*, in which each block also has the choice to be absent, and learn how important each is;
+# 1. train one large *supernet*, in which any block may also be absent, and learn how important each block is;
 # 2. measure once how long a block of each kind, width and resolution takes: a **look-up table**. The latency of any network is then a sum;
-# 3. start from the large network and again and again take the step that loses the least accuracy for each millisecond saved: leave out a block, turn
+# 3. start from the large network and repeatedly take the step that loses the least accuracy for each millisecond saved: leave out a block, turn
 #    an attention block into a pooling block, or narrow a stage by 16 channels.
 #
-# The code of the search was never published. We repeat the idea: step 2 as it is; for step 1, instead of a supernet, a much cruder measure, said below.
+# The code of the search was never published. We repeat the idea: step 2 as in the paper; for step 1, instead of a supernet, a much cruder measure
+# that is explained below.
 #
 # ### The look-up table of this machine
 
@@ -358,9 +359,9 @@ ax.spines[["top", "right"]].set_visible(False)
 # %% [markdown]
 # ### How important is a block?
 #
-# The supernet learned it. We have a trained network, `tiny`, and ask instead: *if this block is left out, how much do the answers change?* Measured as the share of
-# probability that moves to other classes, over 16 pieces of our four photographs. That is not accuracy, and no retraining follows, as it would in earnest: it shows
-# the procedure, not a network to use.
+# The supernet learned that. We have a trained network, `tiny`, and ask instead: *if this block is left out, how much do the answers change?* We measure the share of
+# probability that moves to other classes, over 16 crops of our four photographs. That is not accuracy, and the network is not retrained, as it would be in a real search:
+# this shows the procedure and does not produce a network to use.
 
 # %%
 tiny = npformer.load("tiny", engine="numpy")
@@ -417,7 +418,7 @@ ax = plots.bars(
 )
 
 # %% [markdown]
-# Now leave out the block with the lowest price, then the next, and see what becomes of the answers.
+# Now leave out the block with the lowest price, then the next, and watch the answers.
 
 # %%
 params, latency = tiny.params, sum(candidates.values())
@@ -440,9 +441,9 @@ ax.spines[["top", "right"]].set_visible(False)
 # %% [markdown]
 # ## Questions
 #
-# 1. Fold the batch norms (notebook 02): which bars become shorter, in which network more?
+# 1. Fold the batch norms (notebook 02): which bars become shorter, and in which network more?
 # 2. On your machine, does the time of a pooling block grow with the width or with its square? On every grid?
-# 3. The search ended with attention only in the last stage, although stage 3 allowed it. Which entries of your table speak for that?
+# 3. The search ended with attention only in the last stage, although stage 3 allowed it. Which entries of your table support that?
 #
-# **In the paper:** section 3, figures 1 and 2 (the milliseconds of single operators stand only in its picture and are not repeated here); section
+# **In the paper:** section 3, figures 1 and 2 (the times of single operators are only in the figure and are not repeated here); section
 # 4.2 (the search). MobileNetV2: Sandler et al. 2018.

@@ -1,11 +1,11 @@
-"""Time of a whole process that names one photograph, beside ONNX Runtime with the same weights.
+"""Time of a process that classifies one photograph, beside ONNX Runtime with the same weights.
 
     python tests/compare_process.py          needs the extra ``peers`` and an idle machine
 
-Processes take turns: ``npformer classify`` with its kernels compiled before, the same on the plain
-floor, and a script that does the same by Pillow, NumPy and ONNX Runtime, from a graph in which all
-that can be folded is folded. In the first turns also npformer with an empty cache: the very first
-run.
+Processes take turns: ``npformer classify`` with kernels that are compiled already, the same with
+plain NumPy layers, and a script that does the same with Pillow, NumPy and ONNX Runtime, from a
+graph in which everything that can be folded is folded. The first turns also run npformer with an
+empty cache, as on the very first run.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ for i in np.argsort(-scores)[:5]:
 
 
 def seconds(command: list[str], **environment: str) -> float:
-    """Run a process that must name an espresso, and return how long it took."""
+    """Run a process that must print espresso, and return how long it took."""
     start = time.perf_counter()
     done = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, check=True
@@ -70,14 +70,14 @@ def main(turns: int = 15) -> None:
         ours = [sys.executable, "-m", "npformer", "classify", PHOTOGRAPH]
         commands = {
             "npformer": ours,
-            "npformer, plain floor": [*ours, "--engine", "numpy"],
+            "npformer, plain layers": [*ours, "--engine", "numpy"],
             "ONNX Runtime": [
                 sys.executable, str(script), str(graph), PHOTOGRAPH, str(folder / "config.json")
             ],
         }  # fmt: skip
         times: dict[str, list[float]] = {name: [] for name in commands}
         first = []
-        seconds(ours)  # compiles, if nobody has
+        seconds(ours)  # compiles the kernels if necessary
         for turn in range(turns):
             for name, command in commands.items():
                 times[name].append(seconds(command))

@@ -5,10 +5,10 @@ r"""The same training in npformer and in PyTorch, side by side; not a test.
         --weight-decay 0.05 --seeds 0 1 2 --curves curves.svg
 
 Both start from the same weights and see the same batches at the same learning rates; PyTorch runs
-transformers' model, its own autograd and its own AdamW. Prints accuracy and time of each, epoch by
-epoch, and at the end the mean over the seeds; draws them all (``--curves``). The time includes
-reading and evaluating. What is drawn within the network, dropout and drop path, PyTorch would draw
-otherwise: neither is offered.
+transformers' model, its own autograd and its own AdamW. The script prints the accuracy and time of
+each, epoch by epoch, and the mean over the seeds at the end; ``--curves`` draws them all. The time
+includes reading and evaluation. There is no option for dropout and drop path, for which PyTorch
+would draw other random numbers.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from npformer import checkpoints
 from npformer.images.processor import EfficientFormerImageProcessor
 from npformer.learn import Augmentation, Progress, Recipe, fit
 from npformer.learn.data import find_photographs, training_batches
-from npformer.learn.evaluation import measure
-from npformer.learn.fitting import Training, prepare, split
+from npformer.learn.evaluation import evaluate_network
+from npformer.learn.fitting import split
 from npformer.learn.optimizers import decays
+from npformer.learn.student import prepare_student
+from npformer.learn.trainer import Trainer
 from npformer.network import Logits
 
 
@@ -73,11 +75,11 @@ def main() -> None:
 
 
 def recipe_of(args: argparse.Namespace, seed: int) -> Recipe:
-    """Return what the arguments ask for."""
+    """Return the recipe that the arguments describe."""
     return Recipe(
         epochs=args.epochs,
         batch_size=args.batch_size,
-        rate=args.lr,
+        lr=args.lr,
         warmup=args.warmup,
         weight_decay=args.weight_decay,
         label_smoothing=args.label_smoothing,
@@ -121,7 +123,7 @@ def report(name: str, epoch: int, top1: float, begun: float) -> None:
 
 
 def in_npformer(args: argparse.Namespace, recipe: Recipe, train: Path, val: Path) -> list[float]:
-    """Train as anybody would, report after each epoch, and return the accuracies."""
+    """Train with `fit`, report after each epoch, and return the accuracies."""
     begun = perf_counter()
 
     def tell(progress: Progress) -> None:
@@ -140,17 +142,17 @@ def in_pytorch(args: argparse.Namespace, recipe: Recipe, train: Path, val: Path)
     """Train transformers' model, report after each epoch, and return the accuracies."""
     photos = find_photographs(train)
     tested = find_photographs(val, photos.classes)
-    start = prepare(args.model, photos.classes, recipe.seed, args.scratch)
+    student = prepare_student(args.model, photos.classes, recipe.seed, args.scratch)
     with tempfile.TemporaryDirectory() as folder:
-        checkpoints.write(folder, start.config, start.params, start.processor)
+        checkpoints.write(folder, student.config, student.params, student.processor)
         model: Any = Reference.from_pretrained(folder).to(memory_format=torch.channels_last)
-        plan = Training(Path(folder), recipe, start, photos, None, facts={}, engine="numpy")
+        trainer = Trainer(Path(folder), recipe, student, photos, None, settings={}, engine="numpy")
     begun = perf_counter()
-    paths = {name: path for path, name in checkpoints.names(start.config, "hf").items()}
+    paths = {name: path for path, name in checkpoints.names(student.config, "hf").items()}
     groups: dict[float, list[Any]] = {0.0: [], recipe.weight_decay: []}
     for name, parameter in model.named_parameters():
         path = paths[name]
-        parameter.requires_grad = plan.learns(path)
+        parameter.requires_grad = trainer.is_trainable(path)
         if parameter.requires_grad:
             shape = np.broadcast_to(0, (1,) * parameter.ndim)
             groups[recipe.weight_decay if decays(path, shape) else 0.0].append(parameter)
@@ -158,8 +160,8 @@ def in_pytorch(args: argparse.Namespace, recipe: Recipe, train: Path, val: Path)
         [{"params": group, "weight_decay": decay} for decay, group in groups.items()]
     )
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-    processor = EfficientFormerImageProcessor.from_dict(start.processor)
-    body = plan.features is None
+    processor = EfficientFormerImageProcessor.from_dict(student.processor)
+    body = trainer.frozen_body is None
 
     def forward(x: Any) -> Logits:
         with torch.no_grad():
@@ -178,9 +180,9 @@ def in_pytorch(args: argparse.Namespace, recipe: Recipe, train: Path, val: Path)
             batch_size=recipe.batch_size,
         ):
             for group in optimizer.param_groups:
-                group["lr"] = plan.rate(step)
+                group["lr"] = trainer.learning_rate(step)
             optimizer.zero_grad()
-            x, targets = plan.examples(batch, step)
+            x, targets = trainer.examples(batch, step)
             outputs = model(pixels(x))
             logits = (outputs.cls_logits + outputs.distillation_logits) / 2
             loss_of(logits, torch.from_numpy(targets)).backward()
@@ -189,7 +191,7 @@ def in_pytorch(args: argparse.Namespace, recipe: Recipe, train: Path, val: Path)
             optimizer.step()
             step += 1
         model.eval()
-        accuracies.append(measure(forward, tested, processor).top1)
+        accuracies.append(evaluate_network(forward, tested, processor).top1)
         report("PyTorch", epoch + 1, accuracies[-1], begun)
     return accuracies
 

@@ -1,4 +1,4 @@
-"""Measuring: not how fast, but that what is printed is what was measured, of the right network."""
+"""Benchmarks: not how fast, but that tables show what was measured, of the right network."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from engine_cases import config, images, network
 
 from npformer import engine
+from npformer.bench import inputs, peak, peers, training_peers, worker
 from npformer.bench import measure as bench
-from npformer.bench import peak, peers, steps, worker
 from npformer.bench.profile import profile
 from npformer.checkpoints import write
 from npformer.commands.main import main
@@ -81,7 +81,7 @@ def test_a_contender_that_dies_while_it_is_measured_is_told(folder):
 
 @pytest.fixture
 def broken_peer(tmp_path_factory, monkeypatch):
-    """An ONNX Runtime that is installed and cannot be imported; no other peer but NumPy."""
+    """An ONNX Runtime that is installed but cannot be imported; NumPy is the only other peer."""
     place = tmp_path_factory.mktemp("broken")
     for package in ("onnx", "onnxruntime"):
         (place / f"{package}.py").write_text("raise RuntimeError('made for another processor')")
@@ -97,7 +97,7 @@ def broken_peer(tmp_path_factory, monkeypatch):
     [("onnxruntime,numpy", 1), ("openvino,numpy", 1), ("", 0), ("numpy", 0)],
 )
 def test_a_named_contender_has_to_run(folder, broken_peer, peers, code, capsys):
-    """After the others, whose table is printed; one that is merely installed need not."""
+    """The table of the others is printed first. A peer that is merely installed need not run."""
     words = ["bench", "--model", str(folder), "--turns", "1", "--threads", "1", "--json", "--peers"]
     assert main([*words, *filter(None, [peers])]) == code
     out, err = capsys.readouterr()
@@ -122,7 +122,7 @@ def test_npformer_itself_has_to_run(folder, capsys, monkeypatch):
     assert err.startswith("npformer: npformer was not measured: its logits differ by")
 
 
-def test_a_contender_that_there_is_not():
+def test_unknown_contenders_are_refused():
     with pytest.raises(ConfigError, match="unknown peer abacus"):
         bench.bench("tiny", peers=["abacus"])
 
@@ -149,13 +149,13 @@ def test_the_peak_is_a_rate():
 
 def test_random_weights_make_every_layer_matter():
     c = config()
-    p = bench.random_weights(c)
+    p = inputs.random_weights(c)
     assert p.stages[0].blocks[0].ls2.gamma.min() >= 0.5
     assert np.isfinite(forward(images(1), p, c).logits).all()
 
 
 def test_named_networks_get_random_weights():
-    c, p = bench.network("tiny")
+    c, p = inputs.load_network("tiny")
     assert c.hidden_sizes == EfficientFormerConfig.variant("tiny").hidden_sizes
     assert p.stem.conv1.weight.std() > 0.1
 
@@ -198,7 +198,7 @@ def test_commands(folder, capsys):
 @pytest.mark.parametrize("bad", ["0", "-1", "x", "1,,2", ""])
 @pytest.mark.parametrize("option", ["bench --batch", "bench --threads", "bench --turns",
                                     "profile --threads", "profile --passes"])  # fmt: skip
-def test_numbers_that_there_are_not(option, bad, capsys):
+def test_invalid_numbers_are_refused(option, bad, capsys):
     assert main([*option.split(), bad]) == 2
     assert "is not a whole number, 1 or more" in capsys.readouterr().err
 
@@ -213,7 +213,7 @@ def test_memory_is_that_of_a_batch_and_of_smaller_ones(folder):
 
 def test_every_contender_has_a_maker():
     assert set(peers.MAKERS) == set(bench.PEERS)
-    assert set(steps.MAKERS) == set(bench.TRAINED)
+    assert set(training_peers.MAKERS) == set(bench.TRAINED)
 
 
 def test_steps_of_training(folder):
@@ -227,7 +227,7 @@ def test_steps_of_training(folder):
 def test_wrong_steps_are_not_measured(folder):
     x = images(4)
     np.save(folder / "x.npy", x)
-    right = steps.two_losses(steps.MAKERS["numpy"](folder, 1), x)
+    right = training_peers.two_losses(training_peers.MAKERS["numpy"](folder, 1), x)
     assert right[1] < right[0] * (1 - 10 * bench.AGREEMENT)  # a step left out would be seen
     np.save(folder / "expected.npy", right[:1].repeat(2))
     failures = {}

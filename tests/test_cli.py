@@ -1,4 +1,4 @@
-"""The command line, mostly in this process; in its own where the process itself is the point."""
+"""The command line, mostly in this process; in one of its own where the process matters."""
 
 import io
 import json
@@ -43,6 +43,14 @@ def test_many_images_are_told_apart(capsys):
     paths = [line for line in out.splitlines() if line.startswith(str(IMAGES))]
     assert code == 0
     assert paths == sorted(str(p) for p in IMAGES.iterdir() if p.suffix in (".png", ".jpg"))
+
+
+def test_what_macos_leaves_beside_photographs_is_skipped(capsys, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
+    (tmp_path / "._1.png").write_bytes(b"no picture")
+    code, out, err = run(capsys, "classify", str(tmp_path), "--json")
+    assert (code, err) == (0, "")
+    assert [json.loads(line)["image"] for line in out.splitlines()] == [str(tmp_path / "1.png")]
 
 
 def test_json_lines(capsys):

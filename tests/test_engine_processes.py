@@ -348,12 +348,12 @@ def test_kernels_stay_inside_their_memory(tmp_path):
     """Once with every load and store checked; and a memory that is too small is seen."""
     in_a_process(
         """
-from npformer.learn.losses import classification
+from npformer.learn.objectives import classification_loss
 from npformer.layers import training
 from npformer.network import gradients
 check(engine.make_forward(p, c, "numba")(x).logits)
 engine.set_num_threads(1)  # others would wait for one that fails
-rng, loss = np.random.default_rng(0), lambda logits: classification(logits, np.arange(3), 0.1)
+rng, loss = np.random.default_rng(0), lambda logits: classification_loss(logits, np.arange(3), 0.1)
 found = engine.make_gradients(p, c, "numba")(x, p, loss, rng)
 assert abs(found.loss - gradients(x, p, c, loss, training(rng)).loss) < 1e-5
 run = engine.make_forward(p, c, "numba")

@@ -1,4 +1,4 @@
-"""Photographs to learn from: found, read in order, changed by draws that a seed decides."""
+"""Photographs to learn from: found, read in order, changed at random by a seed."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from npformer.learn.data import (
     Photographs,
     epoch_order,
     evaluation_batches,
-    for_training,
     generator,
-    in_order,
-    size_for,
+    input_size,
     training_batches,
+    training_pixels,
 )
+from npformer.learn.parallel import map_in_order
 
 PROCESSOR = EfficientFormerImageProcessor(size=SIZE, crop_size=SIZE)
 EVERYTHING = Augmentation(erase=0.5)
@@ -72,14 +72,14 @@ def test_classes_of_a_model_are_found_by_name(tmp_path: Path) -> None:
     found = find_photographs(root, ["plum", "other", "key lime"])
     assert found.labels.tolist() == [2, 0]
     assert found.classes == ("plum", "other", "key lime")
-    with pytest.raises(DataError, match=r"plum: 'plum' is none of the 1 classes .*'key lime'"):
+    with pytest.raises(DataError, match=r"plum: 'plum' is not one of the 1 classes .*'key lime'"):
         find_photographs(root, ["key lime"])
 
 
 def test_names_that_differ_in_capitals_are_two_classes(tmp_path: Path) -> None:
     root = photographs(tmp_path, 1)
     (root / "lime").rename(root / "Plum")
-    if len(list(root.iterdir())) == 2:  # not on a file system that takes them for the same
+    if len(list(root.iterdir())) == 2:  # some file systems ignore case
         assert find_photographs(root).labels.tolist() == [0, 1]
 
 
@@ -151,22 +151,22 @@ def test_without_augmentation_training_sees_the_same(tmp_path: Path) -> None:
     )
     for options in ({}, {"do_rescale": False}, {"do_normalize": False}):
         processor = EfficientFormerImageProcessor(size=SIZE, crop_size=SIZE, **options)
-        found = for_training(image, processor, NONE, generator(0, "sample"))
+        found = training_pixels(image, processor, NONE, generator(0, "sample"))
         expected = processor(image, return_tensors="np", data_format="channels_last")
         np.testing.assert_allclose(found, expected["pixel_values"][0], rtol=1e-5, atol=1e-5)
 
 
 def test_the_size_of_training(tmp_path: Path) -> None:
     squeezed = EfficientFormerImageProcessor(size=(20, 30), do_center_crop=False)
-    assert size_for(squeezed) == (20, 30)
+    assert input_size(squeezed) == (20, 30)
     with pytest.raises(ConfigError, match="different sizes"):
-        size_for(EfficientFormerImageProcessor(size={"shortest_edge": 9}, do_center_crop=False))
+        input_size(EfficientFormerImageProcessor(size={"shortest_edge": 9}, do_center_crop=False))
 
 
 def test_a_flip_is_a_mirror_image() -> None:
     image = Image.fromarray(np.arange(SIZE * SIZE * 3, dtype=np.uint8).reshape(SIZE, SIZE, 3))
-    straight = for_training(image, PROCESSOR, NONE, generator(0, "sample"))
-    flipped = for_training(image, PROCESSOR, NONE._replace(flip=1.0), generator(0, "sample"))
+    straight = training_pixels(image, PROCESSOR, NONE, generator(0, "sample"))
+    flipped = training_pixels(image, PROCESSOR, NONE._replace(flip=1.0), generator(0, "sample"))
     np.testing.assert_array_equal(flipped, straight[:, ::-1])
 
 
@@ -257,7 +257,7 @@ def test_results_come_in_order_and_not_too_far_ahead() -> None:
         time.sleep(0.002 * (item % 3))
         return item * item
 
-    results = in_order(work, range(40), 4, ahead=5)
+    results = map_in_order(work, range(40), 4, ahead=5)
     assert [next(results) for _ in range(10)] == [i * i for i in range(10)]
     time.sleep(0.05)
     assert len(begun) <= 10 + 5 + 1
@@ -274,7 +274,7 @@ def test_an_error_in_a_thread_ends_the_others() -> None:
 
     before = set(threading.enumerate())
     with pytest.raises(ZeroDivisionError):
-        list(in_order(work, items(), 2, ahead=3))
+        list(map_in_order(work, items(), 2, ahead=3))
     assert set(threading.enumerate()) <= before
 
 

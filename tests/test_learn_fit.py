@@ -1,4 +1,4 @@
-"""Training: what it learns and leaves alone, what it saves, and that it goes on bit for bit."""
+"""Training: what it learns and leaves alone, what it saves, and that it resumes bit for bit."""
 
 from __future__ import annotations
 
@@ -30,28 +30,32 @@ from npformer.learn import (
     NONE,
     Augmentation,
     DataError,
+    Fitted,
     LearningError,
     Progress,
     Recipe,
     evaluate,
     find_photographs,
     fit,
-    fitting,
     state,
 )
 from npformer.learn import curves as drawing
 from npformer.learn.data import Batch
-from npformer.learn.evaluation import measure
-from npformer.network import EfficientFormer, Logits, backward, forward
+from npformer.learn.evaluation import evaluate_network
+from npformer.learn.fitting import split
+from npformer.learn.objectives import classification_loss
+from npformer.learn.student import prepare_student
+from npformer.learn.trainer import Trainer
+from npformer.network import EfficientFormer, Logits, backward, forward, heads
 from npformer.network.tree import leaves
 from npformer.teach import grad_cam, input_gradient
 
 EVERYTHING = Recipe(
-    epochs=3, batch_size=4, rate=3e-3, dropout=0.1, drop_path=0.2, average=0.9, seed=7,
+    epochs=3, batch_size=4, lr=3e-3, dropout=0.1, drop_path=0.2, average=0.9, seed=7,
     augmentation=Augmentation(erase=0.3, mixup=0.4),
 )  # fmt: skip
 DRAW = drawing.draw
-PLAIN = Recipe(epochs=2, batch_size=4, rate=3e-3, augmentation=NONE)
+PLAIN = Recipe(epochs=2, batch_size=4, lr=3e-3, augmentation=NONE)
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +70,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def curves(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The pictures that would have been drawn, which takes longer than these trainings."""
+    """Paths of pictures that would have been drawn; drawing takes longer than these trainings."""
     drawn: list[Path] = []
     monkeypatch.setattr("npformer.learn.curves.draw", lambda history, path: drawn.append(path))
     return drawn
 
 
 @pytest.fixture
-def learn(model: Path, photos: Path, tmp_path: Path) -> Callable[..., fitting.Fitted]:
-    def run(recipe: Recipe = PLAIN, out: str = "out", **options: Any) -> fitting.Fitted:
+def learn(model: Path, photos: Path, tmp_path: Path) -> Callable[..., Fitted]:
+    def run(recipe: Recipe = PLAIN, out: str = "out", **options: Any) -> Fitted:
         options = {"model": model, "engine": "numpy", **options}
         return fit(options.pop("folder", photos), tmp_path / out, recipe, **options)
 
@@ -90,7 +94,7 @@ def same(a: dict[str, Array], b: dict[str, Array]) -> bool:
 
 
 def test_it_learns(learn: Any, photos: Path, tmp_path: Path, curves: list[Path]) -> None:
-    recipe = replace(PLAIN, epochs=30, rate=1e-2, label_smoothing=0.0)
+    recipe = replace(PLAIN, epochs=30, lr=1e-2, label_smoothing=0.0)
     fitted = learn(recipe, val=photos)
     assert fitted.folder == tmp_path / "out"
     losses = [row["loss"] for row in fitted.history]
@@ -112,31 +116,31 @@ def test_it_learns(learn: Any, photos: Path, tmp_path: Path, curves: list[Path])
 
 def test_new_classes_get_new_heads_and_the_body_stays(model: Path) -> None:
     before = checkpoints.read(model).params
-    start = fitting.prepare(model, ("a", "b", "c"), seed=1)
+    start = prepare_student(model, ("a", "b", "c"), seed=1)
     assert start.config.id2label == {0: "a", 1: "b", 2: "c"}
     assert start.config.label2id == {"a": 0, "b": 1, "c": 2}
     assert start.params.head is not None
     assert start.params.head.weight.shape == (8, 3)
     assert start.params.head_dist is not None
     np.testing.assert_array_equal(start.params.stem.conv1.weight, before.stem.conv1.weight)
-    again, other = (fitting.prepare(model, ("a", "b", "c"), seed) for seed in (1, 2))
+    again, other = (prepare_student(model, ("a", "b", "c"), seed) for seed in (1, 2))
     assert same(dict(leaves(again.params)), dict(leaves(start.params)))
     assert not same(dict(leaves(other.params)), dict(leaves(start.params)))
 
 
 def test_the_same_classes_keep_their_heads(model: Path) -> None:
     names = tuple(f"LABEL_{i}" for i in range(4))
-    assert same(dict(leaves(fitting.prepare(model, names).params)), weights(model))
-    other = fitting.prepare(model, names[::-1]).params  # in another order they are not the same
+    assert same(dict(leaves(prepare_student(model, names).params)), weights(model))
+    other = prepare_student(model, names[::-1]).params  # another order counts as other classes
     assert not same(dict(leaves(other)), weights(model))
 
 
 def test_from_scratch_only_the_architecture_is_taken(model: Path) -> None:
     names = tuple(f"LABEL_{i}" for i in range(4))
-    start = fitting.prepare(model, names, scratch=True)
+    start = prepare_student(model, names, scratch=True)
     assert not same(dict(leaves(start.params)), weights(model))
     assert start.config.hidden_sizes == [4, 8]
-    tiny = fitting.prepare("tiny", ("a", "b"), scratch=True)
+    tiny = prepare_student("tiny", ("a", "b"), scratch=True)
     assert tiny.config.image_shape == (128, 128)
     assert tiny.processor["crop_size"] == {"height": 128, "width": 128}
 
@@ -148,11 +152,11 @@ def test_the_same_seed_gives_the_same_bits(learn: Any) -> None:
 
 
 @pytest.mark.parametrize(("optimizer", "tolerance"), [("sgd", 1e-4), ("adamw", 5e-3)])
-def test_kernels_learn_what_the_plain_floor_learns(
+def test_kernels_learn_what_plain_layers_learn(
     learn: Any, photos: Path, optimizer: str, tolerance: float
 ) -> None:
-    """AdamW takes whole steps where a gradient is nothing but rounding, as that of biases is."""
-    recipe = replace(PLAIN, epochs=4, rate=1e-3, optimizer=optimizer)
+    """AdamW takes full-size steps even where a gradient is only rounding, as for some biases."""
+    recipe = replace(PLAIN, epochs=4, lr=1e-3, optimizer=optimizer)
     plain, fast, again = (
         learn(recipe, out=name, val=photos, engine=engine).history
         for name, engine in (("plain", "numpy"), ("fast", "numba"), ("again", "numba"))
@@ -218,7 +222,7 @@ fit({photos!r}, {out!r}, replace(EVERYTHING, epochs=12), model={model!r}, engine
 """
 
 
-def test_killed_at_any_moment_it_goes_on_bit_for_bit(
+def test_killed_at_any_moment_it_resumes_bit_for_bit(
     learn: Any, model: Path, photos: Path, tmp_path: Path
 ) -> None:
     recipe = replace(EVERYTHING, epochs=12)
@@ -283,20 +287,20 @@ def test_a_frozen_body_is_used_as_it_is(learn: Any, model: Path) -> None:
 def test_the_gradient_of_heads_is_that_of_the_whole_network(
     model: Path, photos: Path, tmp_path: Path
 ) -> None:
-    start = fitting.prepare(model, ("lime", "plum"))
-    listed = fitting.find_photographs(photos)
+    start = prepare_student(model, ("lime", "plum"))
+    listed = find_photographs(photos)
 
-    def run(freeze: tuple[str, ...]) -> fitting.Training:
+    def run(freeze: tuple[str, ...]) -> Trainer:
         recipe = replace(PLAIN, freeze=freeze)
-        return fitting.Training(tmp_path, recipe, start, listed, None, facts={}, engine="numpy")
+        return Trainer(tmp_path, recipe, start, listed, None, settings={}, engine="numpy")
 
     x = np.random.default_rng(0).standard_normal((4, 16, 16, 3)).astype(np.float32)
     labels = np.array([0, 1, 1, 0])
-    heads = run(("body",))
-    now = heads.first(resume=False)
-    loss, _, dp = heads.gradients(now, x, labels)
+    only_heads = run(("body",))
+    now = only_heads.initial_state(resume=False)
+    loss, _, dp = only_heads.gradients(now, x, labels)
     outputs = forward(x, start.params, start.config)
-    expected, dlogits = fitting.classification(outputs, labels, PLAIN.label_smoothing)
+    expected, dlogits = classification_loss(outputs, labels, PLAIN.label_smoothing)
     assert loss == pytest.approx(expected, rel=1e-5)
     tape = Trace()
     forward(x, start.params, start.config, tape)
@@ -311,23 +315,23 @@ def test_frozen_gradients_do_not_count_in_clipping(
     model: Path, photos: Path, tmp_path: Path
 ) -> None:
     recipe = replace(PLAIN, optimizer="sgd", weight_decay=0.0, clip=0.01, freeze=("stages.*",))
-    start = fitting.prepare(model, ("lime", "plum"))
-    listed = fitting.find_photographs(photos)
-    run = fitting.Training(tmp_path, recipe, start, listed, None, facts={}, engine="numpy")
+    start = prepare_student(model, ("lime", "plum"))
+    listed = find_photographs(photos)
+    run = Trainer(tmp_path, recipe, start, listed, None, settings={}, engine="numpy")
     x = np.random.default_rng(0).standard_normal((4, 16, 16, 3)).astype(np.float32)
-    now = run.first(resume=False)
-    after = run.step(now, Batch(x, np.array([0, 1, 1, 0]), ()), rate=2.0).params
+    now = run.initial_state(resume=False)
+    after = run.train_step(now, Batch(x, np.array([0, 1, 1, 0]), ()), lr=2.0).params
     old = dict(leaves(now.params))
     moved = [(a - old[path]).ravel() for path, a in leaves(after) if "running" not in path]
     assert np.linalg.norm(np.concatenate(moved)) == pytest.approx(2.0 * 0.01, rel=1e-3)
 
 
 def test_an_epoch_reports_its_own_losses(model: Path, photos: Path, tmp_path: Path) -> None:
-    start = fitting.prepare(model, ("lime", "plum"))
-    listed = fitting.find_photographs(photos)
-    run = fitting.Training(tmp_path, PLAIN, start, listed, None, facts={}, engine="numpy")
-    now = run.first(resume=False)._replace(step=3, losses=(1.0, 2.0, 6.0), seconds=5.0)
-    after = run.finish(now)
+    start = prepare_student(model, ("lime", "plum"))
+    listed = find_photographs(photos)
+    run = Trainer(tmp_path, PLAIN, start, listed, None, settings={}, engine="numpy")
+    now = run.initial_state(resume=False)._replace(step=3, losses=(1.0, 2.0, 6.0), seconds=5.0)
+    after = run.finish_epoch(now)
     assert after.history[0]["loss"] == 3.0
     assert (after.losses, after.seconds) == ((), 0.0)
 
@@ -343,8 +347,8 @@ def test_the_average_is_the_result(learn: Any, model: Path) -> None:
 
 def test_the_rate_rises_then_falls(learn: Any) -> None:
     rates: list[float] = []
-    recipe = replace(PLAIN, epochs=4, warmup=1.0, rate=1.0, freeze=("body",))
-    learn(recipe, callback=lambda p: None if p.finished else rates.append(p.rate))
+    recipe = replace(PLAIN, epochs=4, warmup=1.0, lr=1.0, freeze=("body",))
+    learn(recipe, callback=lambda p: None if p.finished else rates.append(p.lr))
     assert len(rates) == 12
     np.testing.assert_allclose(rates[:4], [0.25, 0.5, 0.75, 1.0])
     assert rates[3:] == sorted(rates[3:], reverse=True)
@@ -372,18 +376,20 @@ def test_without_matplotlib_there_is_no_picture(
 
 def test_train_and_val_are_found(tmp_path: Path, model: Path) -> None:
     photographs(tmp_path / "set" / "train", 4)
-    assert fitting.split(tmp_path / "set", None) == (tmp_path / "set" / "train", None)
+    assert split(tmp_path / "set", None) == (tmp_path / "set" / "train", None)
     photographs(tmp_path / "set" / "val", 1)
-    assert fitting.split(tmp_path / "set", None)[1] == tmp_path / "set" / "val"
-    assert fitting.split(tmp_path / "set", tmp_path)[1] == tmp_path
+    assert split(tmp_path / "set", None)[1] == tmp_path / "set" / "val"
+    assert split(tmp_path / "set", tmp_path)[1] == tmp_path
     fitted = fit(tmp_path / "set", tmp_path / "out", replace(PLAIN, epochs=1), model=model)
     assert "val_top1" in fitted.history[0]
 
 
 def test_another_choice_cannot_be_resumed(learn: Any, tmp_path: Path) -> None:
     learn()
-    with pytest.raises(ConfigError, match=r"training.safetensors: begun with rate = 0.003 and not"):
-        learn(replace(PLAIN, rate=1e-4), resume=True)
+    with pytest.raises(ConfigError, match=r"training.safetensors: begun with lr = 0.003 and not"):
+        learn(replace(PLAIN, lr=1e-4), resume=True)
+    with pytest.raises(ConfigError, match="begun with optimizer = 'adamw' and not 'sgd'"):
+        learn(replace(PLAIN, optimizer="sgd"), resume=True)  # whose tensors are others
     other = photographs(tmp_path / "other", 5)
     with pytest.raises(ConfigError, match="begun with photographs"):
         learn(resume=True, folder=other)
@@ -401,15 +407,15 @@ def test_nothing_is_overwritten(learn: Any, tmp_path: Path) -> None:
 def test_damaged_states_are_refused(learn: Any) -> None:
     path = learn().folder / state.NAME
     tensors, metadata = safetensors_file.read(path)
-    fewer = {name: tensor for name, tensor in tensors.items() if name != "first.norm.bias"}
+    fewer = {name: tensor for name, tensor in tensors.items() if name != "exp_avg.norm.bias"}
     safetensors_file.write(path, fewer, metadata)
-    with pytest.raises(WeightsError, match=r"first\.norm\.bias has no such tensor"):
+    with pytest.raises(WeightsError, match=r"exp_avg\.norm\.bias is missing"):
         learn(resume=True)
-    safetensors_file.write(path, {"second.x": tensors["first.norm.bias"]}, metadata)
-    with pytest.raises(WeightsError, match="the parameters are missing"):
+    safetensors_file.write(path, {"exp_avg_sq.x": tensors["exp_avg.norm.bias"]}, metadata)
+    with pytest.raises(WeightsError, match=r"params\.stem\.conv1\.weight is missing"):
         learn(resume=True)
     safetensors_file.write(path, tensors)
-    with pytest.raises(WeightsError, match="not a state of training"):
+    with pytest.raises(WeightsError, match="not a training state"):
         learn(resume=True)
 
 
@@ -417,7 +423,7 @@ def test_damaged_states_are_refused(learn: Any) -> None:
     ("changes", "message"),
     [
         ({"epochs": 0}, "epochs is 0"),
-        ({"rate": -1.0}, "rate is -1.0"),
+        ({"lr": -1.0}, "lr is -1.0"),
         ({"label_smoothing": float("nan")}, "label_smoothing is nan"),
         ({"optimizer": "adam"}, "optimizer is 'adam'"),
     ],
@@ -428,14 +434,14 @@ def test_impossible_recipes_are_refused(changes: dict[str, Any], message: str) -
 
 
 def test_patterns_that_freeze_nothing_or_all_are_refused(learn: Any) -> None:
-    with pytest.raises(ConfigError, match=r"'stam\.\*', which fits no path"):
+    with pytest.raises(ConfigError, match=r"'stam\.\*', which matches no path"):
         learn(replace(PLAIN, freeze=("stam.*",)))
     with pytest.raises(ConfigError, match="nothing is left to learn"):
         learn(replace(PLAIN, freeze=("*",)))
 
 
-def test_a_loss_that_is_no_number_ends_it(learn: Any) -> None:
-    recipe = replace(PLAIN, optimizer="sgd", rate=1e5, clip=0.0, epochs=9, warmup=0.0)
+def test_a_loss_that_is_not_finite_ends_training(learn: Any) -> None:
+    recipe = replace(PLAIN, optimizer="sgd", lr=1e5, clip=0.0, epochs=9, warmup=0.0)
     with np.errstate(all="ignore"), pytest.raises(LearningError, match="lower the learning rate"):
         learn(recipe)
 
@@ -458,7 +464,7 @@ def test_unreadable_files_are_told_or_refused(learn: Any, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("interrupted", [True, False])
 def test_ctrl_c_while_python_takes_a_lock(learn: Any, interrupted: bool) -> None:
-    """``with lock`` then tries to release what it has not taken, and says only that."""
+    """``with lock`` then releases a lock that it did not acquire, and only that error surfaces."""
 
     def stop(progress: Progress) -> None:
         if (progress.epoch, progress.step) == (2, 2):
@@ -471,7 +477,7 @@ def test_ctrl_c_while_python_takes_a_lock(learn: Any, interrupted: bool) -> None
         learn(PLAIN, "cut", callback=stop)
     begun: list[tuple[int, int]] = []
     learn(PLAIN, "cut", resume=True, callback=lambda p: begun.append((p.epoch, p.step)))
-    assert begun[0] == ((2, 3) if interrupted else (2, 1))  # what was done is saved, or was not
+    assert begun[0] == ((2, 3) if interrupted else (2, 1))  # saved, or not
 
 
 def test_a_step_without_a_photograph_resumes_too(learn: Any, tmp_path: Path) -> None:
@@ -492,7 +498,7 @@ def test_a_step_without_a_photograph_resumes_too(learn: Any, tmp_path: Path) -> 
 
 def test_classes_of_validation_must_be_known(learn: Any, tmp_path: Path) -> None:
     other = photographs(tmp_path / "other", 1, ("sky",))
-    with pytest.raises(DataError, match="'sky' is none of the 2 classes"):
+    with pytest.raises(DataError, match="'sky' is not one of the 2 classes"):
         learn(val=other)
 
 
@@ -525,7 +531,11 @@ def test_the_fifth_answer_counts_and_the_sixth_does_not(photos: Path) -> None:
     listed = find_photographs(photos, ["lime", "plum", *"abcdef"])
     processor = EfficientFormerImageProcessor(size=16, crop_size=16)
     logits = np.array([3.0, 2.0, 9.0, 8.0, 7.0, 6.0, 0.0, 0.0])
-    found = measure(lambda x: Logits(np.tile(logits, (len(x), 1)), None, None), listed, processor)
+
+    def forward(x: Array) -> Logits:
+        return Logits(np.tile(logits, (len(x), 1)), None, None)
+
+    found = evaluate_network(forward, listed, processor)
     assert (found.images, found.top1, found.top5) == (12, 0.0, 0.5)
 
 
@@ -555,9 +565,7 @@ def test_grad_cam_is_the_mean_gradient_times_the_map(model: Path) -> None:
         step = np.zeros_like(maps)
         step[..., c] = 1e-6  # at all tokens: the sum over them
         logits = [
-            fitting.heads(layer_norm(maps + s, p.norm, config.layer_norm_eps).mean(1), p).logits[
-                0, 1
-            ]
+            heads(layer_norm(maps + s, p.norm, config.layer_norm_eps).mean(1), p).logits[0, 1]
             for s in (step, -step)
         ]
         gradient[c] = (logits[0] - logits[1]) / 2e-6 / maps.shape[1]

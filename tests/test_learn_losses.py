@@ -23,7 +23,11 @@ from npformer.layers import (
     mse,
     mse_backward,
 )
-from npformer.learn.losses import classification, hard_distillation, soft_distillation
+from npformer.learn.objectives import (
+    classification_loss,
+    hard_distillation_loss,
+    soft_distillation_loss,
+)
 from npformer.network import Logits
 from npformer.network.tree import build
 
@@ -69,8 +73,8 @@ def test_a_class_is_a_probability_of_one() -> None:
 
 
 def two_heads(seed: int = 0) -> Logits:
-    by_class, by_teacher = np.random.default_rng(seed).standard_normal((2, 3, 4))
-    return Logits((by_class + by_teacher) / 2, by_class, by_teacher)
+    cls_logits, dist_logits = np.random.default_rng(seed).standard_normal((2, 3, 4))
+    return Logits((cls_logits + dist_logits) / 2, cls_logits, dist_logits)
 
 
 TEACHER = 3 * np.random.default_rng(9).standard_normal((3, 4))
@@ -79,10 +83,10 @@ TEACHER = 3 * np.random.default_rng(9).standard_normal((3, 4))
 @pytest.mark.parametrize(
     "loss",
     [
-        classification,
-        partial(classification, label_smoothing=0.1),
-        partial(hard_distillation, teacher=TEACHER, label_smoothing=0.1),
-        partial(soft_distillation, teacher=TEACHER, alpha=0.3, temperature=2.0),
+        classification_loss,
+        partial(classification_loss, label_smoothing=0.1),
+        partial(hard_distillation_loss, teacher=TEACHER, label_smoothing=0.1),
+        partial(soft_distillation_loss, teacher=TEACHER, alpha=0.3, temperature=2.0),
     ],
 )
 def test_network_losses(loss: Any) -> None:
@@ -104,17 +108,19 @@ def test_network_losses(loss: Any) -> None:
 def test_distillation_values() -> None:
     even = Logits(*[np.zeros((3, 4))] * 3)
     labels = np.array([2, 0, 1])
-    assert hard_distillation(even, labels, TEACHER)[0] == pytest.approx(log(4))
+    assert hard_distillation_loss(even, labels, TEACHER)[0] == pytest.approx(log(4))
     # A student that says what the teacher says has nothing to learn from it.
     same = Logits(TEACHER / 2, np.zeros((3, 4)), TEACHER)
-    loss, gradient = soft_distillation(same, labels, TEACHER, alpha=1.0)
+    loss, gradient = soft_distillation_loss(same, labels, TEACHER, alpha=1.0)
     assert loss == pytest.approx(0)
     np.testing.assert_allclose(gradient.distillation_logits, 0, atol=1e-15)
 
 
 def test_distillation_needs_two_heads() -> None:
     with pytest.raises(ValueError, match="distillation head"):
-        hard_distillation(Logits(np.zeros((1, 2)), None, None), np.array([0]), np.zeros((1, 2)))
+        hard_distillation_loss(
+            Logits(np.zeros((1, 2)), None, None), np.array([0]), np.zeros((1, 2))
+        )
 
 
 MUTANTS = [

@@ -12,13 +12,15 @@ from photo_cases import network, photographs
 
 from npformer import checkpoints
 from npformer.errors import ConfigError
-from npformer.learn import NONE, Augmentation, Recipe, fit, fitting
-from npformer.learn.losses import hard_distillation, soft_distillation
+from npformer.learn import NONE, Augmentation, Fitted, Recipe, fit
+from npformer.learn.objectives import hard_distillation_loss, soft_distillation_loss
+from npformer.learn.student import Student, prepare_student
 from npformer.learn.teacher import read_teacher
+from npformer.learn.trainer import Trainer
 from npformer.network import forward
 from npformer.network.tree import leaves
 
-RECIPE = Recipe(epochs=2, batch_size=4, rate=3e-3, augmentation=Augmentation(mixup=0.4), alpha=0.3)
+RECIPE = Recipe(epochs=2, batch_size=4, lr=3e-3, augmentation=Augmentation(mixup=0.4), alpha=0.3)
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def places(tmp_path: Path) -> dict[str, Path]:
     return {"photos": photos, "model": model, "teacher": teacher, "out": tmp_path / "out"}
 
 
-def train(places: dict[str, Path], recipe: Recipe = RECIPE, **options: Any) -> fitting.Fitted:
+def train(places: dict[str, Path], recipe: Recipe = RECIPE, **options: Any) -> Fitted:
     options = {"model": places["model"], "teacher": places["teacher"], "out": "out", **options}
     out = places["out"].with_name(options.pop("out"))
     return fit(places["photos"], out, recipe, engine="numpy", **options)
@@ -45,26 +47,26 @@ def test_the_first_loss_is_that_of_the_teachers_answers(
     places: dict[str, Path], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-    examples = fitting.Training.examples
+    examples = Trainer.examples
 
     def watch(self: Any, *arguments: Any) -> Any:
         seen.append(examples(self, *arguments))
         return seen[-1]
 
-    monkeypatch.setattr(fitting.Training, "examples", watch)
+    monkeypatch.setattr(Trainer, "examples", watch)
     recipe = replace(RECIPE, epochs=1, batch_size=12, distillation=kind, freeze=("body",))
     found = train(places, recipe).history[0]["loss"]
     (x, targets), = seen  # fmt: skip
-    start = fitting.prepare(places["model"], ("lime", "plum"), recipe.seed)
+    start = prepare_student(places["model"], ("lime", "plum"), recipe.seed)
     answers, taught = (
         forward(x, p, start.config)
         for p in (checkpoints.read(places["teacher"]).params, start.params)
     )
     arguments = (taught, targets, answers.logits, recipe.label_smoothing)
     expected = (
-        hard_distillation(*arguments)
+        hard_distillation_loss(*arguments)
         if kind == "hard"
-        else soft_distillation(*arguments, recipe.alpha, recipe.temperature)
+        else soft_distillation_loss(*arguments, recipe.alpha, recipe.temperature)
     )
     assert found == pytest.approx(expected[0], rel=1e-5)
 
@@ -100,12 +102,13 @@ def test_a_teacher_that_does_not_fit_is_refused(places: dict[str, Path]) -> None
     with pytest.raises(ConfigError, match=r"has 4 classes, the photographs 2.*first train the"):
         train(places, teacher=places["model"])
     found = checkpoints.read(places["teacher"])
-    config, params = found.config, found.params
+    student = Student(found.params, found.config, found.processor)
+    one_head = student._replace(params=student.params._replace(head_dist=None))
     with pytest.raises(ConfigError, match="has one head; begin with one"):
-        read_teacher(places["teacher"], params._replace(head_dist=None), config, found.processor)
-    larger = type(config).from_dict(config.to_dict(), image_size=32, resolution=4)
+        read_teacher(places["teacher"], one_head)
+    larger = type(found.config).from_dict(found.config.to_dict(), image_size=32, resolution=4)
     with pytest.raises(ConfigError, match="images of 16×16, the network to train 32×32"):
-        read_teacher(places["teacher"], params, larger, found.processor)
+        read_teacher(places["teacher"], student._replace(config=larger))
     path = places["teacher"] / "preprocessor_config.json"
     changed = json.loads(path.read_text()) | {"image_mean": [0.1, 0.2, 0.3]}
     path.write_text(json.dumps(changed))

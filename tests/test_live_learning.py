@@ -26,7 +26,7 @@ from npformer.layers import (
     mse_backward,
 )
 from npformer.learn import Recipe, fit
-from npformer.learn.losses import soft_distillation
+from npformer.learn.objectives import soft_distillation_loss
 from npformer.network import Logits
 
 F = torch.nn.functional
@@ -86,6 +86,6 @@ def test_soft_distillation() -> None:
     loss = 9 * F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
     loss.backward()
     outputs = Logits(X, np.zeros_like(X), X)
-    found, dlogits = soft_distillation(outputs, abs(HARD) % 5, SOFT * 4, alpha=1.0)
+    found, dlogits = soft_distillation_loss(outputs, abs(HARD) % 5, SOFT * 4, alpha=1.0)
     np.testing.assert_allclose(found, loss.item(), rtol=1e-12)
     np.testing.assert_allclose(dlogits.distillation_logits, student.grad, rtol=1e-11, atol=1e-16)

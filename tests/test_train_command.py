@@ -28,7 +28,7 @@ def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def kernels() -> None:
-    """Compile them before, which is told on standard error, if they are not there yet."""
+    """Compile them first: a compilation is announced on standard error."""
     obstacle()
 
 
@@ -111,7 +111,7 @@ def test_options_reach_the_recipe(
     assert (augmentation.mixup, augmentation.erase) == (0.4, 0.6)
     assert seen == {
         "folder": "DIR", "val": "V", "model": "M", "scratch": True, "out": "O", "resume": True,
-        "epochs": 3, "batch_size": 5, "rate": 0.5, "optimizer": "sgd", "weight_decay": 0.1,
+        "epochs": 3, "batch_size": 5, "lr": 0.5, "optimizer": "sgd", "weight_decay": 0.1,
         "label_smoothing": 0.2, "drop_path": 0.3, "average": 0.7, "freeze": ("stem.*", "body"),
         "seed": 8, "unreadable": "skip", "dropout": 0.0, "warmup": 0.9, "clip": 1.0,
         "teacher": "T", "distillation": "soft", "alpha": 0.25, "temperature": 2.0,
@@ -155,8 +155,8 @@ def test_bad_files_are_told(capsys: Any, model: str, photos: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--lr", "-1"], "rate is -1.0"),
-        (["--freeze", "nothing.*"], "fits no path"),
+        (["--lr", "-1"], "lr is -1.0"),
+        (["--freeze", "nothing.*"], "matches no path"),
         (["--from", "no-such-model"], "no-such-model"),
         (["--val", "missing"], "missing"),
     ],

@@ -15,7 +15,7 @@ from npformer.engine import training as on_kernels
 from npformer.errors import ConfigError
 from npformer.layers import Array, Mode, Trace
 from npformer.layers import training as in_training
-from npformer.learn.losses import classification, hard_distillation
+from npformer.learn.objectives import classification_loss, hard_distillation_loss
 from npformer.network import (
     EfficientFormer,
     Gradients,
@@ -38,7 +38,7 @@ def _default_threads():
 
 def loss(outputs: Logits) -> tuple[float, Logits]:
     targets = np.arange(len(outputs.logits)) % outputs.logits.shape[1]
-    return classification(outputs, targets, 0.1)
+    return classification_loss(outputs, targets, 0.1)
 
 
 def two_losses(outputs: Logits) -> tuple[float, Logits]:
@@ -46,7 +46,7 @@ def two_losses(outputs: Logits) -> tuple[float, Logits]:
     n, K = outputs.logits.shape
     value, dlogits = loss(outputs)
     targets = np.arange(n) % K
-    more, dheads = hard_distillation(outputs, targets, np.eye(K)[(targets + 1) % K])
+    more, dheads = hard_distillation_loss(outputs, targets, np.eye(K)[(targets + 1) % K])
     return value + more, dheads._replace(logits=dlogits.logits)
 
 
@@ -159,14 +159,14 @@ def test_the_same_bits_for_any_number_of_threads_of_blas():
     """Which follows the number of cores: what NumPy multiplies here has to be small."""
     script = """
 from hashlib import sha256
-from npformer.bench.measure import random_weights
+from npformer.bench.inputs import random_weights
 from npformer.network.configuration import EfficientFormerConfig
-from npformer.learn.losses import classification
+from npformer.learn.objectives import classification_loss
 from npformer.network.tree import leaves
 c = EfficientFormerConfig.variant("l1", depths=(1, 1, 1, 2))
 p, x = random_weights(c), images(16, 224, 224)
 run = engine.make_gradients(p, c, "numba")
-dp = run(x, p, lambda outputs: classification(outputs, np.arange(16), 0.1), None).dp
+dp = run(x, p, lambda outputs: classification_loss(outputs, np.arange(16), 0.1), None).dp
 print(sha256(b"".join(leaf.tobytes() for _, leaf in leaves(dp))).hexdigest())
 """
     one, two = (in_a_process(script, OPENBLAS_NUM_THREADS=n, OMP_NUM_THREADS=n) for n in "12")

@@ -9,26 +9,33 @@ from golden import cases
 from golden.training_steps import CASE, CLIP, DECAY, EPS, RATE, SMOOTHING, STEPS, WARMUP, batch
 
 from npformer.layers import Array, Mode, Trace
-from npformer.learn.losses import classification
-from npformer.learn.optimizers import SGD, AdamW, clip, cosine, learned
+from npformer.learn.objectives import classification_loss
+from npformer.learn.optimizers import (
+    SGD,
+    AdamW,
+    clip_grad_norm,
+    cosine_schedule,
+    trainable,
+)
 from npformer.network import backward, forward, update_statistics
 from npformer.network.tree import leaves
 
 TOLERANCE = 1e-9
 
 
-def run(optimizer: str) -> dict[str, Array]:
+def run(name: str) -> dict[str, Array]:
     config, p, losses = cases.configuration(CASE), cases.parameters(CASE), []
-    stepper: Any = {"adamw": AdamW(eps=EPS, weight_decay=DECAY), "sgd": SGD(0.9, DECAY)}[optimizer]
-    state = stepper.start(p)
+    optimizers: Any = {"adamw": AdamW(eps=EPS, weight_decay=DECAY), "sgd": SGD(0.9, DECAY)}
+    state = optimizers[name].init(p)
     for step in range(STEPS):
         x, labels = batch(step)
         tape = Trace(mode=Mode(batch_statistics=True))
         outputs = forward(x, p, config, tape)
-        loss, dlogits = classification(outputs, labels, SMOOTHING)
-        dp = clip(backward(dlogits, x, p, config, tape)[1], CLIP)[0]
+        loss, dlogits = classification_loss(outputs, labels, SMOOTHING)
+        dp = clip_grad_norm(backward(dlogits, x, p, config, tape)[1], CLIP)[0]
         p = update_statistics(p, tape)
-        p, state = stepper.update(p, dp, state, cosine(step, STEPS, RATE, WARMUP), learned())
+        lr = cosine_schedule(step, STEPS, RATE, WARMUP)
+        p, state = optimizers[name].update(p, dp, state, lr, trainable())
         losses.append(loss)
     return dict(leaves(p)) | {"losses": np.array(losses)}
 

@@ -1,4 +1,4 @@
-"""Speed: beside others (`measure`), and layer by layer (`profile`)."""
+"""Speed: beside other runtimes (`measure`), and layer by layer (`profile`)."""
 
 from .measure import PEERS, TRAINED, Result, Timing, bench
 

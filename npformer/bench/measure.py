@@ -1,8 +1,8 @@
-"""How fast, beside whom, and how near to what the processor can do.
+"""How fast a network runs, beside other runtimes and the peak of the processor.
 
-Every contender runs in a process of its own, with the same weights, and is asked in turn for a few
-forward passes while the others sleep: threads of one never meet those of another, and a busy moment
-of the machine strikes all alike. What is reported is the median over all turns.
+Every contender runs in a process of its own, with the same weights. They take turns at a few
+forward passes while the others sleep: threads of one never compete with those of another, and a
+busy moment of the machine affects all alike. The median over all turns is reported.
 """
 
 from __future__ import annotations
@@ -19,18 +19,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checkpoints import read, write
+from ..checkpoints import write
 from ..errors import ConfigError
-from ..layers import Array
-from ..network import EfficientFormer, forward
-from ..network.configuration import EfficientFormerConfig
-from ..network.params import initialize
+from ..network import forward
 from ..network.summary import summarize
-from ..network.tree import build
-from ..network.variants import VARIANTS
+from .inputs import load_network, random_images
 from .peak import fma_peak
-from .steps import MAKERS as TRAINERS
-from .steps import two_losses
+from .training_peers import MAKERS as TRAINERS
+from .training_peers import two_losses
 
 PEERS = {
     "npformer": "npformer",
@@ -48,7 +44,7 @@ TRAINED = ("npformer", "numpy", "timm", "timm compiled", "transformers", "transf
 """Contenders that can train."""
 
 AGREEMENT = 1e-4
-"""How far logits, or losses, may be from the plain floor's, relative to their largest"""
+"""Largest difference of logits, or losses, from the plain layers', relative to the largest value"""
 
 
 class Timing(NamedTuple):
@@ -58,18 +54,19 @@ class Timing(NamedTuple):
     batch: int
     threads: int
     seconds: float
-    """for one image: the median"""
+    """for one image: median"""
     low: float
+    """lower quartile"""
     high: float
-    """the middle half of all measurements lies between"""
+    """upper quartile"""
     gflops: float
-    """10⁹ operations of the network as it is written in a second; a multiply-add is two"""
+    """GFLOP/s, counting the network as defined; a multiply-add is two operations"""
     share: float
-    """of what the same number of cores can do, multiply-adds only"""
+    """of the peak of the same number of cores"""
     ratio: float | None
-    """time of npformer ÷ time of this one"""
+    """time of npformer ÷ time of this contender"""
     memory: int
-    """peak of the process up to then, in MB; smaller batches came before"""
+    """peak of the process so far, in MB; smaller batches came before"""
 
 
 class Result(NamedTuple):
@@ -77,12 +74,12 @@ class Result(NamedTuple):
 
     model: str
     peak: dict[int, float]
-    """GFLOP/s of multiply-adds alone, by number of threads"""
+    """GFLOP/s of nothing but multiply-adds, by number of threads"""
     timings: list[Timing]
     failures: dict[str, str]
-    """contenders that could not run, and why"""
+    """contenders that could not be measured, and why"""
     training: bool = False
-    """whether times are those of steps of training"""
+    """whether steps of training were measured"""
 
     def __str__(self) -> str:
         peaks = ", ".join(f"{value:.0f} with {n}" for n, value in self.peak.items())
@@ -105,7 +102,7 @@ class Result(NamedTuple):
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the table as it is written to JSON."""
         return self._asdict() | {"timings": [t._asdict() for t in self.timings]}
 
 
@@ -118,7 +115,7 @@ def bench(
     seconds: float = 0.25,
     training: bool = False,
 ) -> Result:
-    """Measure.
+    """Measure contenders in alternation.
 
     Parameters
     ----------
@@ -126,31 +123,37 @@ def bench(
         A named network, which gets random weights (speed does not depend on them), or the folder
         of a model.
     batches, threads : sequence of int
-        Small batches are measured before large ones, whose memory theirs would otherwise include.
+        Small batches are measured first, because `Timing.memory` includes what came before.
     peers : iterable of str
         Keys of `PEERS`.
     turns : int
-        How often each contender is asked.
+        Number of turns of each contender.
     seconds : float
-        About how long it then runs.
+        Approximate duration of a turn.
     training : bool
-        Measure steps of training (forward, backward, AdamW) and not forward passes. A step counts
-        as three passes.
+        Measure steps of training (forward, backward, AdamW) instead of forward passes. A step
+        counts as three passes.
 
     Returns
     -------
     Result
+
+    Raises
+    ------
+    ConfigError
+        If a peer is unknown, or cannot train and `training` is set.
+    WeightsError, ConfigError, OfflineError, MissingPackage
+        If the model cannot be read, as in `npformer.load`.
     """
     unknown = set(peers) - set(PEERS)
     if unknown:
-        raise ConfigError(f"unknown peer {', '.join(unknown)}; there are {', '.join(PEERS)}")
+        raise ConfigError(f"unknown peer {', '.join(unknown)}; expected {', '.join(PEERS)}")
     if training and not set(peers) <= set(TRAINED):
         raise ConfigError(f"peers is {', '.join(peers)}; these can train: {', '.join(TRAINED)}")
-    config, params = network(model)
+    config, params = load_network(model)
     batches = sorted(batches)
-    count = batches[0] if training else 2  # so that a compiler meets no size but those measured
-    x = np.random.default_rng(1).standard_normal((count, *config.image_shape, config.num_channels))
-    x = x.astype(np.float32)
+    count = batches[0] if training else 2  # torch.compile shall see only sizes that are measured
+    x = random_images(config, count)
     macs = summarize(config, distilled=params.head_dist is not None).macs
     peak = {n: fma_peak(n) for n in threads}
     failures: dict[str, str] = {}
@@ -189,34 +192,8 @@ def bench(
     return Result(model, peak, timings, failures, training)
 
 
-def network(model: str) -> tuple[EfficientFormerConfig, EfficientFormer]:
-    """A named network with random weights, or the model in a folder."""
-    if model in VARIANTS:
-        config = EfficientFormerConfig.variant(model)
-        return config, random_weights(config)
-    found = read(model)
-    return found.config, found.params
-
-
-def random_weights(config: EfficientFormerConfig, seed: int = 0) -> EfficientFormer:
-    """Weights with which every layer matters to the logits, so that comparing means something."""
-    rng = np.random.default_rng(seed)
-
-    def fill(path: str, leaf: Array) -> Array:
-        kind = path.rsplit(".", 1)[-1]
-        if kind in ("gamma", "running_var") or (kind == "weight" and leaf.ndim == 1):
-            array = rng.uniform(0.5, 1.5, leaf.shape)
-        elif leaf.ndim == 1 or kind == "attention_biases":
-            array = rng.standard_normal(leaf.shape) * 0.1
-        else:
-            array = rng.standard_normal(leaf.shape) / np.sqrt(np.prod(leaf.shape[:-1]))
-        return array.astype(np.float32)
-
-    return build(fill, initialize(config))
-
-
 class Worker:
-    """A contender in its own process, which answers a line of JSON with a line of JSON."""
+    """A contender in its own process, which answers each line of JSON with one."""
 
     def __init__(self, name: str, folder: Path, training: bool = False) -> None:
         self._process = subprocess.Popen(
@@ -235,14 +212,20 @@ class Worker:
         )
 
     def ask(self, task: dict[str, Any]) -> dict[str, Any]:
-        """Send a task and wait for the answer."""
+        """Send a task and wait for the answer.
+
+        Raises
+        ------
+        RuntimeError
+            If the process ends; with the last line that it wrote to standard error.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps(task) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # it has ended; what it had to say follows
+            pass  # it has ended; its last words are read below
         line = self._process.stdout.readline()
         if not line:
             _, errors = self._process.communicate()
@@ -263,7 +246,7 @@ def _start(
     training: bool = False,
     threads: int = 1,
 ) -> dict[str, Worker]:
-    """Start all contenders, and keep those whose logits, or losses, are right."""
+    """Start all contenders, and keep those whose logits, or losses, are correct."""
     workers = {}
     what = "losses" if training else "logits"
     for name in dict.fromkeys(peers):
@@ -288,7 +271,7 @@ def _start(
 def _ask(
     workers: dict[str, Worker], task: dict[str, Any], failures: dict[str, str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Set all a task, one after the other, and go on without those that fail."""
+    """Give all workers a task, one after the other; those that fail are dropped."""
     for name, worker in list(workers.items()):
         try:
             answer = worker.ask(task)

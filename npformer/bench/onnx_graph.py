@@ -1,7 +1,7 @@
 """The folded network as an ONNX graph, for runtimes that read one.
 
-Channels first, as they want it. Batch norm, layer scale and all the rest are folded already; what
-remains is convolutions, GELU, pooling, and matrix products.
+Channels first, as these runtimes expect. Everything that can be folded (batch norm, layer scale …)
+is folded already; convolutions, GELU, pooling and matrix products remain.
 """
 
 from __future__ import annotations
@@ -17,11 +17,17 @@ from ..layers import Array, Conv2d, Linear
 from ..network.configuration import EfficientFormerConfig
 
 OPSET = 20
-"""The first with GELU as an operator"""
+"""The first ONNX version with GELU as an operator"""
 
 
 def write_onnx(folder: Path) -> Path:
-    """Write ``model.onnx`` beside the weights of a folder, unless it is there."""
+    """Write ``model.onnx`` beside the weights in a folder, unless it exists, and return its path.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If onnx is not installed.
+    """
     path = folder / "model.onnx"
     if not path.exists():
         import onnx
@@ -67,7 +73,7 @@ class Graph:
         self.add("Identity", x, name="logits")
 
     def model(self) -> Any:
-        """The graph with its frame."""
+        """Return the complete ONNX model."""
         from onnx import TensorProto, helper
 
         shape: list[Any] = ["batch", self.config.num_channels, *self.config.image_shape]
@@ -98,25 +104,39 @@ class Graph:
         return name
 
     def conv(self, x: str, p: Conv2d, stride: int = 1, padding: int = 0) -> str:
-        """Convolution; its kernel from (kh, kw, in, out) to (out, in, kh, kw)."""
+        """Add a convolution.
+
+        Parameters
+        ----------
+        x : str
+            Name of the input.
+        p : Conv2d
+            Its weight, (kh, kw, in, out), becomes (out, in, kh, kw).
+        stride, padding : int
+
+        Returns
+        -------
+        str
+            Name of the output.
+        """
         kernel, bias = self.weight(p.weight.transpose(3, 2, 0, 1)), self.weight(p.bias)
         return self.add(
             "Conv", x, kernel, bias, strides=[stride] * 2, pads=[padding] * 4
         )  # fmt: skip
 
     def linear(self, x: str, p: Linear) -> str:
-        """Linear layer."""
+        """Add a linear layer."""
         return self.add("Add", self.add("MatMul", x, self.weight(p.weight)), self.weight(p.bias))
 
     def layer_norm(self, x: str, weight: Array, bias: Array) -> str:
-        """Layer norm over the last axis."""
+        """Add a layer norm over the last axis."""
         eps = self.config.layer_norm_eps
         return self.add(
             "LayerNormalization", x, self.weight(weight), self.weight(bias), axis=-1, epsilon=eps
         )
 
     def pooling_block(self, x: str, p: PoolingBlock) -> str:
-        """Pooling block, with 1×1 convolutions for its linear layers."""
+        """Add a pooling block, with 1×1 convolutions for its linear layers."""
         k = self.config.pool_size
         pooled = self.add(
             "AveragePool", x, kernel_shape=[k, k], pads=[k // 2] * 4, count_include_pad=0
@@ -129,7 +149,7 @@ class Graph:
         return self.add("Add", x, self.conv(self.add("Gelu", self.conv(x, fc1)), fc2))
 
     def attention_block(self, x: str, p: AttentionBlock) -> str:
-        """Attention block."""
+        """Add an attention block."""
         C, n, (K, V) = p.qkv.weight.shape[0], len(p.bias), key_and_value(p)
         one, zero = np.ones(C, np.float32), np.zeros(C, np.float32)
         qkv = self.linear(self.layer_norm(x, one, zero), p.qkv)

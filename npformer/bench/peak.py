@@ -1,4 +1,4 @@
-"""What the processor can do at best: fused multiply-adds on numbers that never leave registers."""
+"""The peak of the processor: fused multiply-adds on numbers that never leave registers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def fma_peak(threads: int, repeats: int = 7) -> float:
     Parameters
     ----------
     threads : int
-        How many cores work at once.
+        Number of cores that work at once.
     repeats : int
-        The best of so many tries counts.
+        Number of measurements; the fastest counts.
 
     Returns
     -------

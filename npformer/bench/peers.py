@@ -1,7 +1,7 @@
 """The contenders: each is made from a folder with weights, for a number of threads.
 
-Every one gets what its users would give it: ONNX Runtime and OpenVINO a graph in which everything
-that can be folded is folded already; PyTorch the channels-last layout and inference mode.
+Each runs as a careful user would run it: ONNX Runtime and OpenVINO with a graph in which everything
+that can be folded is folded already; PyTorch with the channels-last layout and in inference mode.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from ..checkpoints.assemble import state_dict
 from ..layers import Array
 from .onnx_graph import write_onnx
 
-Run: TypeAlias = Callable[[Array], Array]
+Contender: TypeAlias = Callable[[Array], Array]
 """Images, (B, H, W, 3), to logits, (B, labels)"""
+Maker: TypeAlias = Callable[[Path, int], Contender]
+"""From a folder with weights and a number of threads"""
 
 
-def npformer(folder: Path, threads: int) -> Run:
-    """Ours."""
+def npformer(folder: Path, threads: int) -> Contender:
+    """Make npformer with its compiled kernels."""
     found = read(folder)
     run = engine.make_forward(found.params, found.config, "numba")
     del found
@@ -36,15 +38,15 @@ def npformer(folder: Path, threads: int) -> Run:
     return forward
 
 
-def numpy(folder: Path, threads: int) -> Run:
-    """Our readable floor; how many threads it uses is for its BLAS to say."""
+def numpy(folder: Path, threads: int) -> Contender:
+    """Make npformer with plain NumPy layers, whose BLAS decides the number of threads."""
     found = read(folder)
     run = engine.make_forward(found.params, found.config, "numpy")
     return lambda x: run(x).logits
 
 
-def onnxruntime(folder: Path, threads: int) -> Run:
-    """ONNX Runtime, all optimizations."""
+def onnxruntime(folder: Path, threads: int) -> Contender:
+    """Make ONNX Runtime with all optimizations."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -55,8 +57,8 @@ def onnxruntime(folder: Path, threads: int) -> Run:
     return lambda x: session.run(["logits"], {"pixel_values": _channels_first(x)})[0]
 
 
-def openvino(folder: Path, threads: int) -> Run:
-    """OpenVINO, in float32 as all the others."""
+def openvino(folder: Path, threads: int) -> Contender:
+    """Make OpenVINO in float32, like all others."""
     import openvino as ov
 
     core = ov.Core()
@@ -70,11 +72,11 @@ def openvino(folder: Path, threads: int) -> Run:
 
 
 def timm_model(folder: Path) -> Any:
-    """PyTorch's network by timm."""
+    """Return timm's PyTorch model with the weights of a folder."""
     import torch
     from timm.models import efficientformer
 
-    library: Any = efficientformer  # its annotations are narrower than what it takes
+    library: Any = efficientformer  # its annotations are narrower than what it accepts
     found = read(folder)
     config = found.config
     model = library.EfficientFormer(
@@ -86,7 +88,7 @@ def timm_model(folder: Path) -> Any:
         norm_layer_cl=partial(torch.nn.LayerNorm, eps=config.layer_norm_eps),
     )
     for block in model.stages[-1].blocks:
-        if isinstance(block, library.MetaBlock1d):  # its attention is for 7×7 tokens always
+        if isinstance(block, library.MetaBlock1d):  # timm's attention always has 7×7 tokens
             block.token_mixer = library.Attention(
                 config.dim,
                 config.key_dim,
@@ -99,70 +101,53 @@ def timm_model(folder: Path) -> Any:
     return model
 
 
-def timm(folder: Path, threads: int, compiled: bool = False) -> Run:
-    """PyTorch by timm, channels last."""
-    import torch
-
-    model = timm_model(folder).eval().to(memory_format=torch.channels_last)
-    if compiled:
-        model = torch.compile(model, dynamic=False)  # each size by itself is fastest
-
-    def run(x: Array) -> Array:
-        torch.set_num_threads(threads)
-        with torch.inference_mode():
-            pixels = torch.from_numpy(x).permute(0, 3, 1, 2)  # channels last in memory
-            logits: Array = model(pixels).numpy()
-        return logits
-
-    return run
-
-
-def timm_compiled(folder: Path, threads: int) -> Run:
-    """PyTorch by timm and torch.compile."""
-    return timm(folder, threads, compiled=True)
-
-
 def transformers_model(folder: Path) -> Any:
-    """PyTorch's network by Hugging Face transformers."""
+    """Return the PyTorch model of Hugging Face transformers with the weights of a folder."""
     from transformers import EfficientFormerForImageClassificationWithTeacher as Model
 
     return Model.from_pretrained(folder)
 
 
-def transformers(folder: Path, threads: int, compiled: bool = False) -> Run:
-    """PyTorch by Hugging Face transformers."""
+def pytorch(make: Callable[[Path], Any], compiled: bool = False) -> Maker:
+    """Return the maker of PyTorch's forward pass: channels last, inference mode."""
+
+    def maker(folder: Path, threads: int) -> Contender:
+        import torch
+
+        model = make(folder).eval().to(memory_format=torch.channels_last)
+        if compiled:
+            model = torch.compile(model, dynamic=False)  # compiling for each size is fastest
+
+        def run(x: Array) -> Array:
+            torch.set_num_threads(threads)
+            with torch.inference_mode():
+                outputs = model(channels_first_view(x))
+                logits: Array = getattr(outputs, "logits", outputs).numpy()
+            return logits
+
+        return run
+
+    return maker
+
+
+def channels_first_view(x: Array) -> Any:
+    """Return images as a PyTorch tensor, (B, C, H, W), that stays channels last in memory."""
     import torch
 
-    model = transformers_model(folder).eval().to(memory_format=torch.channels_last)
-    if compiled:
-        model = torch.compile(model, dynamic=False)
-
-    def run(x: Array) -> Array:
-        torch.set_num_threads(threads)
-        with torch.inference_mode():
-            pixels = torch.from_numpy(x).permute(0, 3, 1, 2)
-            logits: Array = model(pixels).logits.numpy()
-        return logits
-
-    return run
-
-
-def transformers_compiled(folder: Path, threads: int) -> Run:
-    """PyTorch by Hugging Face transformers and torch.compile."""
-    return transformers(folder, threads, compiled=True)
+    return torch.from_numpy(x).permute(0, 3, 1, 2)
 
 
 def _channels_first(x: Array) -> Array:
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
 
 
-MAKERS: dict[str, Callable[[Path, int], Run]] = {
+MAKERS: dict[str, Maker] = {
     "npformer": npformer,
     "numpy": numpy,
     "onnxruntime": onnxruntime,
     "openvino": openvino,
-    "timm": timm,
-    "timm compiled": timm_compiled,
-    "transformers": transformers,
-    "transformers compiled": transformers_compiled,
+    "timm": pytorch(timm_model),
+    "timm compiled": pytorch(timm_model, compiled=True),
+    "transformers": pytorch(transformers_model),
+    "transformers compiled": pytorch(transformers_model, compiled=True),
 }

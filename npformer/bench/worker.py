@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from ..layers import Array
-from . import peers, steps
+from . import peers, training_peers
 
 
 def main(name: str, folder: Path, training: bool = False) -> None:
-    """Answer tasks until there are no more."""
+    """Answer tasks until standard input ends."""
     out = sys.stdout
-    sys.stdout = sys.stderr  # whatever a runtime prints is no answer
+    sys.stdout = sys.stderr  # so that nothing a runtime prints is taken for an answer
     x = np.load(folder / "x.npy")
-    make = (steps.MAKERS if training else peers.MAKERS)[name]
-    ready: dict[int, peers.Run] = {}
+    make = (training_peers.MAKERS if training else peers.MAKERS)[name]
+    ready: dict[int, peers.Contender] = {}
     for line in sys.stdin:
         task = json.loads(line)
         threads = task.get("threads", 1)
@@ -32,7 +32,7 @@ def main(name: str, folder: Path, training: bool = False) -> None:
         run = ready[threads]
         if "check" in task:
             expected = np.load(folder / "expected.npy")
-            found = steps.two_losses(run, x) if training else run(x)
+            found = training_peers.two_losses(run, x) if training else run(x)
             answer: dict[str, Any] = {"error": difference(found, expected)}
         else:
             images = np.resize(x, (task["batch"], *x.shape[1:]))
@@ -42,14 +42,27 @@ def main(name: str, folder: Path, training: bool = False) -> None:
 
 
 def difference(found: Array, expected: Array) -> float:
-    """Largest difference, relative to the largest number."""
+    """Return the largest difference, relative to the largest expected value."""
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
-def measure(run: peers.Run, images: Array, seconds: float) -> list[float]:
-    """Times for one image: of as many runs as fit into some seconds, after one that does not count.
+def measure(run: peers.Contender, images: Array, seconds: float) -> list[float]:
+    """Return times for one image.
 
-    A short sleep comes first: threads of the contender before may still be looking for work.
+    A short sleep comes first, because threads of the previous contender may still spin; then a run
+    that does not count.
+
+    Parameters
+    ----------
+    run : callable
+    images : ndarray, shape (B, H, W, 3)
+    seconds : float
+        Runs are repeated until this much time has passed.
+
+    Returns
+    -------
+    list of float
+        In seconds.
     """
     time.sleep(min(0.05, seconds))
     run(images)
@@ -65,8 +78,8 @@ def measure(run: peers.Run, images: Array, seconds: float) -> list[float]:
 
 
 def peak_memory() -> int:
-    """Most memory that this process has had, in MB; 0 where the system does not tell."""
-    try:  # not by getrusage, whose answer includes the process that this one was forked from
+    """Return the peak memory of this process in MB; 0 if the system does not report it."""
+    try:  # getrusage would include the process that this one was forked from
         status = Path("/proc/self/status").read_text()
     except OSError:
         return 0

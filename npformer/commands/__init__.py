@@ -1,1 +1,4 @@
-"""The commands of ``npformer``, one a file: ``configure(parser)``, ``run(args) -> exit code``."""
+"""The commands of ``npformer``, each in a file with ``configure(parser)`` and ``run(args)``.
+
+`run` returns the exit code.
+"""

@@ -1,4 +1,4 @@
-"""``npformer classify IMAGE…``: name what is on photographs."""
+"""``npformer classify IMAGE…``: name what is in photographs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .arguments import add_batch_size, add_engine, add_json, add_weights, positive_integer
+from .output import complain
+
 if TYPE_CHECKING:
     from ..classification import Predictions
 
@@ -20,19 +23,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "images",
         nargs="+",
         metavar="IMAGE",
-        help="files, folders (searched to the bottom), patterns; - reads one from standard input",
+        help="files, folders (searched recursively), patterns; - reads one from standard input",
     )
-    parser.add_argument("--model", default="tiny", help="name or folder of the weights (tiny)")
-    parser.add_argument("--top", type=whole, default=5, help="answers for each image (5)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object for each image")
-    parser.add_argument("--batch-size", type=whole, default=8, help="images run at a time (8)")
+    add_weights(parser)
     parser.add_argument(
-        "--engine", choices=("auto", "numba", "numpy"), default="auto", help="what computes (auto)"
+        "--top", type=positive_integer, default=5, help="number of answers for each image (5)"
     )
+    add_json(parser, "one JSON object for each image")
+    add_batch_size(parser, 8)
+    add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Classify, print, and go on when a file is bad."""
+    """Classify and print; report files that cannot be read, and continue."""
     from ..classification import load
 
     paths = [path for word in args.images for path in expand(word)]
@@ -56,9 +59,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def progress_bar(total: int) -> Any:
-    """Return a bar on standard error, or None where there is nothing to wait for or nobody looks.
+    """Return a progress bar, or None for a single image or if standard error is not a terminal.
 
-    tqdm takes as long to import as a photograph takes to classify: only who sees it shall wait.
+    tqdm is imported only when its bar is seen: that takes as long as classifying a photograph.
     """
     if total < 2 or not sys.stderr.isatty():
         return None
@@ -71,31 +74,16 @@ def expand(word: str) -> list[str]:
     """Return the files that a word of the command line stands for."""
     path = Path(word)
     if path.is_dir():
-        suffixes = photograph_suffixes()
-        return sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in suffixes)
+        from ..images.files import photographs_below
+
+        return [str(photograph) for photograph in photographs_below(path)]
     if has_magic(word) and not path.exists():
         return [file for match in sorted(glob(word, recursive=True)) for file in expand(match)]
     return [word]
 
 
-def photograph_suffixes() -> set[str]:
-    """Return the endings of names, such as ``.jpg``, of the formats that `open_image` reads."""
-    from PIL import Image
-
-    from ..images.open import FORMATS
-
-    return {end for end, kind in Image.registered_extensions().items() if kind in FORMATS}
-
-
-def whole(text: str) -> int:
-    """Read a whole number, 1 or more."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 1 or more")
-    return int(text)
-
-
 def _answer(model: Any, paths: list[str], top: int) -> list[Predictions | Exception]:
-    """Classify a batch; a file that cannot be read is answered by its error."""
+    """Classify a batch; the answer to a file that cannot be read is its error."""
     import numpy as np
 
     from ..errors import ImageError
@@ -114,7 +102,7 @@ def _answer(model: Any, paths: list[str], top: int) -> list[Predictions | Except
 def _show(path: str, answer: Predictions | Exception, as_json: bool, many: bool) -> None:
     if isinstance(answer, Exception):
         message = str(answer) if path in str(answer) else f"{path}: {answer}"
-        print(f"npformer: {message}", file=sys.stderr)
+        complain(message)
         if as_json:
             print(json.dumps({"image": path, "error": message}))
     elif as_json:

@@ -7,7 +7,14 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from .classify import whole
+from .arguments import (
+    add_batch_size,
+    add_engine,
+    add_json,
+    add_unreadable,
+    add_weights,
+)
+from .output import complain_about_unreadable
 
 if TYPE_CHECKING:
     from ..learn import Evaluation
@@ -15,13 +22,16 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    add = parser.add_argument
-    add("folder", metavar="DIR", help="one sub-folder a class, named as the model names it")
-    add("--model", default="tiny", help="name or folder of the weights (tiny)")
-    add("--batch-size", type=whole, default=32, help="images run at a time (32)")
-    add("--engine", choices=("auto", "numba", "numpy"), default="auto", help="what computes (auto)")
-    add("--skip-unreadable", action="store_true", help="leave out files that cannot be read")
-    add("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "folder",
+        metavar="DIR",
+        help="photographs: one sub-folder for each class, named like the class of the model",
+    )
+    add_weights(parser)
+    add_batch_size(parser, 32)
+    add_engine(parser)
+    add_unreadable(parser)
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ..learn import evaluate
 
-    # None: no bar where standard error is no terminal.
+    # None: no bar if standard error is not a terminal.
     with tqdm(unit="img", disable=None, file=sys.stderr) as bar:
 
         def show(done: int, total: int) -> None:
@@ -42,11 +52,10 @@ def run(args: argparse.Namespace) -> int:
             args.model,
             batch_size=args.batch_size,
             engine=args.engine,
-            unreadable="skip" if args.skip_unreadable else "refuse",
+            unreadable=args.unreadable,
             callback=show,
         )
-    for message in found.unreadable:
-        print(f"npformer: left out: {message}", file=sys.stderr)
+    complain_about_unreadable(found.unreadable)
     if args.json:
         values = found._asdict() | {"classes": [score._asdict() for score in found.classes]}
         print(json.dumps(values))

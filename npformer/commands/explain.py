@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .classify import whole
+from .arguments import add_weights, positive_integer
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,16 +20,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ".jpg (explained.html)",
         default=Path("explained.html"),
     )
-    parser.add_argument("--model", default="tiny", help="name or folder of the weights (tiny)")
+    add_weights(parser)
     parser.add_argument(
         "--token",
         metavar="ROW,COLUMN",
-        type=place,
-        help="token whose attention is shown, counted from 0,0 (the one that speaks most for the "
+        type=row_and_column,
+        help="token whose attention is shown, counted from 0,0 (the strongest evidence for the "
         "answer)",
     )
     parser.add_argument(
-        "--top", type=whole, default=3, help="classes for which the evidence is shown (3)"
+        "--top",
+        type=positive_integer,
+        default=3,
+        help="number of classes for which evidence is shown (3)",
     )
 
 
@@ -43,14 +46,20 @@ def run(args: argparse.Namespace) -> int:
         page = explain(args.image, args.model, args.token, args.top)
     except NpformerError:
         raise
-    except ValueError as error:  # the name of the output, or the token
+    except ValueError as error:  # about --output or --token
         args.parser.error(str(error))
     print(f"{page.predictions[0].label}; the page is {page.save(args.output)}")
     return 0
 
 
-def place(text: str) -> tuple[int, int]:
-    """Read ``ROW,COLUMN``."""
+def row_and_column(text: str) -> tuple[int, int]:
+    """Read ``ROW,COLUMN``.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If the text is anything else.
+    """
     words = text.split(",")
     if len(words) != 2 or not all(word.strip().isdecimal() for word in words):
         raise argparse.ArgumentTypeError(f"{text!r} is not ROW,COLUMN, such as 1,2")

@@ -1,7 +1,7 @@
 """The command line: ``npformer COMMAND …``.
 
-Exit codes: 0 done; 1 something failed, and was reported on standard error; 2 wrong usage;
-130 interrupted; 141 the reader of the output went away.
+Exit codes: 0 success; 1 something failed and was reported on standard error; 2 wrong usage;
+130 interrupted; 141 the output is no longer read.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from collections.abc import Sequence
 
 from ..errors import NpformerError
 from ..version import __version__
+from .output import complain
 
 COMMANDS = {
-    "classify": "name what is on photographs",
-    "explain": "show on one page what the network sees in a photograph, and why it answers so",
+    "classify": "name what is in photographs",
+    "explain": "make a page on what the network sees in a photograph, and why it answers so",
     "train": "teach a network the classes of a folder of photographs",
     "evaluate": "count how often a network is right about a folder of photographs",
     "info": "show a model's layers, shapes, parameters and multiply-adds",
     "convert": "rename the tensors of a checkpoint as Hugging Face, timm or the original do",
-    "bench": "measure the network's speed, beside every other runtime that is installed",
+    "bench": "measure the network's speed beside every other runtime that is installed",
     "profile": "show where the time of a forward pass goes, layer by layer",
-    "download": "fetch published models, to have them without a connection",
+    "download": "fetch published models for use without a connection",
 }
-"""Name -> one line of help. The code is in ``npformer/commands/NAME.py``, imported when called."""
+"""Name -> one line of help. The code is in ``npformer/commands/NAME.py``, imported when needed."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,10 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        The words after ``npformer``; those of the process by default.
+        The words after ``npformer``; by default those of the process.
+
+    Returns
+    -------
+    int
+        See above. Errors of npformer and of the operating system are reported, not raised.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    # A process that ends need not look for garbage first, which takes longer than a photograph.
+    # At exit Python would collect garbage, which takes longer than classifying a photograph.
     atexit.register(gc.freeze)
     try:
         args = make_parser(words).parse_args(words)
@@ -50,19 +56,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse: --help or wrong usage
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        print("npformer: interrupted", file=sys.stderr)
+        complain("interrupted")
         return 130
     except BrokenPipeError:
-        # What is still buffered would raise again when Python flushes it at exit.
+        # Otherwise the rest of the buffer would raise again when Python flushes it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (NpformerError, OSError) as error:
-        print(f"npformer: {error}", file=sys.stderr)
+        complain(error)
         return 1
 
 
 def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser; only the command that `words` call for is imported."""
+    """Return the parser; of the commands, only the one named in `words` is imported."""
     parser = argparse.ArgumentParser(
         prog="npformer", description="EfficientFormer in plain NumPy: run it, look inside."
     )
@@ -76,7 +82,3 @@ def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
             module.configure(command)
             command.set_defaults(run=module.run, parser=command)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 
-from .classify import whole
+from .arguments import add_json, add_timed_network, positive_integer
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
+    add_timed_network(parser)
+    parser.add_argument("--threads", type=positive_integer, help="number of threads (all cores)")
     parser.add_argument(
-        "--model", default="l1", help="tiny, l1, l3, l7, or the folder of a model (l1)"
+        "--passes",
+        type=positive_integer,
+        default=20,
+        help="number of measurements, of which the fastest counts (20)",
     )
-    parser.add_argument("--threads", type=whole, help="how many threads (all cores)")
-    parser.add_argument(
-        "--passes", type=whole, default=20, help="the fastest of so many counts (20)"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Learning: losses, optimizers, data, and the loop that brings them together.
+"""Training: losses, optimizers, data, and the loop that uses them.
 
 >>> from npformer import learn
 >>> learn.fit("photos", "result", learn.Recipe(epochs=5))  # doctest: +SKIP
@@ -7,7 +7,10 @@
 from .augment import NONE, Augmentation
 from .data import DataError, find_photographs
 from .evaluation import Evaluation, evaluate
-from .fitting import Fitted, LearningError, Progress, Recipe, fit
+from .fitting import Fitted, fit
+from .progress import Progress
+from .recipe import Recipe
+from .trainer import LearningError
 
 __all__ = [
     "NONE",

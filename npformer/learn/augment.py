@@ -1,13 +1,13 @@
-"""Augmentation: the same photograph, never twice the same.
+"""Augmentation: a photograph never looks the same twice.
 
-    random resized crop    a part of the picture, brought to the network's size
+    random resized crop    a part of the picture, resized to the network's input
     flip                   left becomes right
-    color jitter          brightness, contrast and saturation, each times a random factor
-    random erasing         a rectangle of noise                           Zhong et al. 2020
-    mixup                  λ · one image + (1 − λ) · another, so the labels  Zhang et al. 2018
+    color jitter           brightness, contrast and saturation, each times a random factor
+    random erasing         a rectangle becomes noise                        Zhong et al. 2020
+    mixup                  λ · one image + (1 − λ) · another, labels too    Zhang et al. 2018
 
-Each image is changed by draws of its own generator, so that neither the order of reading nor the
-number of threads matters. Reference: torchvision's transforms of these names.
+Each image has a random generator of its own, so neither the order of reading nor the number of
+threads matters. Reference: torchvision's transforms of the same names.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from ..layers import Array
 from ..layers.arrays import Rng
 
 GRAY = np.array([0.299, 0.587, 0.114], np.float32)
-"""How much each color adds to brightness (ITU-R BT.601), as Pillow has it."""
+"""Weight of each color in brightness (ITU-R BT.601), as in Pillow."""
 
 
 class Augmentation(NamedTuple):
     """How strongly images are changed; `NONE` changes nothing."""
 
     scale: tuple[float, float] = (0.35, 1.0)
-    """share of the picture that a crop keeps, from and to"""
+    """smallest and largest share of the picture that a crop keeps"""
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    """width ÷ height of a crop, from and to; (0, 0): the whole picture is squeezed to size"""
+    """smallest and largest width ÷ height of a crop; (0, 0): resize the whole picture"""
     flip: float = 0.5
     """probability of a flip"""
     jitter: float = 0.2
-    """factors of the colors lie within 1 ± this"""
+    """the factors of color jitter lie within 1 ± this"""
     erase: float = 0.0
     """probability that a rectangle is erased"""
     mixup: float = 0.0
-    """α: λ ~ Beta(α, α) for each batch; 0: images are not mixed"""
+    """α: λ ~ Beta(α, α) for each batch; 0: no mixup"""
 
 
 NONE = Augmentation((1.0, 1.0), (0.0, 0.0), 0.0, 0.0, 0.0, 0.0)
@@ -52,7 +52,23 @@ def random_resized_crop(
     rng: Rng,
     resample: int = Image.Resampling.BICUBIC,
 ) -> Image.Image:
-    """Cut out a random part and bring it to a height and width."""
+    """Cut out a random part and resize it.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+    size : (int, int)
+        Height and width of the result.
+    augmentation : Augmentation
+        Gives the scale and the ratio.
+    rng : numpy.random.Generator
+    resample : int
+        Pillow's filter.
+
+    Returns
+    -------
+    PIL.Image.Image
+    """
     box = random_box(image.width, image.height, augmentation, rng)
     return image.resize(size[::-1], Image.Resampling(resample), box=box)
 
@@ -60,9 +76,21 @@ def random_resized_crop(
 def random_box(
     width: int, height: int, augmentation: Augmentation, rng: Rng
 ) -> tuple[int, int, int, int]:
-    """Draw left, top, right and bottom of a crop; the area is even, the ratio log-even.
+    """Draw a crop of uniform area and log-uniform ratio.
 
-    After ten draws that do not fit, the largest central part of an allowed ratio is taken.
+    Parameters
+    ----------
+    width, height : int
+        Of the image.
+    augmentation : Augmentation
+        Gives the scale and the ratio.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (int, int, int, int)
+        Left, top, right and bottom. After ten draws that do not fit into the image: the largest
+        central part of an allowed ratio.
     """
     low, high = augmentation.ratio
     if high <= 0:
@@ -80,7 +108,7 @@ def random_box(
 
 
 def color_jitter(x: Array, strength: float, rng: Rng) -> Array:
-    """Change brightness, contrast and saturation of an image, (H, W, 3) from 0 to 1."""
+    """Change brightness, contrast and saturation of an image, (H, W, 3), values in [0, 1]."""
     brightness, contrast, saturation = rng.uniform(max(0.0, 1 - strength), 1 + strength, 3).astype(
         np.float32
     )
@@ -92,7 +120,7 @@ def color_jitter(x: Array, strength: float, rng: Rng) -> Array:
 
 
 def random_erasing(x: Array, rng: Rng) -> Array:
-    """Replace a rectangle, 2 to 33 % of a normalized image (H, W, C), by normal noise."""
+    """Replace a rectangle, 2 to 33 % of a normalized image (H, W, C), with Gaussian noise."""
     H, W, C = x.shape
     left, top, right, bottom = random_box(
         W, H, Augmentation(scale=(0.02, 0.33), ratio=(0.3, 3.3)), rng
@@ -104,7 +132,7 @@ def random_erasing(x: Array, rng: Rng) -> Array:
 
 
 def mixup(x: Array, targets: Array, alpha: float, rng: Rng) -> tuple[Array, Array]:
-    """Mix each image of a batch with another of it, and their targets likewise.
+    """Mix each image of a batch with another one, and their targets likewise.
 
     Parameters
     ----------

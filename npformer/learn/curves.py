@@ -1,4 +1,4 @@
-"""A picture of how training went."""
+"""A picture of the course of a training."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from ..files.atomic import replacing
 
 
 def draw(history: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw loss and accuracy of each epoch as a PNG.
+    """Draw the loss and accuracy of each epoch as a PNG.
 
     Parameters
     ----------
     history : sequence of mapping
-        The lines of the log.
+        The rows of the log.
     path : Path
+        Replaced atomically.
 
     Raises
     ------
@@ -39,7 +40,7 @@ def draw(history: Sequence[Mapping[str, Any]], path: Path) -> None:
             ax.plot(epochs, values, color=color, label=label, marker="o", markersize=3)
             ax.legend(frameon=False)
     loss.set(xlabel="epoch", ylabel="loss (nats)", ylim=(0, None))
-    accuracy.set(xlabel="epoch", ylabel="validation: right answers (%)", ylim=(0, 100))
+    accuracy.set(xlabel="epoch", ylabel="validation accuracy (%)", ylim=(0, 100))
     for ax in (loss, accuracy):
         ax.grid(alpha=0.3)
         ax.xaxis.get_major_locator().set_params(integer=True)

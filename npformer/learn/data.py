@@ -1,49 +1,47 @@
-"""Photographs to learn from: a folder with one sub-folder a class.
+"""Photographs to learn from: a folder with one sub-folder for each class.
 
     photos/tabby/1.jpg    photos/tabby/2.jpg    photos/lion/1.jpg    …
 
-They are read in worker threads, a bounded number ahead of what is used. Everything random is drawn
-from a generator that belongs to one purpose, epoch and photograph, `generator`: the same seed gives
-the same batches, whichever thread reads first and wherever training is taken up again.
+They are read in worker threads, a limited number ahead of use. Everything random is drawn from a
+generator for one purpose, epoch and photograph (see `generator`): the same seed gives the same
+batches, whichever thread reads first and wherever training resumes.
 """
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from ..errors import ConfigError, ImageError, NpformerError
-from ..images.open import FORMATS, open_image
+from ..images.files import photographs_below
+from ..images.open import open_image
 from ..images.processor import EfficientFormerImageProcessor
 from ..layers import Array
 from ..layers.arrays import Rng
 from .augment import Augmentation, color_jitter, random_erasing, random_resized_crop
+from .parallel import map_in_order
 
-Item = TypeVar("Item")
-Made = TypeVar("Made")
 Unreadable: TypeAlias = Literal["refuse", "skip"]
 
 PURPOSES = ("order", "sample", "mixup", "noise", "heads")
-"""What random numbers are drawn for; each has its own."""
+"""What random numbers are drawn for; each purpose has its own."""
 
 
 class DataError(NpformerError, ValueError):
-    """A folder that nothing can be learned from."""
+    """A folder from which nothing can be learned."""
 
 
 class Photographs(NamedTuple):
     """Files and their classes."""
 
     root: Path
+    """the folder"""
     classes: tuple[str, ...]
     """names of the classes"""
     paths: tuple[Path, ...]
@@ -52,10 +50,10 @@ class Photographs(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Photographs, read."""
+    """Photographs in memory."""
 
     x: Array
-    """(B, H, W, 3), float32: as the network sees them"""
+    """(B, H, W, 3), float32: input of the network"""
     labels: Array
     """(B,), int"""
     unreadable: tuple[str, ...]
@@ -63,22 +61,28 @@ class Batch(NamedTuple):
 
 
 def generator(seed: int, purpose: str, *numbers: int) -> Rng:
-    """Return the generator of one purpose, such as ``generator(seed, "sample", epoch, index)``."""
+    """Return the random generator of one purpose: ``generator(seed, "sample", epoch, index)``.
+
+    Raises
+    ------
+    ValueError
+        If `purpose` is not one of `PURPOSES`.
+    """
     return np.random.default_rng([seed, PURPOSES.index(purpose), *numbers])
 
 
 def find_photographs(
     folder: str | PathLike[str], classes: Sequence[str] | None = None
 ) -> Photographs:
-    """List the photographs of a folder with one sub-folder a class.
+    """List the photographs of a folder with one sub-folder for each class.
 
     Parameters
     ----------
     folder : str or path
-        Sub-folders are searched to the bottom; names that begin with a dot are passed over.
+        Sub-folders are searched recursively; names that begin with a dot are skipped.
     classes : sequence of str, optional
-        The classes that there are, by index; by default the names of the sub-folders, sorted. A
-        name also fits a class from which it differs in capitals, or in ``_`` for a blank.
+        The known classes by index; by default the names of the sub-folders, sorted. A sub-folder
+        also matches a class whose name differs only in capitals, or in spaces for ``_``.
 
     Returns
     -------
@@ -89,28 +93,26 @@ def find_photographs(
     FileNotFoundError, NotADirectoryError
         If there is no such folder.
     DataError
-        If it has no sub-folders, one of them holds no photograph, or is none of `classes`.
+        If it has no sub-folders, or one of them holds no photograph or is not one of `classes`.
     """
     root = Path(folder)
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not folders:
         raise DataError(f"{root}: no sub-folders; expected one for each class, with photographs")
     names = [p.name for p in folders] if classes is None else list(classes)
-    indices = {plain(name): i for i, name in enumerate(names)}
-    indices |= {name: i for i, name in enumerate(names)}  # as it is written goes first
-    suffixes = {end for end, kind in Image.registered_extensions().items() if kind in FORMATS}
+    indices = {normalized(name): i for i, name in enumerate(names)}
+    indices |= {name: i for i, name in enumerate(names)}  # an exact match comes first
     paths: list[Path] = []
     labels: list[int] = []
     for place in folders:
-        index = indices.get(place.name, indices.get(plain(place.name)))
+        index = indices.get(place.name, indices.get(normalized(place.name)))
         if index is None:
             raise DataError(
-                f"{place}: {place.name!r} is none of the {len(names)} classes of the model, such "
-                f"as {', '.join(map(repr, names[:3]))}; rename the folder, or take another model"
+                f"{place}: {place.name!r} is not one of the {len(names)} classes of the model, "
+                f"such as {', '.join(map(repr, names[:3]))}; rename the folder, "
+                "or take another model"
             )
-        found = sorted(
-            p for p in place.rglob("*") if p.suffix.lower() in suffixes and p.name[0] != "."
-        )
+        found = photographs_below(place)
         if not found:
             raise DataError(f"{place}: no photographs; add some, or remove the folder")
         paths += found
@@ -118,19 +120,37 @@ def find_photographs(
     return Photographs(root, tuple(names), tuple(paths), np.array(labels))
 
 
-def plain(name: str) -> str:
-    """Return the name of a class without what file systems change."""
+def normalized(name: str) -> str:
+    """Return the name of a class without differences that file systems may introduce."""
     return name.replace("_", " ").casefold()
 
 
-def for_training(
+def training_pixels(
     image: Image.Image,
     processor: EfficientFormerImageProcessor,
     augmentation: Augmentation,
     rng: Rng,
 ) -> Array:
-    """Turn a photograph into a random variant of it, normalized: (H, W, 3), float32."""
-    size = size_for(processor)
+    """Turn a photograph into an augmented input of the network.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+    processor : EfficientFormerImageProcessor
+        Gives the size and the normalization.
+    augmentation : Augmentation
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray, shape (H, W, 3), float32
+
+    Raises
+    ------
+    ConfigError
+        If the processor makes images of different sizes.
+    """
+    size = input_size(processor)
     image = random_resized_crop(image, size, augmentation, rng, processor.resample)
     x = np.asarray(image, np.float32) / 255  # (H, W, 3)
     if rng.random() < augmentation.flip:
@@ -146,8 +166,14 @@ def for_training(
     return x
 
 
-def size_for(processor: EfficientFormerImageProcessor) -> tuple[int, int]:
-    """Return the height and width of what a processor makes of every image."""
+def input_size(processor: EfficientFormerImageProcessor) -> tuple[int, int]:
+    """Return the height and width that a processor gives to every image.
+
+    Raises
+    ------
+    ConfigError
+        If it makes images of different sizes.
+    """
     size = processor.crop_size if processor.do_center_crop else processor.size
     if "height" not in size or not (processor.do_center_crop or processor.do_resize):
         raise ConfigError(
@@ -157,8 +183,8 @@ def size_for(processor: EfficientFormerImageProcessor) -> tuple[int, int]:
     return size["height"], size["width"]
 
 
-def for_evaluation(image: Image.Image, processor: EfficientFormerImageProcessor) -> Array:
-    """Turn a photograph into what the network sees of it: (H, W, 3), float32."""
+def evaluation_pixels(image: Image.Image, processor: EfficientFormerImageProcessor) -> Array:
+    """Turn a photograph into an input of the network: (H, W, 3), float32."""
     pixels: Array = processor(image, return_tensors="np", data_format="channels_last")[
         "pixel_values"
     ]
@@ -166,7 +192,7 @@ def for_evaluation(image: Image.Image, processor: EfficientFormerImageProcessor)
 
 
 def epoch_order(photos: Photographs, seed: int, epoch: int) -> Array:
-    """Return the order, (n,), in which an epoch sees the photographs."""
+    """Return the order, (n,), of the photographs in an epoch."""
     return generator(seed, "order", epoch).permutation(len(photos.paths))
 
 
@@ -188,18 +214,18 @@ def training_batches(
     ----------
     photos : Photographs
     processor : EfficientFormerImageProcessor
-        Says the size and the normalization.
+        Gives the size and the normalization.
     augmentation : Augmentation
     seed, epoch : int
-        They decide all that is random.
+        Decide everything random.
     batch_size : int
-        What is left over at the end of an epoch is not used; the next epoch has another order.
+        An incomplete batch at the end of an epoch is dropped; the next epoch has another order.
     first : int
-        The batch to begin with.
+        Index of the batch to begin with.
     unreadable : {"refuse", "skip"}
         What to do with a file that cannot be read.
     workers : int, optional
-        Number of threads; by default one a core, at most 8.
+        Number of threads; by default one for each core, at most 8.
 
     Yields
     ------
@@ -208,16 +234,18 @@ def training_batches(
     Raises
     ------
     ImageError, OSError
-        If a file cannot be read and is to be refused.
+        If a file cannot be read and `unreadable` is ``"refuse"``.
+    ConfigError
+        If the processor makes images of different sizes.
     """
     order = epoch_order(photos, seed, epoch)
-    steps = steps_of(photos, batch_size)
+    steps = steps_per_epoch(photos, batch_size)
     wanted = order[: steps * batch_size][first * batch_size :]
 
     def read(index: int) -> Array:
         image = open_image(photos.paths[index])
         rng = generator(seed, "sample", epoch, int(index))
-        return for_training(image, processor, augmentation, rng)
+        return training_pixels(image, processor, augmentation, rng)
 
     yield from _batches(photos, wanted, read, batch_size, unreadable, workers)
 
@@ -230,17 +258,34 @@ def evaluation_batches(
     unreadable: Unreadable = "refuse",
     workers: int | None = None,
 ) -> Iterator[Batch]:
-    """Read all photographs in order; arguments as in `training_batches`."""
+    """Read all photographs in order, without augmentation.
+
+    Parameters
+    ----------
+    photos, processor, unreadable, workers
+        As in `training_batches`.
+    batch_size : int
+        The last batch may be smaller.
+
+    Yields
+    ------
+    Batch
+
+    Raises
+    ------
+    ImageError, OSError
+        If a file cannot be read and `unreadable` is ``"refuse"``.
+    """
 
     def read(index: int) -> Array:
-        return for_evaluation(open_image(photos.paths[index]), processor)
+        return evaluation_pixels(open_image(photos.paths[index]), processor)
 
     everything = np.arange(len(photos.paths))
     yield from _batches(photos, everything, read, batch_size, unreadable, workers)
 
 
-def steps_of(photos: Photographs, batch_size: int) -> int:
-    """Return how many batches an epoch has."""
+def steps_per_epoch(photos: Photographs, batch_size: int) -> int:
+    """Return the number of batches of an epoch."""
     return max(1, len(photos.paths) // batch_size)
 
 
@@ -261,7 +306,7 @@ def _batches(
             path = str(photos.paths[index])
             return str(error) if path in str(error) else f"{path}: {error}"
 
-    with closing(in_order(attempt, order, workers, ahead=2 * batch_size)) as results:
+    with closing(map_in_order(attempt, order, workers, ahead=2 * batch_size)) as results:
         for start in range(0, len(order), batch_size):
             images, labels, messages = [], [], []
             for index in order[start : start + batch_size]:
@@ -273,20 +318,3 @@ def _batches(
                     labels.append(photos.labels[index])
             x = np.stack(images) if images else np.zeros((0, 1, 1, 3), np.float32)
             yield Batch(x, np.array(labels, int), tuple(messages))
-
-
-def in_order(
-    function: Callable[[Item], Made], items: Iterable[Item], workers: int | None, ahead: int
-) -> Generator[Made, None, None]:
-    """Call a function in threads and yield the results in order, at most `ahead` before use."""
-    waiting: deque[Future[Made]] = deque()
-    pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 8))
-    try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:  # also when nobody wants the rest
-        pool.shutdown(wait=True, cancel_futures=True)

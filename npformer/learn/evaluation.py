@@ -1,4 +1,4 @@
-"""How often a network is right about photographs whose class is known."""
+"""How often a network is right about photographs of known classes."""
 
 from __future__ import annotations
 
@@ -21,21 +21,24 @@ class ClassScore(NamedTuple):
 
     label: str
     images: int
+    """number of photographs"""
     top1: float
+    """share of them that was named correctly, in [0, 1]"""
 
 
 class Evaluation(NamedTuple):
     """How a network does on a folder of photographs."""
 
     images: int
+    """number of photographs that could be read"""
     loss: float
-    """mean of −log of the probability of the right class"""
+    """mean of −log of the probability of the correct class"""
     top1: float
     """share of photographs whose class came first, in [0, 1]"""
     top5: float
-    """share of photographs whose class was among the first five"""
+    """share of photographs whose class was among the first five, in [0, 1]"""
     classes: tuple[ClassScore, ...]
-    """those that have photographs, by index"""
+    """classes that have photographs, by index"""
     unreadable: tuple[str, ...]
     """a message for each file that was left out"""
 
@@ -49,21 +52,22 @@ def evaluate(
     unreadable: Unreadable = "refuse",
     callback: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Classify a folder of photographs and compare with the names of its sub-folders.
+    """Classify a folder of photographs and compare the answers with the names of its sub-folders.
 
     Parameters
     ----------
     folder : str or path
-        With one sub-folder a class; each must be a class of the model. See `find_photographs`.
+        With one sub-folder for each class, which must be a class of the model. See
+        `find_photographs`.
     model : str or path
         As in `npformer.load`.
     batch_size : int
-        Bounds the memory, does not change the answers.
+        Limits the memory; the answers do not depend on it.
     engine : {"auto", "numba", "numpy"}
     unreadable : {"refuse", "skip"}
         What to do with a file that cannot be read.
     callback : callable, optional
-        Called after each batch with how many photographs are done, of how many.
+        Called after each batch with the number of photographs done, and of all.
 
     Returns
     -------
@@ -71,20 +75,24 @@ def evaluate(
 
     Raises
     ------
+    FileNotFoundError, NotADirectoryError
+        If the folder does not exist.
     DataError
-        If the folder has no classes, or others than the model.
-    ImageError
-        If a file is not a usable image and is to be refused.
+        If the folder has no classes, a class has no photographs or is not a class of the model.
+    WeightsError, ConfigError, OfflineError, MissingPackage
+        If the model cannot be read, as in `npformer.load`.
+    ImageError, OSError
+        If a file cannot be read and `unreadable` is ``"refuse"``.
     """
     found = read(model)
     labels = [found.config.id2label[i] for i in range(found.config.num_labels)]
     photos = find_photographs(folder, labels)
     processor = EfficientFormerImageProcessor.from_dict(found.processor)
     forward = make_forward(found.params, found.config, engine)
-    return measure(forward, photos, processor, batch_size, unreadable, callback)
+    return evaluate_network(forward, photos, processor, batch_size, unreadable, callback)
 
 
-def measure(
+def evaluate_network(
     forward: Callable[..., Logits],
     photos: Photographs,
     processor: EfficientFormerImageProcessor,
@@ -92,9 +100,29 @@ def measure(
     unreadable: Unreadable = "refuse",
     callback: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Do what `evaluate` does, for a network that is at hand."""
+    """Evaluate a network that is in memory.
+
+    Parameters
+    ----------
+    forward : callable
+        From images, (B, H, W, 3), to `Logits`.
+    photos : Photographs
+        Its classes are the network's.
+    processor : EfficientFormerImageProcessor
+    batch_size, unreadable, callback
+        As in `evaluate`.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ImageError, OSError
+        If a file cannot be read and `unreadable` is ``"refuse"``.
+    """
     K, total = len(photos.classes), len(photos.paths)
-    counts, right = np.zeros(K, int), np.zeros(K, int)
+    counts, correct = np.zeros(K, int), np.zeros(K, int)
     loss, among_five, done = 0.0, 0, 0
     messages: list[str] = []
     for batch in evaluation_batches(
@@ -103,23 +131,23 @@ def measure(
         messages += batch.unreadable
         if len(batch.x):
             log_p = log_softmax(forward(batch.x).logits.astype(np.float64))  # (B, K)
-            of_right = np.take_along_axis(log_p, batch.labels[:, None], axis=1)  # (B, 1)
-            rank = (log_p > of_right).sum(1)  # (B,): how many classes are likelier
-            loss -= float(of_right.sum())
+            of_correct = np.take_along_axis(log_p, batch.labels[:, None], axis=1)  # (B, 1)
+            rank = (log_p > of_correct).sum(1)  # (B,): how many classes are likelier
+            loss -= float(of_correct.sum())
             among_five += int((rank < 5).sum())
             np.add.at(counts, batch.labels, 1)
-            np.add.at(right, batch.labels, rank == 0)
+            np.add.at(correct, batch.labels, rank == 0)
         done += len(batch.x) + len(batch.unreadable)
         if callback:
             callback(done, total)
     n = int(counts.sum())
     scores = (
         ClassScore(name, int(count), hits / count)
-        for name, count, hits in zip(photos.classes, counts, right, strict=True)
+        for name, count, hits in zip(photos.classes, counts, correct, strict=True)
         if count
     )
-    share = max(n, 1)  # nothing readable: all is 0
+    share = max(n, 1)  # nothing could be read: everything is 0
     return Evaluation(
-        n, loss / share, int(right.sum()) / share, among_five / share, tuple(scores),
+        n, loss / share, int(correct.sum()) / share, among_five / share, tuple(scores),
         tuple(messages),
     )  # fmt: skip

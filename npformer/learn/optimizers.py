@@ -1,6 +1,6 @@
 """Optimizers as pure functions on trees: parameters and gradients in, new parameters out.
 
-    SGD     b ← µ b + g + λ w                                       Polyak 1964, as PyTorch has it
+    SGD     b ← µ b + g + λ w                                       Polyak 1964, PyTorch's form
             w ← w − η b
     AdamW   m ← β₁ m + (1 − β₁) g,    v ← β₂ v + (1 − β₂) g²        Kingma & Ba 2015
             w ← w − η λ w − η m̂ / (√v̂ + ε)                          Loshchilov & Hutter 2019
@@ -24,187 +24,216 @@ from ..network.tree import combine, leaves, transform
 Tree = TypeVar("Tree")
 
 
-class State(NamedTuple):
-    """What an optimizer remembers between steps."""
+class OptimizerState(NamedTuple):
+    """What an optimizer remembers between steps, under PyTorch's names; None if it has no use."""
 
     step: int
-    """how many steps have been taken"""
-    first: Any
-    """tree of m, or of b"""
-    second: Any
-    """tree of v, or None"""
+    """number of steps taken"""
+    exp_avg: Any = None
+    """AdamW: tree of m"""
+    exp_avg_sq: Any = None
+    """AdamW: tree of v"""
+    momentum_buffer: Any = None
+    """SGD: tree of b"""
 
 
 class AdamW(NamedTuple):
-    """Adam with decoupled weight decay; its constants, with PyTorch's defaults."""
+    """Adam with decoupled weight decay; the defaults are PyTorch's."""
 
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
     weight_decay: float = 0.01
 
-    def start(self, p: Any) -> State:
+    def init(self, p: Any) -> OptimizerState:
         """Return the state before the first step."""
-        return State(0, transform(np.zeros_like, p), transform(np.zeros_like, p))
+        zeros = transform(np.zeros_like, p)
+        return OptimizerState(0, exp_avg=zeros, exp_avg_sq=zeros)
 
     def update(
-        self, p: Tree, dp: Tree, state: State, rate: float, learns: Callable[[str], bool]
-    ) -> tuple[Tree, State]:
-        """Take a step.
+        self,
+        p: Tree,
+        dp: Tree,
+        state: OptimizerState,
+        lr: float,
+        is_trainable: Callable[[str], bool],
+    ) -> tuple[Tree, OptimizerState]:
+        """Take one step.
 
         Parameters
         ----------
         p, dp : tree
             Parameters and their gradients.
-        state : State
-        rate : float
+        state : OptimizerState
+        lr : float
             The learning rate η.
-        learns : callable
-            Whether the parameter at a path may change; see `learned`.
+        is_trainable : callable
+            Whether the parameter at a path may change; see `trainable`.
 
         Returns
         -------
         p : tree
-        state : State
+        state : OptimizerState
+
+        Raises
+        ------
+        ValueError
+            If the trees do not have the same paths.
         """
         t = state.step + 1
-        scale = rate / (1 - self.beta1**t)
+        scale = lr / (1 - self.beta1**t)
         correction = sqrt(1 - self.beta2**t)
 
-        def first(path: str, m: Array, g: Array) -> Array:
-            return self.beta1 * m + (1 - self.beta1) * g if learns(path) else m
+        def first_moment(path: str, m: Array, g: Array) -> Array:
+            return self.beta1 * m + (1 - self.beta1) * g if is_trainable(path) else m
 
-        def second(path: str, v: Array, g: Array) -> Array:
-            return self.beta2 * v + (1 - self.beta2) * (g * g) if learns(path) else v
+        def second_moment(path: str, v: Array, g: Array) -> Array:
+            return self.beta2 * v + (1 - self.beta2) * (g * g) if is_trainable(path) else v
 
         def move(path: str, w: Array, m: Array, v: Array) -> Array:
-            if not learns(path):
+            if not is_trainable(path):
                 return w
-            shrink = 1 - rate * self.weight_decay if decays(path, w) else 1.0
+            shrink = 1 - lr * self.weight_decay if decays(path, w) else 1.0
             return w * shrink - scale * (m / (np.sqrt(v) / correction + self.eps))
 
-        m = combine(first, state.first, dp)
-        v = combine(second, state.second, dp)
-        return combine(move, p, m, v), State(t, m, v)
+        m = combine(first_moment, state.exp_avg, dp)
+        v = combine(second_moment, state.exp_avg_sq, dp)
+        return combine(move, p, m, v), OptimizerState(t, exp_avg=m, exp_avg_sq=v)
 
 
 class SGD(NamedTuple):
-    """Gradient descent with momentum; its constants."""
+    """Stochastic gradient descent with momentum."""
 
     momentum: float = 0.9
     weight_decay: float = 0.0
     nesterov: bool = False
 
-    def start(self, p: Any) -> State:
+    def init(self, p: Any) -> OptimizerState:
         """Return the state before the first step."""
-        return State(0, transform(np.zeros_like, p), None)
+        return OptimizerState(0, momentum_buffer=transform(np.zeros_like, p))
 
     def update(
-        self, p: Tree, dp: Tree, state: State, rate: float, learns: Callable[[str], bool]
-    ) -> tuple[Tree, State]:
-        """Take a step; the arguments are those of `AdamW.update`."""
+        self,
+        p: Tree,
+        dp: Tree,
+        state: OptimizerState,
+        lr: float,
+        is_trainable: Callable[[str], bool],
+    ) -> tuple[Tree, OptimizerState]:
+        """Take one step; parameters, results and errors as in `AdamW.update`."""
 
-        def decayed(path: str, w: Array, g: Array) -> Array:
+        def decay(path: str, w: Array, g: Array) -> Array:
             return g + self.weight_decay * w if decays(path, w) else g
 
-        def gather(path: str, b: Array, g: Array) -> Array:
-            return self.momentum * b + g if learns(path) else b
+        def accumulate(path: str, b: Array, g: Array) -> Array:
+            return self.momentum * b + g if is_trainable(path) else b
 
         def move(path: str, w: Array, b: Array, g: Array) -> Array:
-            if not learns(path):
+            if not is_trainable(path):
                 return w
-            return w - rate * (g + self.momentum * b if self.nesterov else b)
+            return w - lr * (g + self.momentum * b if self.nesterov else b)
 
-        dp = combine(decayed, p, dp)
-        b = combine(gather, state.first, dp)
-        return combine(move, p, b, dp), State(state.step + 1, b, None)
+        dp = combine(decay, p, dp)
+        b = combine(accumulate, state.momentum_buffer, dp)
+        return combine(move, p, b, dp), OptimizerState(state.step + 1, momentum_buffer=b)
 
 
 def decays(path: str, leaf: Array) -> bool:
-    """Whether weight decay applies: to matrices and kernels only.
+    """Whether weight decay applies: to matrices and convolution kernels only.
 
-    Biases, norms, layer scales and attention biases are few, and 0 is no natural value for them.
+    Biases, norms, layer scales and attention biases are few, and nothing says that they should be
+    near 0.
     """
     return leaf.ndim > 1 and not path.endswith("attention_biases")
 
 
-def learned(frozen: Iterable[str] = ()) -> Callable[[str], bool]:
+def trainable(frozen: Iterable[str] = ()) -> Callable[[str], bool]:
     """Return a function that tells whether the parameter at a path may change.
 
     Parameters
     ----------
     frozen : iterable of str
-        Shell-style patterns of paths that shall stay as they are, such as ``"stem.*"``.
+        Shell-style patterns of paths that must not change, such as ``"stem.*"``.
 
     Returns
     -------
     callable
-        Of a path. Running statistics are never learned: batch norm keeps them by itself.
+        From path to bool. False for running statistics: batch norm updates them, not the optimizer.
     """
     patterns = [*frozen, "*.running_mean", "*.running_var"]
     return lambda path: not any(fnmatchcase(path, pattern) for pattern in patterns)
 
 
-def clip(dp: Tree, limit: float) -> tuple[Tree, float]:
-    """Shorten gradients whose common length exceeds a limit (Pascanu et al. 2013).
+def clip_grad_norm(dp: Tree, max_norm: float) -> tuple[Tree, float]:
+    """Scale gradients down if their common norm exceeds a limit (Pascanu et al. 2013).
 
     Parameters
     ----------
     dp : tree
-    limit : float
+    max_norm : float
 
     Returns
     -------
     dp : tree
-        Times ``min(1, limit / (length + 1e-6))``, as torch.nn.utils.clip_grad_norm_ has it.
-    length : float
-        √ of the sum of all squares, before.
+        Times ``min(1, max_norm / (norm + 1e-6))``, as in torch.nn.utils.clip_grad_norm_.
+    norm : float
+        Square root of the sum of all squares, before clipping.
     """
-    length = sqrt(sum(float(np.square(leaf, dtype=np.float64).sum()) for _, leaf in leaves(dp)))
-    factor = min(1.0, limit / (length + 1e-6))
-    return transform(lambda leaf: leaf * leaf.dtype.type(factor), dp), length
+    norm = sqrt(sum(float(np.square(leaf, dtype=np.float64).sum()) for _, leaf in leaves(dp)))
+    factor = min(1.0, max_norm / (norm + 1e-6))
+    return transform(lambda leaf: leaf * leaf.dtype.type(factor), dp), norm
 
 
-def cosine(
-    step: int, steps: int, rate: float, warmup: int = 0, lowest: float = 0.0, start: float = 0.0
+def cosine_schedule(
+    step: int, steps: int, lr: float, warmup: int = 0, min_lr: float = 0.0, start_lr: float = 0.0
 ) -> float:
-    """Learning rate of a step: up in a straight line, then down along half a cosine wave.
+    """Return the learning rate of a step: a linear warm-up, then half a cosine wave down.
 
     Parameters
     ----------
     step : int
         From 0.
     steps : int
-        How many there are in all.
-    rate : float
+        Number of steps in all.
+    lr : float
         The highest rate, reached at step `warmup`.
     warmup : int
-        Steps of the way up.
-    lowest, start : float
-        The rate at the end, and at step 0 of the way up.
+        Number of steps of the warm-up.
+    min_lr, start_lr : float
+        The rate after the last step, and at step 0 of the warm-up.
+
+    Returns
+    -------
+    float
 
     References
     ----------
     Loshchilov & Hutter 2017, equation 5 (one cycle); Goyal et al. 2017, section 2.2 (warm-up).
     """
     if step < warmup:
-        return start + (rate - start) * step / warmup
+        return start_lr + (lr - start_lr) * step / warmup
     progress = min(1.0, (step - warmup) / max(steps - warmup, 1))
-    return lowest + (rate - lowest) * (1 + cos(pi * progress)) / 2
+    return min_lr + (lr - min_lr) * (1 + cos(pi * progress)) / 2
 
 
-def average(mean: Tree, p: Tree, decay: float) -> Tree:
-    """Move an exponential moving average towards new parameters (Polyak & Juditsky 1992).
+def ema(average: Tree, p: Tree, decay: float) -> Tree:
+    """Update an exponential moving average of parameters (Polyak & Juditsky 1992).
 
     Parameters
     ----------
-    mean, p : tree
+    average, p : tree
+        The average so far, and the new parameters.
     decay : float
         Weight of the old average, in [0, 1).
 
     Returns
     -------
     tree
-        ``decay · mean + (1 − decay) · p``; running statistics are averaged too.
+        ``decay · average + (1 − decay) · p``; running statistics are averaged too.
+
+    Raises
+    ------
+    ValueError
+        If the trees do not have the same paths.
     """
-    return combine(lambda _, a, b: a + (b - a) * a.dtype.type(1 - decay), mean, p)
+    return combine(lambda _, a, b: a + (b - a) * a.dtype.type(1 - decay), average, p)

@@ -1,8 +1,8 @@
-"""All that training needs to continue, bit for bit, in one file.
+"""Everything that training needs to continue bit for bit, in one file.
 
-The file is a safetensors file: the tensors are those of the trees, ``params.stem.conv1.weight`` and
-so on; its metadata hold the rest as JSON. It appears whole or not at all, so that a kill at any
-moment leaves the last one.
+The file is a safetensors file: its tensors are those of the trees, ``params.stem.conv1.weight``,
+``exp_avg.stem.conv1.weight`` and so on; its metadata holds the rest as JSON. It is replaced
+atomically, so a kill at any moment leaves the one before.
 """
 
 from __future__ import annotations
@@ -14,103 +14,123 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ..checkpoints import safetensors_file
-from ..errors import WeightsError
+from ..errors import ConfigError, WeightsError
 from ..layers import Array
 from ..network import EfficientFormer
 from ..network.tree import build, leaves, transform
-from . import optimizers
+from .optimizers import OptimizerState
 
 NAME = "training.safetensors"
 
 Tree = TypeVar("Tree")
 
 
-class State(NamedTuple):
-    """Where training stands; a step makes a new one."""
+class TrainingState(NamedTuple):
+    """Where training stands; each step makes a new one."""
 
     step: int
-    """how many steps have been taken"""
+    """number of steps taken"""
     params: EfficientFormer
-    optimizer: optimizers.State
-    mean: EfficientFormer | None
-    """exponential moving average of the parameters, if one is kept"""
+    optimizer: OptimizerState
+    ema_params: EfficientFormer | None
+    """exponential moving average of the parameters, if the recipe asks for one"""
     losses: tuple[float, ...] = ()
-    """those of the steps of the epoch that has begun"""
+    """of the steps of the current epoch so far"""
     seconds: float = 0.0
-    """how long that epoch has taken so far"""
+    """how long the current epoch has taken so far"""
     history: tuple[dict[str, Any], ...] = ()
-    """what was found at the end of each epoch"""
+    """the log: a row for each epoch that is over"""
+
+    def mean_loss(self) -> float | None:
+        """Return the mean loss of the current epoch so far; None if no photograph could be read."""
+        return float(np.mean(self.losses)) if self.losses else None
 
 
-def save(path: Path, state: State, facts: dict[str, Any]) -> None:
-    """Write a state, and what else must be the same for whoever continues."""
-    trees = {
-        "params": state.params,
-        "first": state.optimizer.first,
-        "second": state.optimizer.second,
-        "mean": state.mean,
-    }
+def save(path: Path, state: TrainingState, settings: dict[str, Any]) -> None:
+    """Write a state, and the settings that a resumed training must share."""
     tensors = {
-        f"{name}.{where}": leaf for name, tree in trees.items() for where, leaf in leaves(tree)
+        f"{name}.{where}": leaf
+        for name, tree in _trees(state).items()
+        for where, leaf in leaves(tree)
     }
     rest = {
         "step": state.step,
-        "updates": state.optimizer.step,
+        "optimizer_step": state.optimizer.step,
         "losses": state.losses,
         "seconds": state.seconds,
         "history": state.history,
-        "facts": facts,
+        "settings": settings,
     }
     safetensors_file.write(path, tensors, {"npformer": json.dumps(rest)})
 
 
-def load(path: Path, like: EfficientFormer) -> tuple[State, dict[str, Any]]:
-    """Read a state and what was saved beside it; `like` is a tree of the right shapes.
+def load(path: Path, like: TrainingState, settings: dict[str, Any]) -> TrainingState:
+    """Read a state.
+
+    Parameters
+    ----------
+    path : Path
+    like : TrainingState
+        Has trees of the right shapes.
+    settings : dict
+        What the saved settings must equal.
+
+    Returns
+    -------
+    TrainingState
 
     Raises
     ------
+    ConfigError
+        If the training was begun with other settings.
     WeightsError
-        If the file is damaged or of another network.
+        If the file is damaged, or is not a saved state of this network.
     FileNotFoundError
-        If there is none.
+        If there is no such file.
     """
     tensors, metadata = safetensors_file.read(path)
     if "npformer" not in metadata:
-        raise WeightsError(f"{path}: not a state of training that npformer saved")
-
-    def tree(name: str) -> EfficientFormer | None:
-        if not any(key.startswith(f"{name}.") for key in tensors):
-            return None
-        return build(lambda where, leaf: take(f"{name}.{where}", leaf), like)
+        raise WeightsError(f"{path}: not a training state saved by npformer")
+    rest = json.loads(metadata["npformer"])
+    for name, value in settings.items():
+        if rest["settings"].get(name) != value:
+            raise ConfigError(
+                f"{path}: begun with {name} = {rest['settings'].get(name)!r} and not {value!r}; "
+                "resume with the same settings, or begin in another folder"
+            )
 
     def take(name: str, leaf: Array) -> Array:
         found = tensors.get(name)
         if found is None or found.shape != leaf.shape:
-            has = "no such tensor" if found is None else f"shape {found.shape}"
-            raise WeightsError(f"{path}: {name} has {has}; expected {leaf.shape}")
+            problem = "is missing" if found is None else f"has shape {found.shape}"
+            raise WeightsError(f"{path}: {name} {problem}; expected shape {leaf.shape}")
         return np.array(found)
 
-    rest = json.loads(metadata["npformer"])
-    params, first = tree("params"), tree("first")
-    if params is None or first is None:
-        raise WeightsError(f"{path}: the parameters are missing")
-    optimizer = optimizers.State(rest["updates"], first, tree("second"))
-    state = State(
+    def read_tree(name: str, tree: Tree) -> Tree:
+        return build(lambda where, leaf: take(f"{name}.{where}", leaf), tree)
+
+    trees = {name: read_tree(name, tree) for name, tree in _trees(like).items()}
+    return TrainingState(
         rest["step"],
-        params,
-        optimizer,
-        tree("mean"),
-        tuple(rest["losses"]),
-        rest["seconds"],
-        tuple(rest["history"]),
+        trees.pop("params"),
+        ema_params=trees.pop("ema_params"),
+        optimizer=OptimizerState(rest["optimizer_step"], **trees),
+        losses=tuple(rest["losses"]),
+        seconds=rest["seconds"],
+        history=tuple(rest["history"]),
     )
-    return state, rest["facts"]
+
+
+def _trees(state: TrainingState) -> dict[str, Any]:
+    """Return the trees of a state by their names in the file."""
+    of_optimizer = {k: tree for k, tree in state.optimizer._asdict().items() if k != "step"}
+    return {"params": state.params, "ema_params": state.ema_params, **of_optimizer}
 
 
 def contiguous(tree: Tree) -> Tree:
     """Return a tree of arrays in C order.
 
-    A file keeps values, not strides. On strides depends the order in which BLAS adds, and so the
-    last bit: without this, training would go on differently after a restart.
+    A file keeps values, not strides; and the order in which BLAS adds, hence the last bit, depends
+    on strides. Without this, training would continue differently after a restart.
     """
     return transform(np.ascontiguousarray, tree)

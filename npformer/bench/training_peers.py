@@ -1,8 +1,8 @@
-"""The contenders in training: each takes steps, forward, backward and AdamW, on the same images.
+"""The contenders in training: each takes steps (forward, backward, AdamW) on the same images.
 
-A step returns the loss before it, so two steps tell whether a contender does what ours does: the
-first loss comes from the forward pass alone, the second from gradients and optimizer as well.
-Nothing is drawn and nothing clipped.
+A step returns the loss before it, so two steps tell whether a contender computes the same as
+npformer: the first loss depends on the forward pass alone, the second on gradients and optimizer
+as well. There is no augmentation, no dropout and no clipping.
 """
 
 from __future__ import annotations
@@ -18,36 +18,37 @@ from ..engine import set_num_threads
 from ..layers import Array
 from ..learn import NONE, Recipe
 from ..learn.data import Batch, Photographs
-from ..learn.fitting import Start, Training
 from ..learn.optimizers import decays
-from ..learn.state import State, contiguous
+from ..learn.state import TrainingState, contiguous
+from ..learn.student import Student
+from ..learn.trainer import Trainer
 from . import peers
 
-RECIPE = Recipe(rate=1e-4, label_smoothing=0.1, clip=0.0, augmentation=NONE)
+RECIPE = Recipe(lr=1e-4, label_smoothing=0.1, clip=0.0, augmentation=NONE)
 
 
-def training_step(folder: Path, threads: int, engine: str = "auto") -> peers.Run:
-    """Ours: images, (B, H, W, 3), to the loss before the step, (1,)."""
+def training_step(folder: Path, threads: int, engine: str = "auto") -> peers.Contender:
+    """Return npformer's step: images, (B, H, W, 3), to the loss before the step, (1,)."""
     found = read(folder)
-    start = Start(contiguous(found.params), found.config, found.processor)
+    student = Student(contiguous(found.params), found.config, found.processor)
     none = Photographs(folder, (), (), np.array([], int))
-    training = Training(folder, RECIPE, start, none, None, facts={}, engine=engine)
-    now = State(0, start.params, training.stepper.start(start.params), None)
+    trainer = Trainer(folder, RECIPE, student, none, None, settings={}, engine=engine)
+    now = TrainingState(0, student.params, trainer.optimizer.init(student.params), None)
 
     def step(x: Array) -> Array:
         nonlocal now
         set_num_threads(threads)
         targets = labels(len(x), found.config.num_labels)
-        now = training.step(now._replace(losses=()), Batch(x, targets, ()), RECIPE.rate)
+        now = trainer.train_step(now._replace(losses=()), Batch(x, targets, ()), RECIPE.lr)
         return np.array(now.losses)
 
     return step
 
 
-def torch_step(make: Callable[[Path], Any], compiled: bool) -> Callable[[Path, int], peers.Run]:
-    """PyTorch, channels last, its AdamW fused."""
+def torch_step(make: Callable[[Path], Any], compiled: bool) -> peers.Maker:
+    """Return the maker of PyTorch's step: channels last, with its fused AdamW."""
 
-    def maker(folder: Path, threads: int) -> peers.Run:
+    def maker(folder: Path, threads: int) -> peers.Contender:
         import torch
 
         torch.set_num_threads(threads)
@@ -57,7 +58,7 @@ def torch_step(make: Callable[[Path], Any], compiled: bool) -> Callable[[Path, i
             groups[RECIPE.weight_decay if decays(name, parameter) else 0.0].append(parameter)
         optimizer = torch.optim.AdamW(
             [{"params": group, "weight_decay": decay} for decay, group in groups.items()],
-            lr=RECIPE.rate,
+            lr=RECIPE.lr,
             fused=True,
         )
         loss_of = torch.nn.CrossEntropyLoss(label_smoothing=RECIPE.label_smoothing)
@@ -65,7 +66,7 @@ def torch_step(make: Callable[[Path], Any], compiled: bool) -> Callable[[Path, i
 
         def step(x: Array) -> Array:
             torch.set_num_threads(threads)
-            outputs = run(torch.from_numpy(x).permute(0, 3, 1, 2))
+            outputs = run(peers.channels_first_view(x))
             logits: Any = getattr(outputs, "logits", outputs)
             loss = loss_of(logits, torch.from_numpy(labels(len(x), logits.shape[-1])))
             optimizer.zero_grad()
@@ -78,7 +79,7 @@ def torch_step(make: Callable[[Path], Any], compiled: bool) -> Callable[[Path, i
     return maker
 
 
-def two_losses(step: peers.Run, x: Array) -> Array:
+def two_losses(step: peers.Contender, x: Array) -> Array:
     """Return the losses, (2,), before and after a step."""
     return np.concatenate([step(x), step(x)])
 
@@ -88,7 +89,7 @@ def labels(count: int, classes: int) -> Array:
     return np.arange(count) % classes
 
 
-MAKERS: dict[str, Callable[[Path, int], peers.Run]] = {
+MAKERS: dict[str, peers.Maker] = {
     "npformer": training_step,
     "numpy": lambda folder, threads: training_step(folder, threads, "numpy"),
     "timm": torch_step(peers.timm_model, compiled=False),

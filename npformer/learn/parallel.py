@@ -1,0 +1,48 @@
+"""Reading ahead in worker threads."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None, ahead: int
+) -> Generator[Result, None, None]:
+    """Call a function in threads and yield the results in order.
+
+    Parameters
+    ----------
+    function : callable
+    items : iterable
+    workers : int, optional
+        Number of threads; by default one for each core, at most 8.
+    ahead : int
+        Limit of results computed before they are needed.
+
+    Yields
+    ------
+    result of `function`
+
+    Raises
+    ------
+    Exception
+        What `function` raises, when its result is due.
+    """
+    waiting: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 8))
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:  # also if the caller stops early
+        pool.shutdown(wait=True, cancel_futures=True)
