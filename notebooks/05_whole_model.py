@@ -22,16 +22,70 @@ classifier.summary()
 # %% [markdown]
 # ## One loop
 #
-# All of it: a stem, a chain of blocks, a norm, a mean, two linear classifiers. In `npformer/network/model.py` this is
+# All of it: a stem, a chain of blocks, a norm, a mean, two linear classifiers. This is `npformer/network/model.py`,
+# without its docstrings:
 #
+# <!-- source: npformer/network/model.py forward features stage -->
 # ```python
-# x = stem(x, p.stem)
-# for stage in p.stages:
-#     x = downsample(x, stage.downsample)      # to half the grid, except before the first stage
-#     for block in stage.blocks:
-#         x = pooling_block(x, block)          # or flat(x), or attention_block(x, block)
-# x = layer_norm(x, p.norm).mean(1)
-# logits = (linear(x, p.head) + linear(x, p.head_dist)) / 2
+# def forward(
+#     x: Array,
+#     p: EfficientFormer,
+#     config: EfficientFormerConfig,
+#     keep: Keep = FORGET,
+#     mode: Mode = EVALUATION,
+# ) -> Logits:
+#     tokens = features(x, p, config, keep, mode)
+#     pooled = keep("pooled", tokens.mean(1))  # (B, N, C) -> (B, C)
+#     return heads(pooled, p, keep)
+#
+#
+# def features(
+#     x: Array,
+#     p: EfficientFormer,
+#     config: EfficientFormerConfig,
+#     keep: Keep = FORGET,
+#     mode: Mode = EVALUATION,
+# ) -> Array:
+#     check_input(x.shape, p, config)
+#     x = x.astype(p.norm.weight.dtype, copy=False)
+#     x = keep("stem", stem(x, p.stem, config.batch_norm_eps, keep.within("stem"), mode))
+#     for i, params in enumerate(p.stages):
+#         inside, first = keep.within(f"stages.{i}"), sum(config.depths[:i])
+#         x = keep(f"stages.{i}", stage(x, params, config, inside, mode, first))
+#     return keep("norm", layer_norm(x, p.norm, config.layer_norm_eps))
+#
+#
+# def stage(
+#     x: Array,
+#     p: Stage,
+#     config: EfficientFormerConfig,
+#     keep: Keep = FORGET,
+#     mode: Mode = EVALUATION,
+#     first: int = 0,
+# ) -> Array:
+#     activation = ACTIVATIONS[config.hidden_act]
+#     if p.downsample is not None:
+#         stride, padding = config.downsample_stride, config.downsample_pad
+#         inside = keep.within("downsample")
+#         x = downsample(x, p.downsample, stride, padding, config.batch_norm_eps, inside, mode)
+#         x = keep("downsample", x)
+#     number = first
+#     for i, block in enumerate(p.blocks):
+#         name = f"blocks.{i}"
+#         inside, here = keep.within(name), mode.at(number, sum(config.depths))
+#         if isinstance(block, PoolingBlock):
+#             x = pooling_block(
+#                 x, block, config.pool_size, activation, config.batch_norm_eps, inside, here
+#             )  # (B, H, W, C)
+#         elif isinstance(block, Flat):
+#             x = flat(x)  # (B, H, W, C) -> (B, N, C)
+#         else:
+#             x = attention_block(
+#                 x, block, activation, config.layer_norm_eps, inside, here
+#             )  # (B, N, C)
+#         number += not isinstance(block, Flat)
+#         x = keep(name, x)
+#     return x
 # ```
 #
 # Run it with a `Trace` and watch the shape change. Until the last blocks, everything has four axes.

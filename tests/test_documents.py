@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 from readme import ROOT, blocks
 
 from npformer.commands import main as cli
+
+sys.path.append(str(ROOT / "docs"))
+import quote
 
 WRITTEN = [p for p in (ROOT / "docs").rglob("*.md") if "reference" not in p.parts]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(WRITTEN)]
@@ -56,12 +60,12 @@ def test_commands_print_what_the_page_says(page, text, capsys, here):
     "page", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in PAGES if blocks(p, "python")]
 )
 def test_python_runs_and_prints_what_the_page_says(page: Path, here, tmp_path, capsys):
-    """A block ``text`` right below a block ``python`` is what it prints."""
+    """A block ``text`` right below a block ``python`` is what it prints; quotes are not run."""
     skip_without_what_it_needs(page)
     names: dict[str, object] = {"__name__": "snippet", "tmp_path": tmp_path}
-    exec("from typing import NamedTuple\nfrom npformer.layers import *", names)
     with_output = r"^```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?"
-    for code, expected in re.findall(with_output, page.read_text("utf-8"), re.M | re.S):
+    text = quote.BLOCK.sub("", page.read_text("utf-8"))
+    for code, expected in re.findall(with_output, text, re.M | re.S):
         capsys.readouterr()
         exec(compile(code, str(page), "exec"), names)
         if expected:
@@ -76,6 +80,95 @@ def test_links_to_files_lead_somewhere(page: Path):
         built = page.parent != ROOT and MADE_BY_THE_BUILD.match(target)
         if not built and not target.startswith(("http://", "https://")):
             assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+@pytest.mark.parametrize("page", quote.pages(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_quoted_code_is_that_of_the_source(page: Path):
+    text = page.read_text("utf-8")
+    assert quote.refreshed(text, str(page)) == text, "run python docs/quote.py"
+
+
+def test_readme_notebook_and_pages_of_layers_quote_the_source():
+    quoting = {p.stem for p in quote.pages() if quote.DIRECTIVE.search(p.read_text("utf-8"))}
+    pages = {p.stem for p in (ROOT / "docs/concepts").glob("*.md")} - {"index", "mode", "trace"}
+    assert {"README", "05_whole_model", "network", *pages} <= quoting
+
+
+QUOTED = """Before.
+
+<!-- source: npformer/layers/softmax.py softmax -->
+```python
+def softmax(x: Array) -> Array:
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+```
+
+```python
+print("not quoted")
+```
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "becomes"),
+    [
+        ("x.max(-1, keepdims=True)", "x.max()"),
+        ("    return e / e.sum(-1, keepdims=True)\n", ""),
+    ],
+)
+def test_a_quote_that_differs_is_found_and_mended(text, becomes):
+    right = quote.refreshed(QUOTED)
+    assert right.count(text) == 1, "the example is not that of the source"
+    assert quote.refreshed(right) == right
+    wrong = right.replace(text, becomes)
+    assert quote.refreshed(wrong) == right != wrong
+    in_a_cell = "".join(f"# {line}".rstrip() + "\n" for line in wrong.splitlines())
+    mended = quote.refreshed(in_a_cell)
+    assert mended == "".join(f"# {line}".rstrip() + "\n" for line in right.splitlines())
+
+
+def test_a_quote_leaves_docstrings_out_and_comments_in(tmp_path, monkeypatch):
+    monkeypatch.setattr(quote, "ROOT", tmp_path)
+    (tmp_path / "a.py").write_text(
+        'SIZE = 3\n\n\n@wrapped\nclass A(B):\n    """Of a class."""\n\n    x: int\n'
+        '    """of a field"""\n\n    def f(self):\n        """Of a method."""\n'
+        "        # why\n        return 'no docstring'  # what\n\n\n"
+        'class Empty:\n    """All there is."""\n'
+    )
+    assert quote.quoted(tmp_path / "a.py", ["SIZE"]) == "SIZE = 3"
+    assert quote.quoted(tmp_path / "a.py", ["A"]) == (
+        "@wrapped\nclass A(B):\n    x: int\n\n    def f(self):\n"
+        "        # why\n        return 'no docstring'  # what"
+    )
+    method, empty = quote.quoted(tmp_path / "a.py", ["A.f", "Empty"]).split("\n\n\n")
+    assert method == "def f(self):\n    # why\n    return 'no docstring'  # what"
+    assert empty == 'class Empty:\n    """All there is."""'
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("<!-- source: npformer/layers/mlp.py mlp -->\n\nText.\n", "page:1: no block of Python"),
+        ("<!-- source: npformer/layers/mlp.py nlp -->\n```python\n```\n", "defines no nlp"),
+    ],
+)
+def test_a_directive_that_quotes_nothing_is_refused(page, message):
+    with pytest.raises(ValueError, match=message):
+        quote.refreshed(page)
+
+
+def test_the_command_finds_what_differs_and_mends_it(tmp_path, monkeypatch, capsys):
+    page = tmp_path / "page.md"
+    page.write_text(quote.refreshed(QUOTED).replace("x.max", "x.min"))
+    (tmp_path / "npformer").symlink_to(ROOT / "npformer")
+    monkeypatch.setattr(quote, "ROOT", tmp_path)
+    monkeypatch.setattr(quote, "pages", lambda: [page])
+    assert quote.main(["--check"]) == 1
+    assert "x.min" in page.read_text()
+    assert quote.main([]) == 0
+    assert "x.min" not in page.read_text()
+    assert capsys.readouterr().out == "page.md\npage.md\n"
+    assert quote.main(["--check"]) == 0
 
 
 def test_every_room_of_the_house_is_on_its_plan():
