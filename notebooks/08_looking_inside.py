@@ -40,7 +40,7 @@ images = np.stack([classifier.preprocess(f"images/{name}") for name in names])
 many = npformer.Trace("stages.1")
 classifier.forward(images, many)
 maps = many["stages.1"]  # (4, 16, 16, 64)
-pictures = [plots.colors(image) for image in images]
+pictures = [plots.denormalize(image) for image in images]
 print("maps", maps.shape)
 
 figure, axes = plt.subplots(5, 8, figsize=(9, 5.8), layout="constrained")
@@ -130,11 +130,11 @@ print(f"{len(covered)} runs; the score {label.score:.1%} falls by at most {fall.
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained")
 plots.photograph(pixel_values, ax=axes[0])
-plots.heat(pixel_values, fall, f"covering: loss of score for {label.label!r}", ax=axes[1])
+plots.heatmap(pixel_values, fall, f"covering: loss of score for {label.label!r}", ax=axes[1])
 cam = grad_cam(label.index, trace, classifier.params, classifier.config).reshape(
     4, 4
 )  # (N,) -> (rows, columns)
-plots.heat(
+plots.heatmap(
     pixel_values,
     cam,
     f"Grad-CAM for {label.label!r}",
@@ -151,7 +151,7 @@ for name, image, ax in zip(names, images, axes, strict=True):
     best = classifier.classify(f"images/{name}", top=1)[0]
     kept = classifier.trace(f"images/{name}")
     cam = grad_cam(best.index, kept, classifier.params, classifier.config)
-    plots.heat(image, cam.reshape(4, 4), f"{best.label}, {best.score:.0%}", ax=ax)
+    plots.heatmap(image, cam.reshape(4, 4), f"{best.label}, {best.score:.0%}", ax=ax)
 
 # %% [markdown]
 # `npformer.explain("images/coffee.png")` puts such pictures on one page, for any photograph; so does `npformer explain` on the command line.

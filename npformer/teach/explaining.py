@@ -210,7 +210,7 @@ class Explanation:
                 ax.set_axis_off()
             for ax, answer, cam in zip(places, self.predictions, self.cams, strict=False):
                 title = f"{answer.label}, {answer.score:.1%}"
-                plots.heat(self._photograph, cam, title, ax=ax)
+                plots.heatmap(self._photograph, cam, title, ax=ax)
 
         return Part(
             "Which places speak for which class",
@@ -228,8 +228,8 @@ class Explanation:
         rows, columns = self._grid
         fields = []
         for i, looks in enumerate(attn.mean(0)):  # (N,)
-            strength = plots.stretched(looks.reshape(rows, columns))
-            strength = plots.enlarged(strength, SMOOTH * rows, SMOOTH * columns)
+            strength = plots.to_unit_range(looks.reshape(rows, columns))
+            strength = plots.upsample(strength, SMOOTH * rows, SMOOTH * columns)
             overlay = colormaps["inferno"](strength)  # (SMOOTH·rows, SMOOTH·columns, 4)
             overlay[..., 3] = 0.25 + 0.5 * strength
             here = divmod(i, columns)
@@ -237,7 +237,7 @@ class Explanation:
             fields.append(
                 f"<i tabindex='0'{chosen} title='token ({here[0]}, {here[1]})'>{image(overlay)}</i>"
             )
-        gray = plots.colors(self._photograph).mean(-1)
+        gray = plots.denormalize(self._photograph).mean(-1)
         shape = f"grid-template: repeat({rows}, 1fr) / repeat({columns}, 1fr)"
         return (
             f"<div class='picker'>{image(gray, 'the photograph in gray')}"
@@ -250,7 +250,7 @@ class Explanation:
         processor = self.classifier.processor
         normalized = processor.do_normalize
         mean, std = (processor.image_mean, processor.image_std) if normalized else ([0], [1])
-        shown = plots.colors(self.pixel_values, mean, std)  # (H, W, 3)
+        shown = plots.denormalize(self.pixel_values, mean, std)  # (H, W, 3)
         return np.moveaxis((shown - plots.IMAGENET_MEAN) / plots.IMAGENET_STD, -1, 0)
 
     @property
