@@ -23,7 +23,7 @@ ROOMS = {
     "Photographs": ("images",),
     "The names of transformers": ("hf",),
     "Files and the hub": ("checkpoints", "files"),
-    "Learning and teaching": ("learn", "teach"),
+    "Learning and teaching": ("learn", "teach", "teach.plots"),
     "The engine": ("engine", "kernels", "bench"),
 }
 """Headings of the reference, and the modules and packages below each; others come at the end."""
@@ -66,7 +66,7 @@ def reference() -> None:
     files = {}
     index = [INTRODUCTION, *names(), ""]
     for room, entries in {**ROOMS, "Further": rest()}.items():
-        pages = [name for entry in entries for name in modules(entry)]
+        pages = list(dict.fromkeys(name for entry in entries for name in modules(entry)))
         files |= {f"{name}.md": page(name) for name in pages}
         if pages:
             index += [f"## {room}", "", "```{toctree}", ":maxdepth: 1", *pages, "```", ""]
