@@ -25,7 +25,7 @@ def problem(outcome: Outcome, case: Case, exercise: Exercise) -> tuple[str, str]
         return "exception", f"{type(outcome.error).__name__}: {outcome.error}"
     if outcome.modified:
         return "argument modified", (
-            f"Your function writes into its argument {outcome.modified}, which the caller may still "
+            f"Your function writes into {outcome.modified}, an argument that its caller may still "
             "need. Make a new array: x = x + 1 instead of x += 1."
         )
     if outcome.value is None:
