@@ -171,7 +171,34 @@ def test_the_command_finds_what_differs_and_mends_it(tmp_path, monkeypatch, caps
     assert quote.main(["--check"]) == 0
 
 
-def test_every_room_of_the_house_is_on_its_plan():
+def glossary() -> dict[str, str]:
+    """The words of the glossary, with their definitions."""
+    text = (ROOT / "docs/words.md").read_text("utf-8")
+    entries = re.findall(r"^(?!#)(\S.*)\n: (.*(?:\n  .*)*)", text, re.M)
+    return {word.strip(): sense for words, sense in entries for word in words.split(",")}
+
+
+def test_the_glossary_has_our_own_words_and_no_others():
+    text = (ROOT / "docs/words.md").read_text("utf-8")
+    ours = {
+        "plain layers", "tree", "leaf", "variant", "naming", "recorder", "trace", "tape", "engine",
+        "kernel", "fold", "pack", "plan", "arena", "law", "mutant", "golden array", "checkpoint",
+    }  # fmt: skip
+    assert ours <= set(glossary())
+    assert len(re.findall(r"^: ", text, re.M)) <= 45
+    folders = ("npformer", "tests", "notebooks")
+    code = " ".join(f.read_text("utf-8") for name in folders for f in (ROOT / name).rglob("*.py"))
+    used = {word for word in ours if re.search(rf"\b{word.split()[0]}\b", code)}
+    assert ours == used, "a word that nothing uses any more"
+
+
+def test_definitions_are_short():
+    for word, sense in glossary().items():
+        assert 3 < len(sense.split()) <= 45, word
+        assert sense.rstrip(")").endswith("."), word
+
+
+def test_every_package_is_in_the_table_of_contributing():
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     rooms = re.findall(r"^\| (`.*?) \|", text, re.M)
     named = sorted(name for room in rooms for name in re.findall(r"`([^`]+)`", room))
