@@ -1,4 +1,4 @@
-"""For courses: the judge of exercises, pictures, and the page about one photograph."""
+"""For courses: the checker of exercises, plots, and the page about one photograph."""
 
 from .checking import check
 from .explaining import Explanation, explain

@@ -3,7 +3,7 @@
 #
 # Fill in each function, then run the cell after it: `npformer.check` compares yours with the
 # reference on random inputs and says what kind of mistake it finds. The last cell of each task is
-# the one that is graded.
+# graded.
 
 # %%
 import numpy as np

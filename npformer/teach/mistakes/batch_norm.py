@@ -64,7 +64,7 @@ TABLE.add(
     ),
     (
         "statistics of the batch",
-        "In evaluation the running mean and variance are used, whatever is in the batch.",
+        "In evaluation use the running mean and variance, whatever is in the batch.",
         lambda x, p, eps=1e-5: batch_norm(x, p, eps, Mode(batch_statistics=True)),
     ),
     (
@@ -76,7 +76,7 @@ TABLE.add(
 
 
 def batch_norm_training(x: Array, p: BatchNorm, eps: float = 1e-5) -> Array:
-    """Batch norm as it works in training: by the statistics of the batch."""
+    """Batch norm in training, with the statistics of the batch."""
     return batch_norm(x, p, eps, Mode(batch_statistics=True))
 
 
@@ -86,7 +86,7 @@ TABLE.add(
     _draw_batch_norm,
     (
         "running statistics",
-        "In training the mean and the variance of the batch itself are used.",
+        "In training use the mean and the variance of the batch itself.",
         batch_norm,
     ),
     (
@@ -97,7 +97,7 @@ TABLE.add(
     (
         "wrong axis",
         "Statistics are taken for each channel, over the batch and all pixels; yours are taken "
-        "for each image by itself.",
+        "for each image separately.",
         lambda x, p, eps=1e-5: normalized(x, p, eps, (1, 2)),
     ),
     (
@@ -160,13 +160,13 @@ TABLE.add(
     lambda d: (lambda x, p, *rest: (p, x, *rest))(*_draw_update(d)),
     (
         "biased variance",
-        "The running average takes the unbiased variance (n − 1), though the batch is normalized "
-        "by the biased one.",
+        "The running average uses the unbiased variance (n − 1), although the biased one "
+        "normalizes the batch.",
         lambda p, x, momentum=0.1: _move(x, p, momentum, ddof=0),
     ),
     (
         "momentum the wrong way round",
-        "The new batch has the weight `momentum`, the old average the rest.",
+        "The new batch has weight `momentum`, the old average the rest.",
         lambda p, x, momentum=0.1: _move(x, p, 1 - momentum, ddof=1),
     ),
 )
