@@ -40,7 +40,8 @@ _NAMES = {
     "network.configuration": ("EfficientFormerConfig",),
     "network.trace": ("Trace",),
     "teach.checking": ("check",),
-    "teach.explaining": ("Explanation", "explain"),
+    "teach.explaining": ("explain",),
+    "teach.explanation": ("Explanation",),
 }
 """Functions and classes that are imported from here, by the module that defines them."""
 
@@ -106,8 +107,8 @@ if TYPE_CHECKING:
     from .network.trace import Trace as Trace
     from .teach import plots as plots
     from .teach.checking import check as check
-    from .teach.explaining import Explanation as Explanation
     from .teach.explaining import explain as explain
+    from .teach.explanation import Explanation as Explanation
 
 else:  # type checkers would take a module with __getattr__ to have any name
 

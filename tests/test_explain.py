@@ -21,7 +21,7 @@ from npformer.layers import Trace
 from npformer.network.model import forward
 from npformer.network.params import initialize
 from npformer.teach import saliency
-from npformer.teach.page import _photograph
+from npformer.teach.explanation import _photograph
 
 COFFEE = ROOT / "notebooks/images/coffee.png"
 

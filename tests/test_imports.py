@@ -69,6 +69,15 @@ def test_a_planted_violation_is_refused(copy, file, line, found):
     assert f"npformer.{name} {found}".strip() in out
 
 
+def test_a_planted_circle_is_refused(copy):
+    """`conv2d` imports `linear`."""
+    module = copy / "npformer/layers/linear.py"
+    module.write_text(module.read_text("utf-8") + "\nfrom . import conv2d\n", "utf-8")
+    code, out = lint(copy)
+    assert code == 1, out
+    assert "No cycles are allowed in npformer.layers" in out
+
+
 @pytest.mark.parametrize(
     "name", sorted(name for name in dir(npformer) if name.islower() and not name.startswith("_"))
 )

@@ -39,7 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the page, and say where."""
     from ..errors import NpformerError
-    from ..teach.explaining import check_suffix, explain
+    from ..teach.explaining import explain
+    from ..teach.explanation import check_suffix
 
     try:
         check_suffix(args.output)
