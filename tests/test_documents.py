@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from readme import ROOT, blocks
 
+import npformer
 from npformer.commands import main as cli
 
 sys.path.append(str(ROOT / "docs"))
@@ -80,6 +84,40 @@ def test_links_to_files_lead_somewhere(page: Path):
         built = page.parent != ROOT and MADE_BY_THE_BUILD.match(target)
         if not built and not target.startswith(("http://", "https://")):
             assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+MENTIONING = [*quote.pages(), ROOT / "CHANGELOG.md", *sorted((ROOT / "npformer").rglob("*.py"))]
+
+
+def missing(text: str) -> list[str]:
+    """Return the names and files of the package that a text mentions and that do not exist."""
+    found = []
+    for name in re.findall(r"`(npformer(?:\.\w+)+)", text):
+        thing: object = npformer
+        for part in name.split(".")[1:]:
+            if not hasattr(thing, part) and isinstance(thing, ModuleType):
+                spec = find_spec(f"{thing.__name__}.{part}")
+                thing = import_module(spec.name) if spec else None
+            else:
+                thing = getattr(thing, part, None)
+            if thing is None:
+                found.append(name)
+                break
+    files = re.findall(r"`((?:npformer|tests|docs|notebooks|weights)/[\w./]*\w\.\w+)`", text)
+    return found + [f for f in files if "NAME" not in f and not (ROOT / f).exists()]
+
+
+@pytest.mark.parametrize("page", MENTIONING, ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_is_mentioned_exists(page: Path):
+    assert missing(page.read_text("utf-8")) == []
+
+
+def test_what_does_not_exist_is_found():
+    text = "`npformer.no_such`, `npformer.layers.nolinear(x)`, `npformer/model.py`, `tests/laws.py`"
+    right = "`npformer.layers.losses.mean`, `npformer.teach.checking`, `npformer.load(x).labels`"
+    assert missing(f"{text} {right}") == [
+        "npformer.no_such", "npformer.layers.nolinear", "npformer/model.py"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("page", quote.pages(), ids=lambda p: str(p.relative_to(ROOT)))

@@ -53,7 +53,8 @@ ALL = [
 def prose(file: Path) -> Iterator[tuple[int, str]]:
     """Yield the numbered lines that a user reads as text.
 
-    Pages without their code, Markdown cells of notebooks, and docstrings of public objects.
+    Pages without their code, Markdown cells of notebooks, docstrings of public objects, and strings
+    of more than a word, such as messages and help.
     """
     text = file.read_text("utf-8")
     if file.suffix == ".md":
@@ -68,7 +69,8 @@ def prose(file: Path) -> Iterator[tuple[int, str]]:
             elif inside:
                 yield number, re.sub(r"`[^`]+`|\]\([^)]*\)", "", line)
     else:
-        for node in docstrings(ast.parse(text)):
+        tree = ast.parse(text)
+        for node in [*docstrings(tree), *messages(tree)]:
             lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
             for number, line in enumerate(lines, node.lineno):
                 yield number, re.sub(r"``[^`]+``|`[^`]+`", "", line)
@@ -85,8 +87,22 @@ def docstrings(node: ast.AST) -> Iterator[ast.Expr]:
         if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
             if isinstance(child.value.value, str):
                 yield child
-        elif isinstance(child, (ast.FunctionDef, ast.ClassDef)) and child.name[0] != "_":
+        elif isinstance(child, (ast.FunctionDef, ast.ClassDef)) and not private(child.name):
             yield from docstrings(child)
+
+
+def private(name: str) -> bool:
+    """Whether a name is for this package only; that of a special method is not."""
+    return name.startswith("_") and not name.endswith("__")
+
+
+def messages(tree: ast.AST) -> Iterator[ast.Constant]:
+    """Yield strings of more than a word that are no docstrings."""
+    skipped = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        text = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(text, str) and " " in text.strip() and id(node) not in skipped:
+            yield node
 
 
 def found(pattern: re.Pattern[str], lines: Iterator[tuple[int, str]], file: Path) -> list[str]:
@@ -165,9 +181,11 @@ def test_what_is_prose_is_known(tmp_path):
     module.write_text(
         '"""Of the module."""\nX = "floor"\n"""Of X, not ``floor``."""\n\n'
         'def f():\n    """Of f."""\n    return "floor"\n\ndef _g():\n    """A floor."""\n'
+        '    raise E("no such thing")\n\nclass A:\n    def __call__():\n        """Of A()."""\n'
     )
     assert [(n, line.strip(' "')) for n, line in prose(module)] == [
-        (1, "Of the module."), (3, "Of X, not ."), (6, "Of f.")
+        (1, "Of the module."), (3, "Of X, not ."), (6, "Of f."), (15, "Of A()."),
+        (11, 'raise E("no such thing")'),
     ]  # fmt: skip
     cells = tmp_path / "notebooks" / "00.py"
     cells.parent.mkdir()
