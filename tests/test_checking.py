@@ -1,4 +1,4 @@
-"""The judge of exercises: right answers pass, and each mistake gets its name."""
+"""The checker of exercises: right answers pass, and each mistake gets its name."""
 
 from __future__ import annotations
 
