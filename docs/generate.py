@@ -1,4 +1,4 @@
-"""What the site takes over from elsewhere when it is built: notebooks, and a page for each module.
+"""What the site takes from elsewhere when it is built: notebooks, and a page for each module.
 
 Both are written into folders that git ignores, ``docs/notebooks`` and ``docs/reference``.
 """
@@ -17,23 +17,23 @@ import npformer
 HERE = Path(__file__).parent
 NOTEBOOKS = HERE.parent / "notebooks"
 
-ROOMS = {
+SECTIONS = {
     "Use": ("classification", "errors", "display"),
     "The network": ("network",),
     "Photographs": ("images",),
     "The names of transformers": ("hf",),
     "Files and the hub": ("checkpoints", "files"),
-    "Learning and teaching": ("learn", "teach"),
+    "Learning and teaching": ("learn", "teach", "teach.plots"),
     "The engine": ("engine", "kernels", "bench"),
 }
 """Headings of the reference, and the modules and packages below each; others come at the end."""
 
 ELSEWHERE = ("layers", "commands", "weights", "version", "checks")
-"""Not in the reference: layers have pages of their own, commands say themselves what they do."""
+"""Not in the reference: layers have pages of their own, and commands explain themselves."""
 
 
 def renew(folder: Path, files: dict[str, str]) -> None:
-    """Make a folder hold these files; what stays the same is not touched, nor built again."""
+    """Make a folder hold these files; unchanged files are not touched, so not built again."""
     for name, text in files.items():
         file = folder / name
         if not file.exists() or file.read_text("utf-8") != text:
@@ -62,14 +62,14 @@ def with_links_in_site(text: str) -> str:
 
 
 def reference() -> None:
-    """Write a page for each public module, and their index by room."""
+    """Write a page for each public module, and an index by section."""
     files = {}
     index = [INTRODUCTION, *names(), ""]
-    for room, entries in {**ROOMS, "Further": rest()}.items():
-        pages = [name for entry in entries for name in modules(entry)]
+    for section, entries in {**SECTIONS, "Further": rest()}.items():
+        pages = list(dict.fromkeys(name for entry in entries for name in modules(entry)))
         files |= {f"{name}.md": page(name) for name in pages}
         if pages:
-            index += [f"## {room}", "", "```{toctree}", ":maxdepth: 1", *pages, "```", ""]
+            index += [f"## {section}", "", "```{toctree}", ":maxdepth: 1", *pages, "```", ""]
     renew(HERE / "reference", {"index.md": "\n".join(index), **files})
 
 
@@ -111,7 +111,7 @@ def page(name: str) -> str:
 
 
 def rest() -> tuple[str, ...]:
-    """Return the modules of the package that stand in no room."""
-    named = {entry for entries in ROOMS.values() for entry in entries} | set(ELSEWHERE)
+    """Return the modules of the package that are in no section."""
+    named = {entry for entries in SECTIONS.values() for entry in entries} | set(ELSEWHERE)
     found = [info.name for info in pkgutil.iter_modules(npformer.__path__)]
     return tuple(name for name in found if not name.startswith("_") and name not in named)

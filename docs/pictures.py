@@ -129,7 +129,7 @@ def journey() -> Figure:
     places[4].set_title("attention of a token", fontsize=10)
     answer = page.predictions[0]
     title = f"why {answer.label}, {answer.score:.0%}"
-    plots.heat(page.pixel_values, page.cams[0], title, ax=places[5])
+    plots.heatmap(page.pixel_values, page.cams[0], title, ax=places[5])
     return figure
 
 

@@ -4,9 +4,9 @@
 # **Aim.** Follow a photograph from its pixels to its label, and see every array on the way. No deep
 # learning is needed to read this, only Python and arrays.
 #
-# A network like this is one long formula. It takes an image, an array of numbers, and applies some
-# dozens of simple functions to it, one after the other. Each function has *parameters*, numbers that
-# were found by training. At the end stand 200 numbers, one for each class that it knows.
+# A network like this is one long formula. It takes an image, an array of numbers, and applies a few
+# dozen simple functions to it, one after the other. Each function has *parameters*, numbers that were
+# found in training. The result is 200 numbers, one for each class that the network knows.
 #
 # The network is *EfficientFormer* (Li et al. 2022), here in a small version that comes with npformer.
 
@@ -31,11 +31,11 @@ plt.axis("off")
 # ## Preprocessing: from a photograph to numbers
 #
 # The shorter side is scaled to 128 pixels and a square is cut from the middle. Then each color is
-# shifted and scaled, so that over many photographs its mean is 0 and its spread 1:
+# shifted and scaled, so that over many photographs its mean is 0 and its standard deviation is 1:
 #
 # $$\text{pixel value} = \frac{\text{color}/255 - \text{mean}}{\text{std}}$$
 #
-# What comes out has the shape `(3, 128, 128)`: three planes, red, green and blue.
+# The result has the shape `(3, 128, 128)`: three channels, red, green and blue.
 
 # %%
 pixel_values = classifier.preprocess("images/coffee.png")
@@ -46,7 +46,7 @@ print(
 )
 plots.channels(pixel_values)
 # %% [markdown]
-# The cup is red, and white inside: where is each bright in the three planes?
+# The cup is red, and white inside: where in the three channels is each of them bright?
 #
 # ## The network at a glance
 
@@ -67,9 +67,9 @@ plots.architecture(classifier.config)
 #
 # ## All arrays at once
 #
-# `trace` runs the network and remembers every array that appears, by the name of its place. The first axis of
-# each is the *batch*: how many photographs go through together, here one. From `stages.3` on the 4×4 cells are
-# written as a list of 16, and the grid is gone from the shape. (Names count from 0: `stages.3` is the fourth stage.)
+# `trace` runs the network and records every array, under the name of its place. The first axis of each array is
+# the *batch*: how many photographs go through together, here one. From `stages.3` on, the 4×4 cells form a list of
+# 16, so the shape no longer shows the grid. (Names count from 0: `stages.3` is the fourth stage.)
 
 # %%
 trace = classifier.trace("images/coffee.png")
@@ -80,25 +80,25 @@ for name in ("stem", "stages.0", "stages.1", "stages.2", "stages.3", "norm", "po
 # %% [markdown]
 # ## After the stem
 #
-# 32 small pictures, each answering its own question about each place: is there an edge that is
-# light above and dark below? Is this place red? Bright means "yes, a lot".
+# 32 small pictures, each of which answers its own question about every place: is there an edge that is
+# light above and dark below? Is this place red? Bright means "very much so".
 
 # %%
 plots.feature_maps(trace["stem"], title="after the stem: 32 channels of 32×32")
 # %% [markdown]
 # ## After the third stage
 #
-# The pictures are 8×8 now and hard to read for us. For the network they are easier: they say less
-# about *where* and more about *what*.
+# The pictures have only 8×8 pixels now, and we find them hard to read. For the network they are more useful:
+# they say less about *where* and more about *what*.
 
 # %%
 plots.feature_maps(trace["stages.2"], 32, 16, title="after stage 3: 32 of 128 channels of 8×8")
 # %% [markdown]
-# ## How the numbers are spread
+# ## How the numbers are distributed
 #
-# Each ridge is a histogram of all numbers at that place. They stay around 0 and between about −6 and
-# 6, from the first layer to the last. That is the work of the norms (notebook 02): without them the
-# numbers would grow or vanish from layer to layer.
+# Each ridge is a histogram of all numbers at one place. They stay around 0, between about −6 and 6, from
+# the first layer to the last. The norms (notebook 02) ensure that: without them the numbers would grow or
+# shrink from layer to layer.
 
 # %%
 places = ("stem.conv1", "stem", "stages.0", "stages.1", "stages.2", "stages.3", "norm")
@@ -106,10 +106,10 @@ plots.histograms({name: trace[name] for name in places})
 # %% [markdown]
 # ## From numbers to a label
 #
-# The last stage leaves 16 cells ("tokens") of 256 numbers. Their mean is one description of the whole
-# photograph, and two linear classifiers turn it into 200 numbers each, the *logits*, which are averaged. (In
-# training one learned from the right labels, the other from what a larger network answers.)
-# `softmax` turns logits into probabilities:
+# The last stage gives 16 cells ("tokens") of 256 numbers. Their mean describes the whole photograph, and
+# two linear classifiers turn it into 200 numbers each, the *logits*, which are averaged. (In training, one
+# classifier learned from the right labels, the other from the answers of a larger network.) `softmax` turns
+# logits into probabilities:
 #
 # $$p_i = \frac{\exp(\text{logit}_i)}{\sum_j \exp(\text{logit}_j)}$$
 
@@ -132,8 +132,8 @@ plots.predictions(answers)
 # %% [markdown]
 # ## Four photographs
 #
-# This network knows 200 classes and was trained on small pictures. Among its classes there is no
-# person and no rocket, so for two of these photographs every answer must be wrong. Look at the scores.
+# This network knows 200 classes and was trained on small pictures. Person and rocket are not among its
+# classes, so for two of these photographs every answer must be wrong. Look at the scores.
 
 # %%
 names = ("coffee.png", "cat.png", "astronaut.png", "rocket.jpg")
@@ -148,10 +148,10 @@ for name, ax in zip(names, axes, strict=True):
 #
 # 1. The network always answers with one of its 200 classes. What in the last step forces it to? How
 #    would you notice that a photograph shows something else?
-# 2. The classifier sees the *mean* over the 16 tokens. What does it not know about the photograph
-#    any more? Turn the photograph upside down (`np.flipud`) and classify it: does the answer change,
-#    and why may it?
-# 3. Print `classifier.summary()`. In which stage are most of the parameters? In which most of the
+# 2. The classifier sees the *mean* over the 16 tokens. What does it no longer know about the photograph?
+#    Turn the photograph upside down (`np.flipud`) and classify it: does the answer change, and why might
+#    it?
+# 3. Print `classifier.summary()`. Which stage has the most parameters? Which has the most
 #    multiplications?
 #
 # **In the paper:** section 4.1 and figure 3 (the design), equations 1 and 2.

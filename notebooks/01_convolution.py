@@ -9,9 +9,9 @@
 #
 # $$y_{i,j,o} = b_o + \sum_{u,v,c} \hat x_{\,s i + u,\; s j + v,\; c} \; W_{u,v,c,o}$$
 #
-# $u, v$ run over the window, $c$ over the channels of the input, $o$ counts the output channels: each
-# has a kernel of its own. $s$ is the *stride*, the step of the window, and $\hat x$ is the image with
-# zeros around it (*padding*).
+# $u, v$ run over the window and $c$ over the channels of the input; $o$ is the output channel, and each
+# has its own kernel. $s$ is the *stride*, the step of the window, and $\hat x$ is the image with zeros
+# around it (*padding*).
 
 # %%
 import matplotlib.pyplot as plt
@@ -29,8 +29,8 @@ x.shape
 # %% [markdown]
 # ## Kernels made by hand
 #
-# Three kernels, each 3×3: one averages, one subtracts the left from the right, one the upper from the
-# lower. The input is the photograph in gray, so there is one input channel.
+# Three kernels, each 3×3: one averages, one subtracts left from right, one subtracts above from below.
+# The input is the photograph in gray, so there is one input channel.
 
 # %%
 average = np.full((3, 3), 1 / 9)
@@ -44,13 +44,13 @@ y = conv2d(gray, kernels, padding=1)
 print("input", gray.shape, "  kernels", kernels.weight.shape, "  output", y.shape)
 plots.feature_maps(y, title="average, change from left to right, change from top to bottom")
 # %% [markdown]
-# The handle and the rim of the cup stand out where the brightness changes. A network is not told such
-# kernels: training finds them.
+# The handle and the rim of the cup stand out, because the brightness changes there. Nobody gives such
+# kernels to a network: training finds them.
 #
 # ## The same as a matrix product
 #
 # Write each window as one row of a table. Then all windows meet all kernels in one matrix product,
-# the thing that computers do fastest. `im2col` makes the table.
+# which is what computers do fastest. `im2col` makes the table.
 
 # %%
 windows = im2col(gray, 3, 3, padding=1)  # (1, H, W, 1) -> (1, H, W, 9)
@@ -60,8 +60,8 @@ print("windows", windows.shape, "  largest difference", abs(by_hand - y).max())
 # %% [markdown]
 # ## Stride
 #
-# With stride 2 the window moves two pixels at a time, and the picture comes out half as wide and half
-# as high. Four times fewer numbers have to be computed.
+# With stride 2 the window moves two pixels at a time, and the result is half as wide and half as high.
+# Only a quarter of the numbers have to be computed.
 
 # %%
 for stride in (1, 2, 4):
@@ -72,8 +72,8 @@ for stride in (1, 2, 4):
 #
 # The stem of EfficientFormer is two convolutions with stride 2, each followed by batch norm (notebook 02)
 # and by ReLU, $\max(x, 0)$. These are the 16 kernels of the first one. As the input is a color
-# photograph, each kernel is a small color picture itself, of 3×3 pixels; it answers most to places
-# that look like it.
+# photograph, each kernel is itself a small color picture of 3×3 pixels; it responds most strongly to
+# places that look like it.
 
 # %%
 stem = classifier.params.stem
@@ -86,8 +86,8 @@ for i, ax in enumerate(axes.flat):
     ax.axis("off")
 
 # %% [markdown]
-# Gray: the kernel ignores that pixel. Some kernels compare colors, some look for edges in one
-# direction. Here is what each of them finds in the photograph.
+# Gray means that the kernel ignores a pixel. Some kernels compare colors, others look for edges in one
+# direction. This is what each of them finds in the photograph:
 
 # %%
 trace = classifier.trace("images/coffee.png", "stem*")
@@ -101,8 +101,8 @@ plots.feature_maps(
 plots.feature_maps(trace["stem"], title="after the stem: 32×32")
 
 # %% [markdown]
-# A trace shows itself as a table: each array of the stem with its shape, its range, and the mean of its channels as a
-# small picture. Where `min` is 0, ReLU has been.
+# A notebook shows a trace as a table: each array of the stem with its shape, its range, and the mean of its channels
+# as a small picture. Where `min` is 0, ReLU has been applied.
 
 # %%
 trace
@@ -110,10 +110,10 @@ trace
 # %% [markdown]
 # ## Why two small convolutions and not one large one
 #
-# Vision transformers before it cut the image into patches with a single convolution of 16×16 pixels
-# and stride 16. The paper measures that such large windows with large strides are slow on a phone:
-# compilers have no fast program for them. Its first observation is therefore: use a stem of 3×3
-# convolutions. That is not about the number of multiplications, as this count shows:
+# Earlier vision transformers cut the image into patches with a single convolution of 16×16 pixels and
+# stride 16. The paper found that such large windows with large strides are slow on a phone, since
+# compilers have no fast implementation for them. Its first observation is therefore: use a stem of 3×3
+# convolutions. The reason is not the number of multiplications, as this count shows:
 
 
 # %%
@@ -130,12 +130,12 @@ print(f"one 4×4 convolution with stride 4:  {one:>9,} multiply-adds")
 
 # %% [markdown]
 # The two small ones do more arithmetic. They also see more: each number after the stem depends on a
-# window of 7×7 pixels, and windows overlap, so that an edge cannot fall between two patches.
+# window of 7×7 pixels, and these windows overlap, so no edge can fall between two patches.
 #
 # ## Questions
 #
-# 1. The kernel `average` of above and the token mixer of notebook 03 nearly do the same. What happens
-#    at the border of the image in each?
+# 1. The kernel `average` above and the token mixer of notebook 03 do nearly the same. What does each of
+#    them do at the border of the image?
 # 2. A 1×1 convolution has a window of a single pixel. What does it compute, and what is `im2col`
 #    then? (The MLPs of all pooling blocks are 1×1 convolutions.)
 # 3. Two 3×3 convolutions of stride 1 see a window of 5×5. Why is it 7×7 in the stem?

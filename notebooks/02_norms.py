@@ -2,7 +2,7 @@
 # # 02 · Batch norm, layer norm, and folding
 #
 # **Aim.** See what the two norms do to the numbers, why one of them costs nothing once training is over,
-# and why the paper prefers it wherever it can.
+# and why the paper prefers that one wherever possible.
 #
 # Both norms subtract a mean, divide by a standard deviation, and then scale and shift by two learned
 # numbers for each channel, $w$ and $\beta$:
@@ -11,10 +11,10 @@
 #
 # $\varepsilon$ is a tiny number, $10^{-5}$ or less. The two differ in where $\mu$ and $\sigma$ come from.
 #
-# | | $\mu$ and $\sigma^2$ | while it runs |
+# | | $\mu$ and $\sigma^2$ | at inference |
 # |---|---|---|
 # | **batch norm** | one pair for each channel, an average over the training images | constants |
-# | **layer norm** | of each token by itself, over its channels | computed anew for each token |
+# | **layer norm** | one pair for each token, over its channels | computed for each token |
 
 # %%
 import matplotlib.pyplot as plt
@@ -31,8 +31,8 @@ eps = classifier.config.batch_norm_eps
 # %% [markdown]
 # ## Batch norm: the same for every image
 #
-# The second convolution of the stem leaves channels of very different spread. Batch norm brings them
-# to a common scale. Each ridge is one channel.
+# After the second convolution of the stem, channels have very different ranges. Batch norm brings them to
+# a common scale. Each ridge is one channel.
 
 # %%
 stem = classifier.params.stem
@@ -46,9 +46,8 @@ plots.histograms({f"channel {i}": after[..., i] for i in range(8)}, ax=right)
 left.set_title("before batch norm")
 right.set_title("after")
 # %% [markdown]
-# The statistics that it uses were gathered in training, over many photographs. Those of this single
-# photograph are others; were they used instead, the answer for an image would depend on the images
-# that happen to stand beside it in the batch.
+# The statistics it uses were collected in training, over many photographs. Those of this single photograph
+# differ; if they were used instead, the answer for an image would depend on the other images in its batch.
 
 # %%
 mean, variance = batch_statistics(before)
@@ -60,13 +59,13 @@ ax.set_ylabel("mean over this photograph")
 # %% [markdown]
 # ## Folding: batch norm disappears
 #
-# A convolution is linear, and batch norm with constant statistics is linear too. So both together
-# are *one* convolution with other numbers:
+# A convolution is linear, and so is batch norm with constant statistics. So both together are *one*
+# convolution with other numbers:
 #
 # $$(x W + b - \mu)\, s + \beta = x\,(W s) + \big((b - \mu)\, s + \beta\big), \qquad s = \frac{w}{\sqrt{\sigma^2 + \varepsilon}}$$
 #
-# The right side is a convolution with weight $W s$ and bias $(b - \mu)s + \beta$. Nothing is left to
-# compute at run time.
+# The right side is a convolution with weight $W s$ and bias $(b - \mu)s + \beta$. Nothing of the batch norm
+# is left to compute at run time.
 
 # %%
 folded = fold_batch_norm(stem.conv2, stem.norm2, eps)
@@ -79,13 +78,13 @@ print(
 )
 
 # %% [markdown]
-# npformer does this for the whole network when it is loaded, and more of the same kind: see
-# `npformer/engine/fold.py`.
+# npformer does this to the whole network when it is loaded, along with other simplifications of this
+# kind: see `npformer/engine/fold.py`.
 #
-# ## Layer norm: each token by itself
+# ## Layer norm: each token separately
 #
 # In the attention blocks there are tokens, and each is normalized over its own channels. These are the
-# first 6 of the 16 tokens before and after.
+# first 6 of the 16 tokens, before and after.
 
 # %%
 block = classifier.params.stages[-1].blocks[-1]
@@ -98,9 +97,9 @@ plots.histograms({f"token {i}": normal[0, i] for i in range(6)}, bins=30, ax=rig
 left.set_title("before layer norm")
 right.set_title("after")
 # %% [markdown]
-# Mean and variance depend on the token, so they cannot be known before the image is there: layer norm
-# cannot be folded away. (Its $w$ and $\beta$ can, into the linear layer that follows.) Make a token
-# ten times as large, and layer norm gives the same (but for ε); batch norm does not:
+# Mean and variance depend on the token, so they are not known before the image is: layer norm cannot be
+# folded away. (Its $w$ and $\beta$ can be, into the linear layer that follows.) If a token becomes ten
+# times as large, layer norm gives the same result (up to ε); batch norm does not:
 
 # %%
 louder = layer_norm(10 * tokens, block.norm1, classifier.config.layer_norm_eps)
@@ -111,10 +110,10 @@ print(f"batch norm of 10·x against that of x: {abs(louder - after).max():.1e}")
 # %% [markdown]
 # ## What it means for speed
 #
-# The paper's third observation: a convolution with batch norm beats layer norm or group norm with a linear
-# layer, at a small cost in accuracy. On an iPhone 12 layer norm took about 10 to 20 % of the time of
-# networks that use it. EfficientFormer therefore has batch norm wherever there are images, and layer norm
-# only in the few blocks at the end that work on tokens.
+# The paper's third observation: a convolution with batch norm is faster than a linear layer with layer norm
+# or group norm, at a small cost in accuracy. On an iPhone 12, layer norm took about 10 to 20 % of the time
+# of networks that use it. EfficientFormer therefore uses batch norm wherever there are images, and layer
+# norm only in the few blocks at the end that work on tokens.
 
 # %%
 kinds = {"batch norms": 0, "layer norms": 0}
@@ -128,7 +127,7 @@ kinds
 # ## Questions
 #
 # 1. The normalization of the photograph itself (mean and std of preprocessing) is linear as well. Why can
-#    it *not* be folded exactly into the first convolution? (What do the zeros of the padding stand for?)
+#    it *not* be folded exactly into the first convolution? (What color do the zeros of the padding mean?)
 # 2. A channel that is always 0 has variance 0. What would happen without ε?
 # 3. Is there any input for which layer norm loses information that batch norm keeps?
 #

@@ -2,15 +2,15 @@
 # # 03 · Pooling as a token mixer
 #
 # **Aim.** See how a network can pass information between neighboring pixels without learning a single
-# number for it, and what the small print is: the border, and the subtraction.
+# number for it, and what the small print says: about the border, and about the subtraction.
 #
-# A *block* of this network has two halves. The *token mixer* lets places exchange; the *MLP* then works on
-# each place by itself (a *multi-layer perceptron*: two linear layers with a bend between them). Yu et al. (2022) found that the mixer can be very simple, and took the average of
-# the 3×3 window around each pixel:
+# A *block* of this network has two halves. The *token mixer* mixes places; the *MLP* then works on each place
+# separately (a *multi-layer perceptron*: two linear layers with an activation between them). Yu et al. (2022)
+# found that the mixer can be very simple, and took the average of the 3×3 window around each pixel:
 #
 # $$\operatorname{mix}(x) = \operatorname{average}_{3\times3}(x) - x$$
 #
-# and the block adds it to what was there, scaled by a learned number $\gamma_1$ for each channel:
+# The block adds it to its input, scaled by a learned number $\gamma_1$ for each channel:
 # $x \leftarrow x + \gamma_1 \operatorname{mix}(x)$.
 
 # %%
@@ -31,9 +31,8 @@ print("x", x.shape, "  pooling(x)", pooling(x).shape)
 # %% [markdown]
 # ## What it does
 #
-# Averaging blurs. The average minus the pixel is what the blur changes: it is strong at edges and dots
-# and zero where the picture is flat. With $\gamma_1 = 1$ the block would blur, with $\gamma_1 < 0$ it
-# sharpens.
+# Averaging blurs. The average minus the pixel is what the blur changes: large at edges and dots, zero where
+# the picture is flat. With $\gamma_1 = 1$ the block would blur; with $\gamma_1 < 0$ it sharpens.
 
 # %%
 channel = 18
@@ -46,8 +45,8 @@ for ax, (title, y) in zip(
     ax.axis("off")
 
 # %% [markdown]
-# What did training make of it? These are the $\gamma_1$ of all pooling blocks. Each has one for each
-# channel, so each channel decides how much it wants to know of its neighbors.
+# What did training make of it? These are the $\gamma_1$ of all pooling blocks. Each block has one for each
+# channel, so each channel decides how much it takes from its neighbors.
 
 # %%
 gammas = {
@@ -65,14 +64,14 @@ ax.set_xlabel("γ₁")
 # %% [markdown]
 # ## The border
 #
-# A window at the border sticks out of the image. Pixels outside do not count: the average runs over
-# those that are there. So many are there:
+# A window at the border extends beyond the image. Pixels outside do not count: the average is over those
+# inside. This is how many there are:
 
 # %%
 print(window_area(np.ones((1, 5, 7, 1)), 3)[:, :, 0])
 
 # %% [markdown]
-# Were the window always divided by 9, the border of *every* block would darken, although nothing is dark
+# If the sum were always divided by 9, *every* block would darken the border, although nothing is dark
 # there. Take an image that is 1 everywhere and pool it eight times:
 
 # %%
@@ -89,8 +88,8 @@ figure.colorbar(picture, ax=axes, fraction=0.05)
 # %% [markdown]
 # ## How far a pixel travels
 #
-# One block passes information by one pixel. Put a single bright pixel into an empty image, and pool it again
-# and again: after $n$ blocks it has reached $n$ pixels far, and it spreads like ink in water.
+# One block passes information on by one pixel. Put a single bright pixel into an empty image, and pool it
+# again and again: after $n$ blocks it has spread $n$ pixels, like ink in water.
 
 # %%
 ink = np.zeros((1, 33, 33, 1))
@@ -104,15 +103,15 @@ for n, ax in enumerate(axes):
         ink = average_pool(ink)
 
 # %% [markdown]
-# That is why the grid is halved between the stages: one step on an 8×8 grid is 16 pixels of the
-# photograph. And why attention follows at the end, where everything should see everything.
+# That is why the grid is halved between stages: one step on an 8×8 grid is 16 pixels of the photograph. It
+# is also why attention comes at the end, where everything should see everything.
 #
 # ## The whole block
 #
-# After the mixing, an MLP of two 1×1 convolutions works on each pixel; it widens 32 channels to 128, bends
-# them with GELU, and narrows them again. GELU is a soft ReLU: it keeps large numbers, silences very negative
-# ones, and bends gently between. Without a bend two linear layers would be one. Both halves are added to what
-# was there.
+# After the mixing, an MLP of two 1×1 convolutions works on each pixel; it expands 32 channels to 128, applies
+# GELU, and reduces them again. GELU is a soft ReLU: it keeps large numbers, turns very negative ones into
+# nearly 0, and is smooth in between. Without an activation the two linear layers would be one. Both halves
+# are added to their input.
 
 # %%
 inside = npformer.Trace()
@@ -129,8 +128,8 @@ print(
 # ## What it costs, and what it is worth
 #
 # Pooling has no parameters and needs no multiplications. The MetaFormer paper (Yu et al. 2022) tried other
-# mixers in the same network (PoolFormer-S12; how often its first answer is right on ImageNet, 50,000 photographs
-# of 1000 classes):
+# mixers in the same network (PoolFormer-S12; the chart shows how often its first answer is right for the
+# 50,000 photographs of ImageNet's validation set):
 
 # %%
 plots.bars(
@@ -144,16 +143,16 @@ plots.bars(
 ).set_xlim(70, 79.5)
 
 # %% [markdown]
-# (The axis starts at 70.) A network whose blocks mix nothing at all still reaches 74 %: most of the work is
-# done by the MLPs and by the steps to coarser grids. Pooling adds three points for free.
+# (The axis starts at 70.) A network whose blocks do not mix at all still reaches 74 %: the MLPs and the steps
+# to coarser grids do most of the work. Pooling adds three points for free.
 #
 # ## Questions
 #
-# 1. Why is $x$ subtracted, when the block adds it back? (What would $\gamma_1 = 0$ mean with and without
+# 1. Why is $x$ subtracted, if the block adds it back? (What would $\gamma_1 = 0$ mean with and without
 #    the subtraction?)
 # 2. Pooling treats all channels alike and all directions alike. How can the network still compare a pixel with
 #    its *left* neighbor?
-# 3. Pool an image very often. What does it become?
+# 3. Pool an image very many times. What does it become?
 #
 # **In the paper:** section 4.1, equation 4 (MB4D). **Exercises:** `exercises/07_pooling.ipynb`,
 # `exercises/11_blocks.ipynb`.

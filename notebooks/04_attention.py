@@ -2,15 +2,15 @@
 # # 04 · Attention with attention biases
 #
 # **Aim.** Understand attention from its arrays, see where the tokens of a photograph look, and find out how
-# attention knows where a token lies: only from one small table.
+# attention knows where a token is: only from one small table.
 #
 # After the last pooling block the 4×4 grid is read row by row as 16 *tokens* of 256 numbers. Attention lets
-# each token collect from all others:
+# each token collect information from all others:
 #
 # $$\text{attn} = \operatorname{softmax}\!\Big(\frac{q\,k^\top}{\sqrt{K}} + \text{bias}\Big), \qquad y = \text{attn}\; v$$
 #
-# Each token makes three vectors: a *query* $q$ (what am I looking for?), a *key* $k$ (what do I have?) and a
-# *value* $v$ (what do I tell those who look at me?). The product of a query and a key says how well they fit;
+# Each token computes three vectors: a *query* $q$ (what am I looking for?), a *key* $k$ (what do I have?) and a
+# *value* $v$ (what do I tell those that look at me?). The product of a query and a key says how well they match;
 # softmax turns these scores into weights that sum to one. Eight *heads* do this side by side, each with its
 # own $q$, $k$, $v$.
 
@@ -43,7 +43,7 @@ print("attn          ", attn.shape, " sums of the rows:", np.unique(attn.sum(-1)
 # ## Where a token looks
 #
 # The frame marks a token. The brighter a place, the more the token takes from there. Each head looks for
-# something else.
+# something different.
 
 # %%
 token = (1, 2)
@@ -52,7 +52,7 @@ for head, ax in enumerate(axes.flat):
     plots.attention(pixel_values, attn, token, head=head, ax=ax)
 
 # %% [markdown]
-# And the mean over the heads, for some tokens:
+# And the mean over the heads, for several tokens:
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(10, 2.9), layout="constrained")
@@ -62,8 +62,8 @@ for token, ax in zip([(0, 1), (1, 1), (2, 2), (3, 3)], axes, strict=True):
 # %% [markdown]
 # ## The whole matrix
 #
-# All 16×16 weights of four heads. A row is a token that looks, a column a token that is looked at. A vertical
-# stripe is a token that everyone looks at; a bright diagonal would mean that each looks at itself.
+# These are all 16×16 weights of four heads. A row is a token that looks, a column a token that is looked at. A
+# vertical stripe is a token that all others look at; a bright diagonal would mean that each token looks at itself.
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(10, 2.9), layout="constrained")
@@ -77,8 +77,8 @@ axes[0].set_ylabel("looks")
 # %% [markdown]
 # ## The bias: all that attention knows about places
 #
-# $q\,k^\top$ compares contents only. Shuffle the tokens, and the results are shuffled in the same way, nothing
-# else. To test that, take the biases away (set them to 0), shuffle, and shuffle back:
+# $q\,k^\top$ compares only contents. If you shuffle the tokens, the results are shuffled in the same way, and
+# nothing else changes. To test that, remove the biases (set them to 0), shuffle, and shuffle back:
 
 # %%
 rng = np.random.default_rng(0)
@@ -91,9 +91,9 @@ for title, q in (("without biases", without), ("with biases", p)):
     print(f"{title:15} change by shuffling: {abs(difference).max():.1e}")
 
 # %% [markdown]
-# Without the biases attention cannot tell left from right, near from far. The remedy is a table: for each head,
-# one learned number for each *distance* $(|\Delta y|, |\Delta x|)$. It is added to the scores. Here it is, mirrored
-# so that the looking token sits in the middle; purple is "look there more", orange "look there less".
+# Without the biases attention cannot tell near from far. The remedy is a table: for each head, one learned number
+# for each *distance* $(|\Delta y|, |\Delta x|)$, which is added to the scores. Here it is, mirrored so that the
+# looking token is in the middle; purple means "look there more", orange "look there less".
 
 # %%
 print(
@@ -104,11 +104,11 @@ print(
 )
 plots.bias_tables(p.attention_biases)
 # %% [markdown]
-# These are few numbers: 8 heads × 16 distances = 128, against 16 × 256 for a vector that would be added to each
-# token. And as only the distance counts, what was learned in one corner of the picture holds in the other. The idea
-# comes from LeViT (Graham et al. 2021), where taking the biases away and using position vectors instead cost 1.5 points.
+# These are few numbers: 8 heads × 16 distances = 128, compared with 16 × 256 for a position vector added to each
+# token. And as only the distance matters, what was learned in one corner of the picture also holds in the others. The
+# idea comes from LeViT (Graham et al. 2021), where using position vectors instead of biases cost 1.5 points.
 #
-# The bias is added after the division by $\sqrt K$ and is not divided itself.
+# The bias is added after the division by $\sqrt K$, and is not divided itself.
 #
 # ## Why only at the end
 #
@@ -125,15 +125,15 @@ for i, side in enumerate((32, 16, 8, 4)):
 print(f"\nthe whole network: {classifier.summary().macs / 1e6:.0f} million")
 
 # %% [markdown]
-# In the first stage a single attention layer would cost many times the whole network. That, and that early layers
-# look for small things anyway, is why EfficientFormer keeps attention for the last blocks.
+# In the first stage a single attention layer would cost many times as much as the whole network. That is why
+# EfficientFormer has attention only in the last blocks; besides, early layers look for small things anyway.
 #
 # ## Questions
 #
-# 1. Divide $q\,k^\top$ by nothing instead of $\sqrt K$. What happens to the rows of `attn`? Try it: replace `p.qkv` by
-#    one whose weight and bias are multiplied by $K^{1/4}$, about 2.4. (Why that power?)
+# 1. Leave out the division by $\sqrt K$. What happens to the rows of `attn`? Try it: replace `p.qkv` by one whose
+#    weight and bias are multiplied by $K^{1/4}$, about 2.4. (Why that power?)
 # 2. The table depends on $|\Delta x|$, not on $\Delta x$. What can a head therefore not learn? What does it gain?
-# 3. These weights know grids of 4×4. What would have to change for a photograph of 256×256 pixels?
+# 3. These weights are made for grids of 4×4. What would have to change for a photograph of 256×256 pixels?
 #
 # **In the paper:** section 4.1, equations 5 and 6 (MB3D). **Exercises:** `exercises/06_softmax.ipynb`,
 # `exercises/09_attention.ipynb`.

@@ -2,7 +2,7 @@
 # # 05 · The whole model, and why "dimension-consistent" is fast
 #
 # **Aim.** Put the pieces together in one short loop, see where the parameters and the work are, and
-# understand the design principle that gave the paper its speed.
+# understand the design principle that makes the network fast.
 
 # %%
 import time
@@ -22,19 +22,60 @@ classifier.summary()
 # %% [markdown]
 # ## One loop
 #
-# All of it: a stem, a chain of blocks, a norm, a mean, two linear classifiers. In `npformer/network/model.py` this is
+# All of it: a stem, a chain of blocks, a norm, a mean, two linear classifiers. This is `npformer/network/model.py`,
+# without its docstrings:
 #
+# <!-- source: npformer/network/model.py forward features -->
 # ```python
-# x = stem(x, p.stem)
-# for stage in p.stages:
-#     x = downsample(x, stage.downsample)      # to half the grid, except before the first stage
-#     for block in stage.blocks:
-#         x = pooling_block(x, block)          # or flat(x), or attention_block(x, block)
-# x = layer_norm(x, p.norm).mean(1)
-# logits = (linear(x, p.head) + linear(x, p.head_dist)) / 2
+# def forward(
+#     x: Array, p: EfficientFormer, config: EfficientFormerConfig, run: Run = EVALUATION
+# ) -> Logits:
+#     tokens = features(x, p, config, run)
+#     pooled = run("pooled", tokens.mean(1))  # (B, N, C) -> (B, C)
+#     return heads(pooled, p, run)
+#
+#
+# def features(
+#     x: Array, p: EfficientFormer, config: EfficientFormerConfig, run: Run = EVALUATION
+# ) -> Array:
+#     check_input(x.shape, p, config)
+#     x = x.astype(p.norm.weight.dtype, copy=False)
+#     x = run("stem", stem(x, p.stem, config.batch_norm_eps, run.within("stem")))
+#     for i, params in enumerate(p.stages):
+#         first, inside = sum(config.depths[:i]), run.within(f"stages.{i}")
+#         x = run(f"stages.{i}", stage(x, params, config, first, inside))
+#     return run("norm", layer_norm(x, p.norm, config.layer_norm_eps))
 # ```
 #
-# Run it with a `Trace` and watch the shape change. Until the last blocks, everything has four axes.
+# and a stage, in `npformer/network/stage.py`:
+#
+# <!-- source: npformer/network/stage.py stage block -->
+# ```python
+# def stage(
+#     x: Array, p: Stage, config: EfficientFormerConfig, first: int = 0, run: Run = EVALUATION
+# ) -> Array:
+#     if p.downsample is not None:
+#         stride, padding, eps = downsampling(config)
+#         x = downsample(x, p.downsample, stride, padding, eps, run.within("downsample"))
+#         x = run("downsample", x)
+#     number = first
+#     for i, params in enumerate(p.blocks):
+#         inside = run.within(f"blocks.{i}").at(number, sum(config.depths))
+#         x = run(f"blocks.{i}", block(x, params, config, inside))
+#         number += not isinstance(params, Flat)  # a reshape, not a block of its own
+#     return x
+#
+#
+# def block(x: Array, p: Block, config: EfficientFormerConfig, run: Run = EVALUATION) -> Array:
+#     activation = ACTIVATIONS[config.hidden_act]
+#     if isinstance(p, PoolingBlock):
+#         return pooling_block(x, p, config.pool_size, activation, config.batch_norm_eps, run)
+#     if isinstance(p, AttentionBlock):
+#         return attention_block(x, p, activation, config.layer_norm_eps, run)
+#     return flat(x)  # (B, H, W, C) -> (B, N, C)
+# ```
+#
+# Run it with a `Trace` and watch the shape change. Until the last blocks, all arrays have four axes.
 
 # %%
 x = np.moveaxis(classifier.preprocess("images/coffee.png"), 0, -1)[None]  # (1, 128, 128, 3)
@@ -48,16 +89,16 @@ for name, array in trace.items():
 # %% [markdown]
 # ## Dimension-consistent
 #
-# Networks before it that combined convolutions with attention kept switching: convolutions want images
-# `(B, C, H, W)`, attention wants tokens `(B, N, C)`, and at each switch the whole array is rearranged in memory. The
-# paper's second observation is that this is what hurts on a phone, not attention itself: LeViT-256, which must reshape
-# at each attention, took 11.9 ms on an iPhone 12, as long as DeiT-S, which is tokens throughout and has about four
-# times the multiplications; PoolFormer-S24, images throughout, took 6.2 ms.
+# Earlier networks that combined convolutions with attention kept switching: convolutions need images `(B, C, H, W)`,
+# attention needs tokens `(B, N, C)`, and at each switch the whole array is rearranged in memory. The paper's second
+# observation is that this is what is slow on a phone, not attention itself: LeViT-256, which must reshape at each
+# attention, took 11.9 ms on an iPhone 12, as long as DeiT-S, which uses tokens throughout and has about four times the
+# multiplications; PoolFormer-S24, which uses images throughout, took 6.2 ms.
 #
-# EfficientFormer therefore has two worlds with *one* border between them: images first, then tokens, and never back.
+# EfficientFormer therefore has two parts with *one* switch between them: images first, then tokens, and never back.
 #
-# How much does a switch cost here? In npformer channels are the last axis in both worlds, so pixels already lie in
-# memory as tokens do, and `flat` copies nothing:
+# How much does a switch cost here? In npformer channels are the last axis in both parts, so pixels are already in
+# memory as tokens are, and `flat` copies nothing:
 
 # %%
 image = trace["stages.0"]
@@ -65,8 +106,8 @@ tokens = flat(image)
 print(image.shape, "->", tokens.shape, "  same memory:", np.shares_memory(image, tokens))
 
 # %% [markdown]
-# With channels first it would be another matter. We measure both ways on this machine, for the map of the first
-# stage of EfficientFormer-L1 (56×56, 48 channels), and beside it one thing that does useful work:
+# With channels first it would be different. We measure both layouts on this machine, for the feature map of the first
+# stage of EfficientFormer-L1 (56×56, 48 channels), and for comparison a step that does useful work:
 
 
 # %%
@@ -96,12 +137,12 @@ times = {
 }
 plots.bars(times, "milliseconds, this machine")
 # %% [markdown]
-# Rearranging computes nothing, and takes longer than a residual connection.
+# Rearranging computes nothing, yet it takes longer than a residual connection.
 #
 # ## Where the work is
 #
-# Multiply-adds and parameters, block by block. The first stages have few parameters and large maps, the last many
-# parameters and small maps; the design keeps the work about even.
+# These are multiply-adds and parameters, block by block. The first stages have few parameters and large maps, the
+# last stages many parameters and small maps; the design keeps the work about even.
 
 # %%
 rows = [row for row in classifier.summary().rows if row.parameters]
@@ -113,8 +154,8 @@ plots.bars(
 # %% [markdown]
 # ## The family
 #
-# The published networks differ only in how deep and wide they are, and in how many blocks at the end are attention
-# blocks. Their sizes follow from the configuration; nothing has to be loaded for that.
+# The published networks differ only in depth, in width, and in the number of attention blocks at the end. Their sizes
+# follow from the configuration, so nothing has to be loaded.
 
 # %%
 family = {
@@ -144,7 +185,7 @@ plots.architecture(npformer.EfficientFormerConfig(num_labels=1000))
 # %% [markdown]
 # ## Each block adds a little
 #
-# Every block is $x + \text{something}$. How large is that something, compared with $x$?
+# Every block computes $x + \text{something}$. How large is that something, compared with $x$?
 
 # %%
 full = classifier.trace(
@@ -168,10 +209,10 @@ ax.set_ylabel("stage . block . branch")
 # ## Questions
 #
 # 1. Which block has the most parameters, and why, although all blocks of a stage do the same?
-# 2. Set the `ls1` and `ls2` of one block to zero (`_replace`). What does the block do then? How much does the answer for the
+# 2. Set the `ls1` and `ls2` of one block to zero (`_replace`). What does the block do now? How much does the answer for the
 #    coffee change?
-# 3. Attention blocks could stand in stage 3 as well. Count the multiply-adds that one would take there in L1 (14×14 tokens,
-#    320 wide in L3). The authors allowed it in their search, and the search did not choose it for any size.
+# 3. Stage 3 could have attention blocks as well. Count the multiply-adds that one would take there (14×14 tokens; 224
+#    channels in L1, 320 in L3). The authors' search allowed it, but did not choose it for any size.
 #
-# **In the paper:** section 3, observation 2; section 4.1, figure 3. Latencies are those of figure 1. **Exercises:**
+# **In the paper:** section 3, observation 2; section 4.1, figure 3. Latencies are from figure 1. **Exercises:**
 # `exercises/08_layer_scale.ipynb`, `exercises/10_mlp.ipynb`, `exercises/11_blocks.ipynb`.

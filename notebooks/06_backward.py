@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 06 · Backward by hand
 #
-# **Aim.** Understand how a network knows in which direction to change its numbers. You need to know what a slope
-# is, and nothing more: everything is checked with plain differences.
+# **Aim.** Understand how a network knows in which direction to change its numbers. You only need to know what a
+# slope is: everything is checked with simple differences.
 #
 # Training asks one question of each of the four million parameters: *if I make you a little larger, does the loss
-# grow or shrink, and how fast?* That is a slope, the *gradient*. One could try them one by one, at the price of
-# four million runs of the network. The backward pass answers for all of them at the price of about two.
+# grow or shrink, and how fast?* That is a slope, the *gradient*. One could try the parameters one by one, at the
+# cost of four million runs of the network. The backward pass answers for all of them at the cost of about two.
 
 # %%
 import matplotlib.pyplot as plt
@@ -35,8 +35,8 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## One parameter
 #
-# Take a linear layer $y = x W + b$ and a loss: how far $y$ is from a wish $t$, as a sum of squares. Make one
-# weight larger by a little $h$ and look at how the loss changes:
+# Take a linear layer $y = x W + b$ and a loss: how far $y$ is from a target $t$, as a sum of squares. Increase one
+# weight by a small $h$ and look at how the loss changes:
 #
 # $$\text{slope} \approx \frac{\text{loss}(w + h) - \text{loss}(w - h)}{2h}$$
 
@@ -46,7 +46,7 @@ p = Linear(rng.standard_normal((3, 2)), np.zeros(2))
 
 
 def loss(p):
-    """How far the layer is from the wish."""
+    """How far the output is from the target."""
     return np.square(linear(x, p) - t).sum()
 
 
@@ -59,8 +59,8 @@ slope = (loss(p._replace(weight=p.weight + step)) - loss(p._replace(weight=p.wei
 print("slope by trying:  ", slope)
 
 # %% [markdown]
-# Now by calculation. The loss depends on $y$ with slope $dy = 2\,(y - t)$. From there `linear_backward` goes back to the
-# input and to both parameters:
+# Now we calculate it. The loss depends on $y$ with slope $dy = 2\,(y - t)$. From there `linear_backward` goes back to
+# the input and to both parameters:
 #
 # $$dx = dy\,W^\top \qquad dW = x^\top dy \qquad db = \textstyle\sum dy$$
 
@@ -71,22 +71,22 @@ print("slope by backward:", dp.weight[1, 0])
 print("shapes:", {"x": x.shape, "dx": dx.shape, "W": p.weight.shape, "dW": dp.weight.shape})
 
 # %% [markdown]
-# A gradient always has the shape of what it belongs to. In npformer it even has the same *type*: the gradient of a
-# `Linear` is a `Linear`.
+# A gradient always has the shape of the array it belongs to. In npformer it even has the same *type*: the gradient of
+# a `Linear` is a `Linear`.
 #
 # ## A chain of functions
 #
-# A network is functions after functions. The **chain rule** says: slopes multiply. So the gradient is handed from
-# layer to layer, from the last to the first; each layer turns the slope at its output into the slope at its input.
-# Here is an MLP, linear → GELU → linear:
+# A network is a chain of functions. The **chain rule** says: slopes multiply. So the gradient is passed from layer to
+# layer, from the last to the first; each layer turns the slope at its output into the slope at its input. Here is an
+# MLP, linear → GELU → linear:
 #
 # ```
 # forward:   x ──fc1──▶ hidden ──gelu──▶ act ──fc2──▶ y ──▶ loss
 # backward: dx ◀──────  dhidden ◀─────  dact ◀─────  dy ◀── 1
 # ```
 #
-# To go back through GELU one must know what it was given: its slope depends on that. So forward keeps its
-# intermediate arrays on a *tape*, a `Trace`.
+# To go back through GELU, one must know its input, since its slope depends on it. So forward records its intermediate
+# arrays on a *tape*, a `Trace`.
 
 # %%
 p = Mlp(
@@ -101,8 +101,8 @@ dx, dp = mlp_backward(2 * (y - t), x, p, gelu, tape)
 print({name: leaf.shape for name, leaf in leaves(dp)})
 
 # %% [markdown]
-# Is it right? Try every single parameter, and compare. If every point lies on the line, backward is right; that is how
-# npformer's tests prove it too, for every layer.
+# Is it right? Try every single parameter, and compare. If all points are on the line, backward is right; npformer's
+# tests prove it in the same way, for every layer.
 
 # %%
 tried, calculated = [], []
@@ -129,9 +129,9 @@ print(
 # %% [markdown]
 # ## The whole network
 #
-# The same from the logits of the network down to the pixels. The loss is cross-entropy, $-\log p_\text{right}$: small when
-# the right class has a high probability. Its gradient at the logits is simply *what the network says minus what it
-# should say*.
+# Now the same for the whole network, from the logits back to the pixels. The loss is cross-entropy,
+# $-\log p_\text{right}$: it is small if the right class has a high probability. Its gradient at the logits is simply
+# *what the network says minus what it should say*.
 
 # %%
 classifier = npformer.load("tiny", dtype="float64", engine="numpy")
@@ -152,7 +152,7 @@ print(f"gradients: {count:,} for parameters, {dx.size:,} for pixels")
 
 # %% [markdown]
 # Each part of the network receives its gradient. How long is it, compared with the parameters themselves? Where it is
-# long, a step of training changes much.
+# long, a training step changes much.
 
 # %%
 ratio = {}
@@ -167,9 +167,9 @@ plots.bars(ratio, "length of the gradient, relative to the parameters")
 # %% [markdown]
 # ## Which pixels matter?
 #
-# `dx` says for each pixel how the loss would change if it became brighter. Its size over the colors is a picture of
-# what the network reacts to. It is noisy, and its fine grid comes from the strides of the stem; notebook 08 has a
-# clearer picture.
+# `dx` tells for each pixel how the loss would change if the pixel became brighter. Its largest absolute value over the
+# colors shows what the network reacts to. It is noisy, and its fine grid comes from the strides of the stem; notebook
+# 08 has a clearer picture.
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(7, 3.5), layout="constrained")
@@ -180,9 +180,9 @@ axes[1].set_title("how much each pixel matters", fontsize=10)
 # %% [markdown]
 # ## Going downhill in the pixels
 #
-# Training changes parameters against the gradient. One can as well keep the network and change the *photograph*: move
-# every pixel by a tiny amount in the direction that makes "Egyptian cat" likelier. No pixel changes by more than 2 of
-# 255 steps of brightness.
+# Training changes parameters against the gradient. One can also keep the network and change the *photograph*: move
+# every pixel by a tiny amount in the direction that makes "Egyptian cat" more likely. No pixel changes by more than 2
+# of 255 levels of brightness.
 
 # %%
 std = np.array(plots.IMAGENET_STD)
@@ -206,13 +206,13 @@ axes[2].set_title("the change, 40 times as strong", fontsize=10)
 axes[2].set_axis_off()
 
 # %% [markdown]
-# To us both photographs are the same. That is worth remembering when a network is sure of something.
+# To us both photographs look the same. That is worth remembering when a network is sure of something.
 #
 # ## Questions
 #
-# 1. Trying each parameter needs two runs of the network for each. How many for this network? How long would it take,
-#    when a run takes a hundredth of a second?
-# 2. Why must forward keep its arrays? Which layers could go back without theirs? (Look at `relu`, `linear`, `pooling`.)
+# 1. Trying a parameter takes two runs of the network. How many runs would all parameters of this network take? How
+#    long is that, if a run takes a hundredth of a second?
+# 2. Why must forward record its arrays? Which layers could go back without theirs? (Look at `relu`, `linear`, `pooling`.)
 # 3. Change the loop above so that the network sees an *espresso* in the cat. How many steps does it need?
 #
-# **In the paper:** nothing, it is taken for granted. **Exercises:** the second half of each of `exercises/`.
+# **In the paper:** nothing; it is taken for granted. **Exercises:** the second half of each notebook in `exercises/`.

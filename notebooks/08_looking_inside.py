@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 08 · Looking inside
 #
-# **Aim.** Ask a trained network what it has learned and what it looks at, with six kinds of pictures, and know what each of them
-# can and cannot tell.
+# **Aim.** Ask a trained network what it has learned and what it looks at, with six kinds of pictures, and know what each
+# of them can and cannot tell.
 
 # %%
 import matplotlib.pyplot as plt
@@ -21,7 +21,8 @@ print(classifier.classify(photo, top=3))
 # %% [markdown]
 # ## 1. Feature maps, stage by stage
 #
-# The first eight channels after each of the first three stages. Early channels can be named ("edge", "red"); late ones hardly.
+# These are the first eight channels after each of the first three stages. For early channels we have names ("edge",
+# "red"), for late ones hardly.
 
 # %%
 figure, axes = plt.subplots(3, 1, figsize=(9, 4.4), layout="constrained")
@@ -31,8 +32,9 @@ for stage, ax in enumerate(axes):
 # %% [markdown]
 # ## 2. What does a channel like?
 #
-# Take one channel, and look through all photographs for the places where it is largest. Here are such places for channels of the second
-# stage, each cut out with some of its surroundings. A row that shows the same kind of thing is a channel that found its subject.
+# Take one channel, and search all photographs for the places where it is largest. Here are such places for some channels
+# of the second stage, each with some of its surroundings. If a row shows the same kind of thing throughout, its channel
+# has found its subject.
 
 # %%
 names = ("coffee.png", "cat.png", "astronaut.png", "rocket.jpg")
@@ -40,7 +42,7 @@ images = np.stack([classifier.preprocess(f"images/{name}") for name in names])
 many = npformer.Trace("stages.1")
 classifier.forward(images, many)
 maps = many["stages.1"]  # (4, 16, 16, 64)
-pictures = [plots.colors(image) for image in images]
+pictures = [plots.denormalize(image) for image in images]
 print("maps", maps.shape)
 
 figure, axes = plt.subplots(5, 8, figsize=(9, 5.8), layout="constrained")
@@ -59,11 +61,11 @@ for row, channel in zip(axes, (1, 7, 12, 33, 50), strict=True):
     row[0].set_title(f"channel {channel}", fontsize=8, loc="left")
 
 # %% [markdown]
-# ## 3. What does it take for alike?
+# ## 3. What is similar to the network?
 #
-# Each cell is described by a list of numbers. Two cells are alike if their lists point in the same direction (the cosine between them is
-# near 1). The frame marks one cell on the rim of the cup; brighter cells are more like it. In the first stage "alike" means the same
-# color and edge; later it comes closer to "part of the same thing".
+# A list of numbers describes each cell. Two cells are similar if their lists point in the same direction (their cosine is
+# near 1). The frame marks one cell on the rim of the cup; brighter cells are more similar to it. In the first stage,
+# "similar" means the same color and edge; later it is closer to "part of the same thing".
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(10, 2.8), layout="constrained")
@@ -81,8 +83,8 @@ for stage, ax in enumerate(axes):
 # %% [markdown]
 # ## 4. Attention and its biases
 #
-# Where the marked cell looks in the two attention blocks, as a mean over the heads; and the two tables of biases, which hold for every
-# photograph.
+# This is where the marked cell looks in the two attention blocks, as a mean over the heads. Below are the two tables of
+# biases, which are the same for every photograph.
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(10, 2.9), layout="constrained")
@@ -100,8 +102,8 @@ for block in (2, 3):
 # %% [markdown]
 # ## 5. Covering things up
 #
-# The most direct question: cover a part of the photograph with gray, and see how far the score for the class falls. Where it falls, the network needs what
-# was there. That takes one run for each place.
+# The most direct question: cover a part of the photograph with gray, and see how far the score of the class falls. Where it
+# falls, the network needs what was there. That takes one run for each place.
 
 # %%
 label = classifier.classify(photo, top=1)[0]
@@ -122,19 +124,19 @@ print(f"{len(covered)} runs; the score {label.score:.1%} falls by at most {fall.
 # %% [markdown]
 # ## 6. Grad-CAM
 #
-# The same question answered by one backward pass (Selvaraju et al. 2017): take the activations $A_k$ of a late stage and the gradient of the
-# logit $s$ with respect to them. A channel whose gradient is positive on average speaks for the class:
+# One backward pass answers the same question (Selvaraju et al. 2017): take the activations $A_k$ of a late stage and the
+# gradient of the logit $s$ with respect to them. A channel whose gradient is positive on average speaks for the class:
 #
 # $$\text{map} = \max\Big(0, \sum_k \alpha_k A_k\Big), \qquad \alpha_k = \text{mean over all places of } \frac{\partial s}{\partial A_k}$$
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained")
 plots.photograph(pixel_values, ax=axes[0])
-plots.heat(pixel_values, fall, f"covering: loss of score for {label.label!r}", ax=axes[1])
+plots.heatmap(pixel_values, fall, f"covering: loss of score for {label.label!r}", ax=axes[1])
 cam = grad_cam(label.index, trace, classifier.params, classifier.config).reshape(
     4, 4
 )  # (N,) -> (rows, columns)
-plots.heat(
+plots.heatmap(
     pixel_values,
     cam,
     f"Grad-CAM for {label.label!r}",
@@ -142,8 +144,8 @@ plots.heat(
 )
 
 # %% [markdown]
-# Both may differ: covering asks what the network *needs*, Grad-CAM what it *uses*. And for the other photographs, whatever the network says
-# they are:
+# The two may differ: covering asks what the network *needs*, Grad-CAM what it *uses*. Here is Grad-CAM for all four
+# photographs, for whatever the network takes them to be:
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(11, 3.2), layout="constrained")
@@ -151,21 +153,23 @@ for name, image, ax in zip(names, images, axes, strict=True):
     best = classifier.classify(f"images/{name}", top=1)[0]
     kept = classifier.trace(f"images/{name}")
     cam = grad_cam(best.index, kept, classifier.params, classifier.config)
-    plots.heat(image, cam.reshape(4, 4), f"{best.label}, {best.score:.0%}", ax=ax)
+    plots.heatmap(image, cam.reshape(4, 4), f"{best.label}, {best.score:.0%}", ax=ax)
 
 # %% [markdown]
-# `npformer.explain("images/coffee.png")` puts such pictures on one page, for any photograph; so does `npformer explain` on the command line.
+# `npformer.explain("images/coffee.png")` puts such pictures on one page, for any photograph; `npformer explain` does the
+# same on the command line.
 #
 # ## What such pictures do not say
 #
-# They show where, not why. A map on the tower beside the rocket does not say whether the network sees "tower" or "tall and thin before blue". Attention weights
-# in particular are not an explanation: what a token takes from another still goes through an MLP. Use them to form a suspicion, and then
-# test it, by covering or changing the photograph.
+# They show where, not why. A bright spot on the tower beside the rocket does not tell whether the network sees "tower" or
+# "tall and thin against blue". Attention weights in particular are not an explanation: what one token takes from another
+# still goes through an MLP. Use such pictures to form a hypothesis, and then test it by covering or changing parts of the
+# photograph.
 #
 # ## Questions
 #
 # 1. Compute Grad-CAM for the second best class of the coffee. Does it look elsewhere?
-# 2. Cover with the color of the table instead of gray. What changes, and what does that say about covering?
+# 2. Cover with the color of the table instead of gray. What changes, and what does that tell about covering?
 # 3. Find a channel of stage 3 (`"stages.2"`) that likes faces.
 #
 # **In the paper:** the biases are part of equation 6; the paper shows no such pictures.

@@ -3,8 +3,9 @@
 >>> import npformer
 >>> npformer.classify("coffee.png")  # doctest: +SKIP
 
-The network is in `npformer.layers` and `npformer.network`. Names below are imported on first use,
-so that ``import npformer`` costs next to nothing.
+The layers are in `npformer.layers`, one concept a file, and the whole network is in
+`npformer.network`. Every name is imported on first use, so ``import npformer`` takes only
+milliseconds.
 """
 
 from __future__ import annotations
@@ -14,35 +15,37 @@ from typing import TYPE_CHECKING, Any
 
 from .version import __version__
 
-_HOME = {
-    "check": "teach.checking",
-    "classify": "classification",
-    "explain": "teach.explaining",
-    "get_num_threads": "engine",
-    "load": "classification",
-    "open_image": "images.open",
-    "set_num_threads": "engine",
-    "Classifier": "classification",
-    "Prediction": "classification",
-    "Predictions": "classification",
-    "EfficientFormerBackbone": "hf.backbone",
-    "EfficientFormerConfig": "network.configuration",
-    "EfficientFormerForImageClassification": "hf.modeling",
-    "EfficientFormerForImageClassificationWithTeacher": "hf.modeling",
-    "EfficientFormerImageProcessor": "images.processor",
-    "EfficientFormerModel": "hf.modeling",
-    "EfficientFormerPreTrainedModel": "hf.pretrained",
-    "Explanation": "teach.explaining",
-    "Trace": "network.trace",
-    "ConfigError": "errors",
-    "ImageError": "errors",
-    "MissingPackage": "errors",
-    "MissingWeights": "errors",
-    "NpformerError": "errors",
-    "OfflineError": "errors",
-    "UnsafeCheckpointError": "errors",
-    "WeightsError": "errors",
+_NAMES = {
+    "classification": ("Classifier", "Prediction", "Predictions", "classify", "load"),
+    "engine": ("get_num_threads", "set_num_threads"),
+    "errors": (
+        "ConfigError",
+        "ImageError",
+        "MissingPackage",
+        "MissingWeights",
+        "NpformerError",
+        "OfflineError",
+        "UnsafeCheckpointError",
+        "WeightsError",
+    ),
+    "hf.backbone": ("EfficientFormerBackbone",),
+    "hf.modeling": (
+        "EfficientFormerForImageClassification",
+        "EfficientFormerForImageClassificationWithTeacher",
+        "EfficientFormerModel",
+    ),
+    "hf.pretrained": ("EfficientFormerPreTrainedModel",),
+    "images.open": ("open_image",),
+    "images.processor": ("EfficientFormerImageProcessor",),
+    "network.configuration": ("EfficientFormerConfig",),
+    "network.trace": ("Trace",),
+    "teach.checking": ("check",),
+    "teach.explaining": ("explain",),
+    "teach.explanation": ("Explanation",),
 }
+"""Functions and classes that are imported from here, by the module that defines them."""
+
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 _MODULES = {
     "bench": "bench",
@@ -58,7 +61,7 @@ _MODULES = {
     "plots": "teach.plots",
     "teach": "teach",
 }
-"""Rooms that can be had as attributes, without an import of their own."""
+"""Modules that are attributes without an import of their own, and where they are."""
 
 __all__ = ["__version__", *_HOME]
 
@@ -104,19 +107,20 @@ if TYPE_CHECKING:
     from .network.trace import Trace as Trace
     from .teach import plots as plots
     from .teach.checking import check as check
-    from .teach.explaining import Explanation as Explanation
     from .teach.explaining import explain as explain
+    from .teach.explanation import Explanation as Explanation
 
+else:  # type checkers would take a module with __getattr__ to have any name
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    elif name in _MODULES:
-        value = import_module(f".{_MODULES[name]}", __name__)
-    else:
-        raise AttributeError(f"module 'npformer' has no attribute {name!r}")
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name in _HOME:
+            value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+        elif name in _MODULES:
+            value = import_module(f".{_MODULES[name]}", __name__)
+        else:
+            raise AttributeError(f"module 'npformer' has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

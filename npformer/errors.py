@@ -1,11 +1,11 @@
-"""What can go wrong, by kind.
+"""The errors that npformer raises.
 
-Every message says where, what was found, what was expected and what to do.
+Each message says where the problem is, what was found, what was expected, and what to do.
 """
 
 
 class NpformerError(Exception):
-    """Root of all errors that npformer raises on purpose."""
+    """Base class of npformer's own errors."""
 
 
 class ConfigError(NpformerError, ValueError):
@@ -13,7 +13,7 @@ class ConfigError(NpformerError, ValueError):
 
 
 class ImageError(NpformerError, ValueError):
-    """A file or array that is not a usable image."""
+    """A file or array that cannot be used as an image."""
 
 
 class WeightsError(NpformerError, ValueError):
@@ -21,11 +21,11 @@ class WeightsError(NpformerError, ValueError):
 
 
 class UnsafeCheckpointError(WeightsError):
-    """A checkpoint that would have to run code, or lies about its contents."""
+    """A checkpoint that would have to run code, or that lies about its contents."""
 
 
-class MissingWeights(WeightsError, FileNotFoundError):  # noqa: N818 - reads as what it says
-    """No weights are where they were looked for."""
+class MissingWeights(WeightsError, FileNotFoundError):  # noqa: N818 - the name says it
+    """There are no weights where npformer looked for them."""
 
     def __str__(self) -> str:
         # FileNotFoundError would print its arguments as (errno, text).
@@ -33,8 +33,8 @@ class MissingWeights(WeightsError, FileNotFoundError):  # noqa: N818 - reads as 
 
 
 class OfflineError(NpformerError, OSError):
-    """Weights would have to be downloaded, and that was impossible or forbidden."""
+    """Weights that have to be downloaded, when that is impossible or forbidden."""
 
 
-class MissingPackage(NpformerError, ModuleNotFoundError):  # noqa: N818 - reads as what it says
-    """A package that this one function needs is not installed."""
+class MissingPackage(NpformerError, ModuleNotFoundError):  # noqa: N818 - the name says it
+    """An optional package that is not installed, but that a function needs."""

@@ -1,4 +1,4 @@
-"""The judge of exercises: right answers pass, and each mistake gets its name."""
+"""The checker of exercises: right answers pass, and each mistake gets its name."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def border_as_it_was(x, size=3):
 @pytest.mark.parametrize(
     ("layer", "function", "kind"),
     [
-        ("pooling", damage, "in-place damage"),
+        ("pooling", damage, "argument modified"),
         ("pooling", without_axis, "shape"),
         ("pooling", lambda x, size=3: pooling(x, size).swapaxes(1, 3), "axes in another order"),
         ("pooling", lambda x, size=3: None, "nothing returned"),

@@ -21,6 +21,7 @@ from npformer.layers import Trace
 from npformer.network import forward
 from npformer.network.params import initialize
 from npformer.teach import saliency
+from npformer.teach.explanation import _photograph
 
 COFFEE = ROOT / "notebooks/images/coffee.png"
 
@@ -148,7 +149,7 @@ def test_an_oblong_network_that_normalizes_nothing(tmp_path):
     page = npformer.explain(image, fresh(), token=(1, 2), top=2)
     assert page.attention.shape == (2, 6, 6)
     assert page.cams[0].shape == (2, 3)
-    shown = page._photograph * np.reshape([0.229, 0.224, 0.225], (3, 1, 1))
+    shown = _photograph(page) * np.reshape([0.229, 0.224, 0.225], (3, 1, 1))
     shown = shown + np.reshape([0.485, 0.456, 0.406], (3, 1, 1))
     assert np.allclose(shown, page.pixel_values)
     assert page.save(tmp_path / "page.html").read_text("utf-8").count("<i ") == 6
@@ -196,7 +197,7 @@ def test_the_command_writes_the_page(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-o", "page"], "cannot tell from its name"),
+        (["-o", "page"], "the name does not say what to write"),
         (["--token", "3"], "'3' is not ROW,COLUMN"),
         (["--token", "a,b"], "is not ROW,COLUMN"),
         (["--token", "9,9"], "expected (row, column) on the grid of 4×4"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib import pyplot as plt  # noqa: E402
 
 from npformer import plots  # noqa: E402
 from npformer.classification import Prediction, Predictions  # noqa: E402
+from npformer.errors import MissingPackage  # noqa: E402
 from npformer.network.configuration import EfficientFormerConfig  # noqa: E402
 
 RNG = np.random.default_rng(0)
@@ -23,7 +25,7 @@ PICTURES = {
     "photograph": lambda ax: plots.photograph(PIXELS, ax=ax),
     "channels": lambda ax: plots.channels(PIXELS, ax=ax),
     "feature_maps": lambda ax: plots.feature_maps(RNG.random((1, 6, 8, 11)), 9, 4, ax=ax),
-    "heat": lambda ax: plots.heat(PIXELS, RNG.random((3, 4)), "Grad-CAM", ax=ax),
+    "heatmap": lambda ax: plots.heatmap(PIXELS, RNG.random((3, 4)), "Grad-CAM", ax=ax),
     "attention": lambda ax: plots.attention(PIXELS, ATTN, (1, 2), grid=(3, 4), head=1, ax=ax),
     "bias_tables": lambda ax: plots.bias_tables(RNG.standard_normal((3, 2, 4)), ax=ax),
     "histograms": lambda ax: plots.histograms({"a.b": PIXELS, "constant": np.ones(9)}, ax=ax),
@@ -71,10 +73,10 @@ def test_the_colors_of_a_photograph_are_undone():
     image = RNG.random((5, 4, 3))
     mean, std = np.array(plots.IMAGENET_MEAN), np.array(plots.IMAGENET_STD)
     pixel_values = ((image - mean) / std).transpose(2, 0, 1)
-    np.testing.assert_allclose(plots.colors(pixel_values), image, atol=1e-12)
+    np.testing.assert_allclose(plots.denormalize(pixel_values), image, atol=1e-12)
     shown = plots.photograph(pixel_values).images[0].get_array()
     np.testing.assert_allclose(shown, image, atol=1e-12)
-    assert plots.colors(np.full((3, 1, 1), 99.0)).max() == 1
+    assert plots.denormalize(np.full((3, 1, 1), 99.0)).max() == 1
 
 
 def test_feature_maps_show_every_channel_in_its_place():
@@ -129,13 +131,19 @@ def test_bars_have_the_lengths_that_they_say():
 
 
 def test_heat_keeps_the_mean_of_a_flat_map_and_finds_the_peak():
-    flat = plots.enlarged(np.full((3, 1), 0.25), 10, 7)
+    flat = plots.upsample(np.full((3, 1), 0.25), 10, 7)
     np.testing.assert_allclose(flat, np.full((10, 7), 0.25))
-    peak = plots.enlarged(np.eye(4)[[2]].T @ np.eye(4)[[1]], 40, 40)
+    peak = plots.upsample(np.eye(4)[[2]].T @ np.eye(4)[[1]], 40, 40)
     assert np.unravel_index(peak.argmax(), peak.shape) in {(24, 14), (25, 14), (24, 15), (25, 15)}
 
 
 def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'npformer\[plot\]'"):
+    with pytest.raises(MissingPackage, match=re.escape('pip install "npformer[plot]"')) as error:
         plots.photograph(PIXELS)
+    assert isinstance(error.value, ModuleNotFoundError)
+
+
+def test_every_picture_is_offered_and_drawn_here():
+    helpers = {"denormalize", "to_unit_range", "upsample"}
+    assert {name for name in plots.__all__ if name.islower()} - helpers == set(PICTURES)

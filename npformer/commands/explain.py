@@ -39,10 +39,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the page, and say where."""
     from ..errors import NpformerError
-    from ..teach.explaining import check_ending, explain
+    from ..teach.explaining import explain
+    from ..teach.explanation import check_suffix
 
     try:
-        check_ending(args.output)
+        check_suffix(args.output)
         page = explain(args.image, args.model, args.token, args.top)
     except NpformerError:
         raise

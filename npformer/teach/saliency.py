@@ -1,4 +1,4 @@
-"""What speaks for a class: pictures from the backward pass.
+"""Which places speak for a class, from the backward pass.
 
     Grad-CAM            cam = max(0, A g),    g = mean over tokens of ∂ logit / ∂ A
     input gradient      ∂ logit / ∂ x
@@ -17,14 +17,14 @@ from ..network.configuration import EfficientFormerConfig
 
 
 def grad_cam(index: int, tape: Trace, p: EfficientFormer, config: EfficientFormerConfig) -> Array:
-    """Return how much each token of the last stage speaks for a class.
+    """Return how strongly each token of the last stage speaks for a class.
 
     Parameters
     ----------
     index : int
         The class.
     tape : Trace
-        What forward kept for one image.
+        What forward recorded, for one image.
     p : EfficientFormer
     config : EfficientFormerConfig
 
@@ -45,7 +45,7 @@ def grad_cam(index: int, tape: Trace, p: EfficientFormer, config: EfficientForme
 def input_gradient(
     index: int, x: Array, p: EfficientFormer, config: EfficientFormerConfig
 ) -> Array:
-    """Return how the logit of a class answers to a change of each pixel.
+    """Return how the logit of a class responds to a change of each pixel.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def input_gradient(
     Returns
     -------
     ndarray, shape (H, W, C₀)
-        Saliency is mostly shown as its largest absolute value among the colors.
+        Usually shown as its largest absolute value over the colors.
     """
     tape = Trace()
     forward(x, p, config, tape)
@@ -68,7 +68,7 @@ def input_gradient(
 
 
 def _only(index: int, pooled: Array, p: EfficientFormer) -> Logits:
-    """Return the gradient of one logit with respect to all."""
+    """Return the gradient of one logit with respect to all logits."""
     K = pooled.shape[-1] if p.head is None else p.head.weight.shape[-1]
     dlogits = np.zeros((1, K), pooled.dtype)
     dlogits[0, index] = 1

@@ -2,8 +2,8 @@
 # # Convolution
 #
 # Fill in each function, then run the cell after it: `npformer.check` compares yours with the
-# reference on drawn inputs and says what kind of mistake it finds. The last cell of each task is
-# the one that is graded.
+# reference on random inputs and says what kind of mistake it finds. The last cell of each task is
+# graded.
 
 # %%
 import numpy as np

@@ -2,8 +2,8 @@
 # # Activations: ReLU and GELU
 #
 # Fill in each function, then run the cell after it: `npformer.check` compares yours with the
-# reference on drawn inputs and says what kind of mistake it finds. The last cell of each task is
-# the one that is graded.
+# reference on random inputs and says what kind of mistake it finds. The last cell of each task is
+# graded.
 
 # %%
 import numpy as np
@@ -12,12 +12,12 @@ import npformer
 from npformer.layers import erf
 
 # %% [markdown]
-# Without something bent between them, two linear layers are one. ReLU cuts off what is negative;
-# GELU does it softly, by the normal distribution function $\Phi$:
+# Without a nonlinear function between them, two linear layers are one. ReLU sets negative numbers to 0;
+# GELU does so smoothly, with the normal distribution function $\Phi$:
 #
 # $$\operatorname{relu}(x) = \max(x, 0) \qquad \operatorname{gelu}(x) = x\,\Phi(x) = \frac{x}{2}\left(1 + \operatorname{erf}\frac{x}{\sqrt 2}\right)$$
 #
-# NumPy has no `erf`; take `npformer.layers.erf`.
+# NumPy has no `erf`; use `npformer.layers.erf`.
 
 
 # %%
@@ -51,7 +51,7 @@ npformer.check("gelu", gelu, seed=1000, raises=True)
 # ## Backward
 #
 # The chain rule: $dx = dy \cdot f'(x)$. The derivative of ReLU is 1 where $x$ is positive, else 0. For GELU
-# use the product rule, and that the derivative of $\Phi$ is the density $\exp(-x^2/2)/\sqrt{2\pi}$.
+# use the product rule, and the fact that the derivative of $\Phi$ is the density $\exp(-x^2/2)/\sqrt{2\pi}$.
 
 
 # %%

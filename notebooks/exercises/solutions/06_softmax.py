@@ -2,8 +2,8 @@
 # # Softmax and cross-entropy
 #
 # Fill in each function, then run the cell after it: `npformer.check` compares yours with the
-# reference on drawn inputs and says what kind of mistake it finds. The last cell of each task is
-# the one that is graded.
+# reference on random inputs and says what kind of mistake it finds. The last cell of each task is
+# graded.
 
 # %%
 import numpy as np
@@ -36,8 +36,8 @@ npformer.check("softmax", softmax, seed=1000, raises=True)
 # %% [markdown]
 # ## Backward
 #
-# With $y = \operatorname{softmax}(x)$ it is $\partial y_i/\partial x_j = y_i(\delta_{ij} - y_j)$. The function
-# is given `dy` and the *output* `y`.
+# If $y = \operatorname{softmax}(x)$, then $\partial y_i/\partial x_j = y_i(\delta_{ij} - y_j)$. The function
+# takes `dy` and the *output* `y`.
 
 
 # %%
@@ -56,8 +56,8 @@ npformer.check("softmax_backward", softmax_backward, seed=1000, raises=True)
 # %% [markdown]
 # ## Cross-entropy
 #
-# The loss of a classifier is small when it gives the right class a high probability: the mean over
-# the batch of $-\log \operatorname{softmax}(x)_{y}$. `logits` is `(B, K)`, `labels` is `(B,)`, whole numbers.
+# The loss of a classifier is small if it gives the right class a high probability: it is the mean over
+# the batch of $-\log \operatorname{softmax}(x)_{y}$. `logits` is `(B, K)`, `labels` is `(B,)`, integers.
 # Very wrong answers must give a large number, not infinity: work with $\log\operatorname{softmax}$ itself.
 
 
@@ -77,8 +77,8 @@ npformer.check("cross_entropy", cross_entropy)
 npformer.check("cross_entropy", cross_entropy, seed=1000, raises=True)
 
 # %% [markdown]
-# Its gradient with respect to the logits is as simple as can be: what the network says minus what it should
-# say, divided by the number of images.
+# Its gradient with respect to the logits is very simple: what the network says minus what it should say,
+# divided by the number of images.
 
 
 # %%

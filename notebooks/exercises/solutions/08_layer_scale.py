@@ -2,8 +2,8 @@
 # # Layer scale, dropout, drop path
 #
 # Fill in each function, then run the cell after it: `npformer.check` compares yours with the
-# reference on drawn inputs and says what kind of mistake it finds. The last cell of each task is
-# the one that is graded.
+# reference on random inputs and says what kind of mistake it finds. The last cell of each task is
+# graded.
 
 # %%
 import numpy as np
@@ -15,7 +15,7 @@ from npformer.layers import LayerScale
 # ## Layer scale
 #
 # A learned factor for each channel of a residual branch: $y = \gamma\,x$. `p.gamma` is `(C,)`; in a network
-# without layer scale `p` is `None`, and then `x` passes unchanged.
+# without layer scale `p` is `None`; then return `x` unchanged.
 
 
 # %%
@@ -50,7 +50,7 @@ npformer.check("layer_scale_backward", layer_scale_backward, seed=1000, raises=T
 # %% [markdown]
 # ## Dropout and drop path
 #
-# Noise for training. Dropout silences single numbers with probability `rate`; drop path silences
+# Noise for training. Dropout sets single numbers to zero with probability `rate`; drop path does so with
 # whole images of the batch. What survives is divided by `1 - rate`, so that the mean stays the same.
 # A number survives where `rng.random(shape) >= rate`; draw once, with the shape of `x` for dropout and
 # `(B, 1, 1, 1)` for drop path. If the rate is 0, return `x`. Mind the dtype.

@@ -2,8 +2,8 @@
 # # Attention with attention biases
 #
 # Fill in each function, then run the cell after it: `npformer.check` compares yours with the
-# reference on drawn inputs and says what kind of mistake it finds. The last cell of each task is
-# the one that is graded.
+# reference on random inputs and says what kind of mistake it finds. The last cell of each task is
+# graded.
 
 # %%
 import numpy as np
@@ -44,7 +44,7 @@ npformer.check("flat", flat, seed=1000, raises=True)
 #
 # For each head there is one learned number for each *distance* $(|\Delta y|, |\Delta x|)$ on the grid of tokens.
 # Spread it over all pairs of tokens: `(heads, rows, columns) -> (heads, N, N)`, `N = rows·columns`,
-# token `t` sitting in row `t // columns` and column `t % columns`.
+# where token `t` is in row `t // columns` and column `t % columns`.
 
 
 # %%
@@ -67,8 +67,8 @@ npformer.check("relative_position_bias", relative_position_bias, seed=1000, rais
 #
 # $$\text{attn} = \operatorname{softmax}\!\left(\frac{q\,k^\top}{\sqrt K} + \text{bias}\right) \qquad y = (\text{attn}\;v)\,W_\text{proj} + b_\text{proj}$$
 #
-# for each head by itself. `p.qkv` makes q, k and v at once; its columns run head by head, within a
-# head q (K numbers), k (K), v (V). `K, V = head_sizes(p)`. The bias is added after the scaling and is
+# for each head separately. `p.qkv` computes q, k and v at once; its columns are ordered head by head, and
+# within a head q (K numbers), k (K), v (V). `K, V = head_sizes(p)`. The bias is added after the scaling and is
 # not scaled. Put the heads side by side again before the projection: `(B, heads, N, V) -> (B, N, heads·V)`.
 
 
@@ -119,11 +119,11 @@ npformer.check(
 # %% [markdown]
 # ## Backward of attention
 #
-# The hardest one. `tape["qkv"]` is what `p.qkv` returned and `tape["attn"]` the weights. Go back step by step:
+# This is the hardest one. `tape["qkv"]` is the output of `p.qkv`, and `tape["attn"]` has the weights. Go back step by step:
 #
 # $$dv = \text{attn}^\top dy \quad d\text{attn} = dy\,v^\top \quad dq = \frac{d\text{scores}\;k}{\sqrt K} \quad dk = \frac{d\text{scores}^\top q}{\sqrt K}$$
 #
-# The biases served every image of the batch. Return `dx` and an `Attention(dqkv, dproj, dbiases)`.
+# Every image of the batch used the same biases. Return `dx` and an `Attention(dqkv, dproj, dbiases)`.
 
 
 # %%

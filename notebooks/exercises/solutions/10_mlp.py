@@ -2,8 +2,8 @@
 # # Two MLPs: for tokens and for images
 #
 # Fill in each function, then run the cell after it: `npformer.check` compares yours with the
-# reference on drawn inputs and says what kind of mistake it finds. The last cell of each task is
-# the one that is graded.
+# reference on random inputs and says what kind of mistake it finds. The last cell of each task is
+# graded.
 
 # %%
 import numpy as np
@@ -27,8 +27,8 @@ from npformer.layers import (
 #
 # $$\operatorname{mlp}(x) = \operatorname{gelu}(x W_1 + b_1)\,W_2 + b_2$$
 #
-# Each token is widened, bent, and narrowed again. `p.fc1` and `p.fc2` are linear layers. From here on
-# use the layers of npformer as building blocks.
+# The first layer makes four times as many numbers of each token, the second reduces them again. `p.fc1` and
+# `p.fc2` are linear layers. From here on use the layers of npformer as building blocks.
 
 
 # %%
@@ -68,8 +68,8 @@ npformer.check("conv_mlp", conv_mlp, seed=1000, raises=True)
 # %% [markdown]
 # ## Backward
 #
-# Take the steps in reverse, each with the input that it had: the tape holds what each step of forward
-# returned, under `"fc1"`, `"act"`, `"fc2"`. `activation_backward(dy, x, activation)` is the chain rule
+# Take the steps in reverse, each with its own input: the tape holds what each step of forward returned,
+# under `"fc1"`, `"act"`, `"fc2"`. `activation_backward(dy, x, activation)` is the chain rule
 # through the activation, and `x` is what the activation was *given*.
 
 

@@ -2,8 +2,8 @@
 # # The two blocks, and the stem
 #
 # Fill in each function, then run the cell after it: `npformer.check` compares yours with the
-# reference on drawn inputs and says what kind of mistake it finds. The last cell of each task is
-# the one that is graded.
+# reference on random inputs and says what kind of mistake it finds. The last cell of each task is
+# graded.
 
 # %%
 import numpy as np
@@ -37,7 +37,7 @@ from npformer.layers import (
 # %% [markdown]
 # ## Stem
 #
-# Convolution, batch norm, ReLU; and once more. Both convolutions have stride 2 and padding 1. `p` has `conv1`,
+# Convolution, batch norm, ReLU; then the same again. Both convolutions have stride 2 and padding 1. `p` has `conv1`,
 # `norm1`, `conv2`, `norm2`.
 
 
@@ -121,9 +121,9 @@ npformer.check("attention_block", attention_block, seed=1000, raises=True)
 # %% [markdown]
 # ## Backward of the pooling block
 #
-# The gradient of $x + f(x)$ is $dy + f_\text{backward}(dy)$: it flows past each branch unchanged, and what comes out
-# of the branch is added. The tape holds `"token_mixer"`, `"ls1"`, `"mlp"` and `"ls2"`; `tape.within("mlp")` is the tape
-# of the MLP. Mind what the MLP was given.
+# The gradient of $x + f(x)$ is $dy + f_\text{backward}(dy)$: it flows past each branch unchanged, and the gradient from
+# the branch is added. The tape holds `"token_mixer"`, `"ls1"`, `"mlp"` and `"ls2"`; `tape.within("mlp")` is the tape
+# of the MLP. Be careful: what was the input of the MLP?
 
 
 # %%
@@ -176,8 +176,8 @@ npformer.check("attention_block_backward", attention_block_backward, seed=1000, 
 # %% [markdown]
 # ## Backward of the stem and of the downsampling
 #
-# The steps in reverse, each with the input that it had. The tape of the stem holds `"conv1"`, `"norm1"`, `"act1"`, `"conv2"`, `"norm2"`, `"act2"`, what each
-# of them returned; that of the downsampling `"conv"` and `"norm"`.
+# The steps in reverse, each with its own input. The tape of the stem holds what each step returned, under `"conv1"`,
+# `"norm1"`, `"act1"`, `"conv2"`, `"norm2"` and `"act2"`; that of the downsampling has `"conv"` and `"norm"`.
 
 
 # %%

@@ -2,8 +2,8 @@
 # # Folding: two layers become one
 #
 # Fill in each function, then run the cell after it: `npformer.check` compares yours with the
-# reference on drawn inputs and says what kind of mistake it finds. The last cell of each task is
-# the one that is graded.
+# reference on random inputs and says what kind of mistake it finds. The last cell of each task is
+# graded.
 
 # %%
 import numpy as np
@@ -14,8 +14,8 @@ from npformer.layers import Conv2d, Linear
 # %% [markdown]
 # ## Batch norm into its convolution
 #
-# In evaluation batch norm is linear, and so is the convolution before it. Find the one convolution that does what
-# both do:
+# In evaluation batch norm is linear, and so is the convolution before it. Find the single convolution that does
+# both:
 #
 # $$\operatorname{BN}(x W + b) = x\,(W s) + \big((b - \mu)\,s + \beta\big), \qquad s = \frac{w}{\sqrt{\sigma^2 + \varepsilon}}$$
 #
@@ -63,7 +63,7 @@ npformer.check("fold_layer_scale", fold_layer_scale, seed=1000, raises=True)
 # %% [markdown]
 # ## Layer norm's weight and bias into the linear layer after it
 #
-# The statistics of layer norm depend on the token and stay. Its weight and bias do not:
+# The statistics of layer norm depend on the token, so they stay. Its weight and bias do not:
 #
 # $$(\hat x\, w + \beta)\, W + b = \hat x\,(w W) + (\beta W + b)$$
 

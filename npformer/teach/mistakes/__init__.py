@@ -1,12 +1,11 @@
 """The mistakes that people make when they write a layer for the first time.
 
 Each exercise is a layer of npformer, a way to draw inputs for it, and a table of typical mistakes:
-what to call it, what to think about, and *the layer with this mistake in it*. `npformer.check`
-recognizes a mistake by running it. To teach it a new one, add a line to the file that has the name
-of the layer's file.
+a name, a hint, and *the layer with this mistake in it*. `npformer.check` recognizes a mistake by
+running it. To teach it a new one, add a line to the file named after the layer's file.
 
-Most are written with the right layers and one thing changed: a mistake in a block is that block
-with other parameters, or with one step left out.
+Most mistakes use the right layers with one thing changed: a mistake in a block is that block with
+other parameters, or with one step left out.
 """
 
 from . import (
@@ -39,6 +38,6 @@ EXERCISES: dict[str, Exercise] = {
     )
     for name, exercise in layer.TABLE.items()
 }  # fmt: skip
-"""What `npformer.check` knows, by name."""
+"""All exercises, by the name of the layer."""
 
 __all__ = ["EXERCISES", "Draw", "Exercise", "Mistake"]

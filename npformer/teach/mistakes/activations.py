@@ -43,7 +43,7 @@ TABLE.add(
     "relu",
     relu,
     lambda d: (d.images(),),
-    ("absolute value", "Negative numbers become 0, they do not become positive.", np.abs),
+    ("absolute value", "Negative numbers become 0; they do not become positive.", np.abs),
     ("minimum", "Keep the positive numbers, not the negative ones.", lambda x: np.minimum(x, 0)),
     ("step", "Positive numbers stay as they are; they do not become 1.", lambda x: (x > 0) * 1.0),
 )
@@ -71,7 +71,7 @@ def _density(x: Array) -> Array:
     return np.asarray(np.exp(-0.5 * x * x) / _ROOT)
 
 
-_CHAIN = ("missing chain rule", "dx = dy · f'(x): multiply by what comes from above.")
+_CHAIN = ("missing chain rule", "dx = dy · f'(x): multiply by dy, the gradient of the output.")
 
 TABLE.add(
     "gelu_backward",

@@ -1,4 +1,4 @@
-"""Typical mistakes in attention and its table of biases."""
+"""Typical mistakes in attention and its biases."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ TABLE.add(
     ),
     (
         "column by column",
-        "Tokens run row by row: token t lies in row t // columns, column t % columns.",
+        "Tokens are ordered row by row: token t is in row t // columns, column t % columns.",
         _swapped_grid,
     ),
 )
@@ -133,7 +133,7 @@ TABLE.add(
     _draw_attention,
     (
         "missing scale",
-        "Divide q kᵀ by √K, K being the width of a key.",
+        "Divide q kᵀ by √K, where K is the width of a key.",
         lambda x, p: _attention(x, p, lambda qk, bias, K: softmax(qk + bias)),
     ),
     (
@@ -153,12 +153,12 @@ TABLE.add(
     ),
     (
         "bias before scale",
-        "The bias is added after the scaling, and is not scaled.",
+        "The bias is added after the scaling, and is not scaled itself.",
         lambda x, p: _attention(x, p, lambda qk, bias, K: softmax((qk + bias) * K**-0.5)),
     ),
     (
         "missing attention bias",
-        "Add the bias table to the scores: without it attention does not know where a token lies.",
+        "Add the biases to the scores: without them attention does not know where a token is.",
         lambda x, p: _attention(x, p, lambda qk, bias, K: softmax(qk * K**-0.5)),
     ),
     (
@@ -173,7 +173,7 @@ TABLE.add(
     ),
     (
         "wrong axis",
-        "Softmax runs over the keys, the last axis of the scores; yours runs over the queries.",
+        "Softmax is over the keys, the last axis of the scores; yours is over the queries.",
         lambda x, p: _attention(
             x,
             p,
@@ -182,18 +182,18 @@ TABLE.add(
     ),
     (
         "q and k swapped",
-        "Within a head the columns run q, k, v: the first K are the query.",
+        "Within a head the columns are q, k, v: the first K are the query.",
         lambda x, p: _attention(x, p, split=_keys_first),
     ),
     (
         "values first",
-        "Within a head the columns run q, k, v.",
+        "Within a head the columns are q, k, v, in this order.",
         lambda x, p: _attention(x, p, split=_values_first),
     ),
     (
         "heads not interleaved",
-        "The columns of qkv run head by head, within a head q, k, v. Yours takes all queries "
-        "first, then all keys, then all values.",
+        "The columns of qkv are ordered head by head, within a head q, k, v. Yours takes all "
+        "queries first, then all keys, then all values.",
         lambda x, p: _attention(x, p, split=_three_blocks),
     ),
     (
@@ -204,17 +204,17 @@ TABLE.add(
     ),
     (
         "missing projection",
-        "The heads, side by side, go through the linear layer proj.",
+        "The heads, side by side, pass through the linear layer proj.",
         lambda x, p: _attention(x, p, project=lambda y, _: y),
     ),
     (
         "missing bias",
-        "Both linear layers have a bias; that of qkv is missing.",
+        "Both linear layers have a bias; the one of qkv is missing.",
         lambda x, p: attention(x, p._replace(qkv=without_bias(p.qkv))),
     ),
     (
         "missing bias",
-        "Both linear layers have a bias; that of proj is missing.",
+        "Both linear layers have a bias; the one of proj is missing.",
         lambda x, p: attention(x, p._replace(proj=without_bias(p.proj))),
     ),
     (
@@ -224,7 +224,7 @@ TABLE.add(
     ),
     (
         "residual added",
-        "The attention layer is the branch alone; the block adds the residual.",
+        "The attention layer is only the branch; the block adds the residual.",
         lambda x, p: x + attention(x, p),
     ),
 )
@@ -337,7 +337,7 @@ TABLE.add(
     ),
     (
         "mean instead of sum",
-        "The bias table served all images: its gradient is the sum over the batch.",
+        "All images used the same biases: their gradient is the sum over the batch.",
         but(
             attention_backward,
             lambda dp, dy, *_: dp._replace(attention_biases=dp.attention_biases / len(dy)),

@@ -1,4 +1,4 @@
-"""Typical mistakes in an attention block, and in the way from images to tokens."""
+"""Typical mistakes in an attention block, and in the step from images to tokens."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TABLE.add(
     ),
     (
         "channels first",
-        "The channels are last already; nothing has to be moved.",
+        "The channels already come last; nothing has to be moved.",
         lambda x: x.reshape(len(x), x.shape[3], -1).swapaxes(1, 2),
     ),
 )
@@ -81,17 +81,17 @@ TABLE.add(
     _draw_attention_block,
     (
         "missing residual",
-        "Add each branch to what went into it; both residuals are missing.",
+        "Add each branch to its input; both residuals are missing.",
         lambda x, p: _attention_block(x, p, (0, 0)),
     ),
     (
         "missing residual",
-        "Add what attention returns to x: the first residual is missing.",
+        "Add the result of attention to x: the first residual is missing.",
         lambda x, p: _attention_block(x, p, (0, 1)),
     ),
     (
         "missing residual",
-        "Add what the MLP returns to what went into it: the second residual is missing.",
+        "Add the result of the MLP to its input: the second residual is missing.",
         lambda x, p: _attention_block(x, p, (1, 0)),
     ),
     (
@@ -106,7 +106,7 @@ TABLE.add(
     *layer_scales(attention_block, "attention"),
     (
         "missing layer norm",
-        "A layer norm stands before the attention and before the MLP; both are missing.",
+        "There is a layer norm before the attention and one before the MLP; both are missing.",
         lambda x, p: _attention_block(x, p, norm1=_norm_skipped, norm2=_norm_skipped),
     ),
     (
@@ -121,17 +121,17 @@ TABLE.add(
     ),
     (
         "same layer norm twice",
-        "norm1 stands before the attention, norm2 before the MLP.",
+        "norm1 comes before the attention, norm2 before the MLP.",
         lambda x, p: attention_block(x, p._replace(norm2=p.norm1)),
     ),
     (
         "norm after the branch",
-        "The norm stands before each branch (pre-norm), not after the sum.",
+        "The norm comes before each branch (pre-norm), not after the sum.",
         _post_norm,
     ),
     (
         "parallel branches",
-        "The MLP works on what the attention left, not on the input of the block.",
+        "The input of the MLP is the result of the first half, not the input of the block.",
         lambda x, p: (
             x
             + layer_scale(attention(layer_norm(x, p.norm1), p.token_mixer), p.ls1)

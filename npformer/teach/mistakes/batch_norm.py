@@ -65,7 +65,7 @@ TABLE.add(
     ),
     (
         "statistics of the batch",
-        "In evaluation the running mean and variance are used, whatever is in the batch.",
+        "In evaluation use the running mean and variance, whatever is in the batch.",
         lambda x, p, eps=1e-5: batch_norm(x, p, eps, Run(Mode(batch_statistics=True))),
     ),
     (
@@ -77,7 +77,7 @@ TABLE.add(
 
 
 def batch_norm_training(x: Array, p: BatchNorm, eps: float = 1e-5) -> Array:
-    """Batch norm as it works in training: by the statistics of the batch."""
+    """Batch norm in training, with the statistics of the batch."""
     return batch_norm(x, p, eps, Run(Mode(batch_statistics=True)))
 
 
@@ -87,7 +87,7 @@ TABLE.add(
     _draw_batch_norm,
     (
         "running statistics",
-        "In training the mean and the variance of the batch itself are used.",
+        "In training use the mean and the variance of the batch itself.",
         batch_norm,
     ),
     (
@@ -98,7 +98,7 @@ TABLE.add(
     (
         "wrong axis",
         "Statistics are taken for each channel, over the batch and all pixels; yours are taken "
-        "for each image by itself.",
+        "for each image separately.",
         lambda x, p, eps=1e-5: normalized(x, p, eps, (1, 2)),
     ),
     (
@@ -162,13 +162,13 @@ TABLE.add(
     _draw_update,
     (
         "biased variance",
-        "The running average takes the unbiased variance (n − 1), though the batch is normalized "
-        "by the biased one.",
+        "The running average uses the unbiased variance (n − 1), although the biased one "
+        "normalizes the batch.",
         lambda p, mean, variance, n, momentum=0.1: _move(p, mean, variance, momentum),
     ),
     (
         "momentum the wrong way round",
-        "The new batch has the weight `momentum`, the old average the rest.",
+        "The new batch has weight `momentum`, the old average the rest.",
         lambda p, mean, variance, n, momentum=0.1: update_running_stats(
             p, mean, variance, n, 1 - momentum
         ),

@@ -84,7 +84,7 @@ TABLE.add(
     ("padding not zero", "The pixels around the image are zeros, not copies of it.", _conv_edge),
     (
         "padding on one side",
-        "Zeros belong on all four sides, above and to the left too.",
+        "Zeros belong on all four sides, also above and on the left.",
         _conv_pad_after,
     ),
 )
@@ -173,14 +173,14 @@ def _conv_with(
 _SCATTER = (
     (
         "overlaps lost",
-        "Where windows overlap, a pixel receives the sum of what all of them send back: += instead "
+        "Where windows overlap, a pixel receives the sum of what they all send back: += instead "
         "of =.",
         _overwriting,
     ),
     (
-        "padding not cut off",
-        "The zeros around the image take part in forward, but they are no pixels: cut their "
-        "gradient off.",
+        "padding not cropped",
+        "The zeros around the image take part in forward, but they are not pixels: crop their "
+        "gradient.",
         _uncropped,
     ),
 )
@@ -192,7 +192,7 @@ TABLE.add(
     *((kind, hint, _conv_with(f)) for kind, hint, f in _SCATTER),
     (
         "flipped kernel",
-        "Each tap of dW belongs to the tap of W at the same place; yours is turned around.",
+        "Each tap of dW belongs to the tap of W at the same place; yours is flipped.",
         but(conv2d_backward, lambda dp, *_: dp._replace(weight=dp.weight[::-1, ::-1])),
     ),
     (*SUM, mean_over_batch(conv2d_backward)),
@@ -204,11 +204,11 @@ TABLE.add(
 )
 
 
-def _draw_patches_backward(d: Draw) -> tuple[Any, ...]:
+def _draw_col2im(d: Draw) -> tuple[Any, ...]:
     kh, kw = d.choice((2, 2), (3, 3), (1, 1), (2, 3))
     x = d.images(least=3)
     how = (d.choice(1, 2), d.choice(0, 1)) if d.level else ()
     return like(d, im2col(x, kh, kw, *how)), x.shape, kh, kw, *how
 
 
-TABLE.add("col2im", col2im, _draw_patches_backward, *_SCATTER)
+TABLE.add("col2im", col2im, _draw_col2im, *_SCATTER)

@@ -38,7 +38,7 @@ TABLE.add(
     _draw_conv_mlp,
     (
         "missing activation",
-        "After the first batch norm stands an activation.",
+        "There is an activation after the first batch norm.",
         lambda x, p: conv_mlp(x, p, identity),
     ),
     ("tanh GELU", "Use the exact GELU, with erf.", lambda x, p: conv_mlp(x, p, gelu_new)),
@@ -50,7 +50,7 @@ TABLE.add(
     ),
     (
         "activation before batch norm",
-        "First the batch norm, then the activation.",
+        "The batch norm comes first, then the activation.",
         lambda x, p: batch_norm(
             conv2d(batch_norm(gelu(conv2d(x, p.fc1)), p.norm1), p.fc2), p.norm2
         ),
@@ -77,7 +77,7 @@ TABLE.add(
     ),
     (
         "residual added",
-        "The MLP is the branch alone; the block adds the residual.",
+        "The MLP is only the branch; the block adds the residual.",
         lambda x, p: x + conv_mlp(x, p),
     ),
 )
@@ -116,8 +116,8 @@ TABLE.add(
     *((kind, hint, partial(_conv_mlp_backward, at=at)) for kind, hint, at in PLACES),
     (
         "derivative at the wrong place",
-        "The activation saw what the batch norm returned: take its derivative there, not at the "
-        "output of the convolution.",
+        "The input of the activation was the output of the batch norm: take the derivative there, "
+        "not at the output of the convolution.",
         partial(_conv_mlp_backward, at="fc1"),
     ),
     (

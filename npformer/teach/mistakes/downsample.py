@@ -36,17 +36,17 @@ TABLE.add(
     ),
     (
         "activation at the end",
-        "No activation stands between the stages.",
+        "There is no activation between the stages.",
         lambda x, p: relu(downsample(x, p)),
     ),
     (
         "activation at the end",
-        "No activation stands between the stages.",
+        "There is no activation between the stages.",
         lambda x, p: gelu(downsample(x, p)),
     ),
     (
         "stride ignored",
-        "The convolution has stride 2: it leaves half of the side.",
+        "The convolution has stride 2: it halves each side.",
         lambda x, p: downsample(x, p, stride=1),
     ),
     (
@@ -71,7 +71,7 @@ TABLE.add(
     _draw_downsample_backward,
     (
         "missing batch norm",
-        "The gradient passes the batch norm before it reaches the convolution.",
+        "The gradient passes through the batch norm before it reaches the convolution.",
         lambda dy, x, p, stride, padding, eps, tape: (
             conv2d_backward(dy, x, p.conv, stride, padding)[0],
             downsample_backward(dy, x, p, stride, padding, eps, tape)[1],
@@ -79,7 +79,8 @@ TABLE.add(
     ),
     (
         "missing batch norm",
-        "The gradient passes the batch norm before it reaches the convolution, its kernel too.",
+        "The gradient passes through the batch norm before it reaches the convolution, also on its "
+        "way to the kernel.",
         lambda dy, x, p, stride, padding, eps, tape: (
             conv2d_backward(dy, x, p.conv, stride, padding)[0],
             Downsample(

@@ -28,15 +28,15 @@ TABLE.add(
     (*_DROPOUT, lambda x, rate, rng: x * (rng.random(x.shape) >= rate)),
     (
         "kept with the wrong probability",
-        "A number is silenced with probability `rate`: it survives where the draw is ≥ rate.",
+        "A number becomes 0 with probability `rate`: it survives where the draw is ≥ rate.",
         lambda x, rate, rng: x * (rng.random(x.shape) < rate) / (1 - rate),
     ),
     (
-        "one draw for an image",
-        "Each number has a draw of its own; one for the whole image is drop path.",
+        "one draw per image",
+        "Each number needs a random draw of its own; one for the whole image is drop path.",
         lambda x, rate, rng: drop_path(x, rate, rng),
     ),
-    ("nothing dropped", "In training numbers are silenced at random.", lambda x, rate, rng: x),
+    ("nothing dropped", "In training, random numbers become 0.", lambda x, rate, rng: x),
 )
 
 TABLE.add(
@@ -45,14 +45,18 @@ TABLE.add(
     _draw_dropout,
     (*_DROPOUT, lambda x, rate, rng: x * (rng.random((len(x), 1, 1, 1)) >= rate)),
     (
-        "one draw for a number",
-        "The whole branch of an image is silenced: draw an array of shape (B, 1, …).",
+        "one draw per number",
+        "The whole branch of an image becomes 0: draw an array of shape (B, 1, …).",
         lambda x, rate, rng: dropout(x, rate, rng),
     ),
     (
-        "one draw for the batch",
-        "Each image has a draw of its own: draw an array of shape (B, 1, …).",
+        "one draw per batch",
+        "Each image needs a draw of its own: draw an array of shape (B, 1, …).",
         lambda x, rate, rng: x * (rng.random() >= rate) / (1 - rate),
     ),
-    ("nothing dropped", "In training branches are silenced at random.", lambda x, rate, rng: x),
+    (
+        "nothing dropped",
+        "In training, the branches of random images become 0.",
+        lambda x, rate, rng: x,
+    ),
 )

@@ -1,4 +1,4 @@
-"""What an exercise is, and where its inputs come from."""
+"""Exercises, typical mistakes, and a source of random inputs for them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Mistake(NamedTuple):
-    """A mistake, and the layer with it."""
+    """A typical mistake, and the layer with this mistake in it."""
 
     kind: str
     hint: str
@@ -34,19 +34,19 @@ class Mistake(NamedTuple):
 
 
 class Exercise(NamedTuple):
-    """A layer to be written."""
+    """A layer for students to write."""
 
     reference: Callable[..., Any]
     draw: Callable[[Draw], tuple[Any, ...]]
-    """arguments for the reference; the optional ones are given from some level on"""
+    """returns arguments for the reference; optional ones only above level 0"""
     mistakes: tuple[Mistake, ...]
-    """in the order of asking: the first that fits is named"""
+    """in order: `check` names the first that fits"""
     results: tuple[str, ...] = ("dx", "dp")
-    """what the members are called if the result is a tuple"""
+    """names of the members if the result is a tuple"""
 
 
 class Draw:
-    """A source of inputs. They grow with the level; at level 0 they are small whole numbers."""
+    """A source of random inputs: small integers at level 0, larger arrays at higher levels."""
 
     def __init__(self, seed: int, level: int, dtype: str = "float64") -> None:
         self.rng: Rng = np.random.default_rng(seed)
@@ -54,32 +54,32 @@ class Draw:
         self.dtype = dtype
 
     def size(self, least: int = 1) -> int:
-        """Size of an axis."""
+        """Draw the size of an axis."""
         return least + int(self.rng.integers(0, self.level + 1))
 
     def choice(self, first: T, *others: T) -> T:
-        """One of several values; the first at level 0."""
+        """Draw one of several values; at level 0 it is the first."""
         return (first, *others)[self.rng.integers(0, len(others) + 1)] if self.level else first
 
     def array(self, *shape: int) -> Array:
-        """Numbers of both signs."""
+        """Draw numbers of both signs."""
         if self.level == 0:
             return self.rng.integers(-4, 5, shape).astype(self.dtype)
         return self.rng.standard_normal(shape).astype(self.dtype)
 
     def positive(self, *shape: int) -> Array:
-        """Numbers from 1 to 4."""
+        """Draw numbers from 1 to 4."""
         if self.level == 0:
             return self.rng.integers(1, 5, shape).astype(self.dtype)
         return self.rng.uniform(1, 4, shape).astype(self.dtype)
 
     def images(self, C: int = 0, least: int = 2) -> Array:
-        """Return (B, H, W, C); above level 0 with an inside and a border."""
+        """Draw images, (B, H, W, C); above level 0 they have an inside and a border."""
         least += self.level > 0
         return self.array(self.size(), self.size(least), self.size(least), C or self.size())
 
     def tokens(self, C: int = 0, N: int = 0) -> Array:
-        """Return (B, N, C)."""
+        """Draw tokens, (B, N, C)."""
         return self.array(self.size(), N or self.size(2), C or self.size(2))
 
     def linear(self, C_in: int, C_out: int) -> Linear:
@@ -99,7 +99,7 @@ class Draw:
         return LayerNorm(self.positive(C), self.array(C))
 
     def layer_scale(self, C: int) -> LayerScale:
-        """Draw factors far from 1e-5: with those, no mistake in a branch would show."""
+        """Draw factors far from 1e-5, with which a mistake in a branch would go unnoticed."""
         return LayerScale(self.positive(C))
 
     def attention(self, C: int) -> Attention:
@@ -144,5 +144,5 @@ class Table(dict[str, Exercise]):
         *mistakes: tuple[str, str, Callable[..., Any]],
         results: tuple[str, ...] = ("dx", "dp"),
     ) -> None:
-        """Enter an exercise; a mistake is (kind, hint, the layer with this mistake)."""
+        """Add an exercise; a mistake is (kind, hint, the layer with this mistake)."""
         self[name] = Exercise(reference, draw, tuple(Mistake(*m) for m in mistakes), results)

@@ -36,7 +36,7 @@ TABLE.add(
     _draw_batch_norm,
     (
         "bias of the convolution lost",
-        "The convolution had a bias b: what the norm shifts is b − µ, not −µ.",
+        "The convolution has a bias b: the norm shifts b − µ, not −µ.",
         lambda conv, norm, eps: _folded(
             conv, _scale(norm, eps), norm.bias - norm.running_mean * _scale(norm, eps)
         ),
@@ -131,7 +131,7 @@ TABLE.add(
     ),
     (
         "None not handled",
-        "In a network without layer scale it is None; then nothing changes.",
+        "In a network without layer scale, scale is None; then nothing changes.",
         lambda p, scale: Linear(p.weight * scale.gamma, p.bias * scale.gamma),
     ),
     (

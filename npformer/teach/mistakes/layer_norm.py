@@ -51,22 +51,22 @@ TABLE.add(
     ),
     (
         "wrong axis",
-        "Each token is normalized by itself, over its channels; yours runs over the tokens.",
+        "Each token is normalized separately, over its channels; yours is over the tokens.",
         lambda x, p, eps=1e-12: normalized(x, p, eps, (1,)),
     ),
     (
         "wrong axis",
-        "Each token is normalized by itself; yours takes all tokens of an image together.",
+        "Each token is normalized separately; yours takes all tokens of an image together.",
         lambda x, p, eps=1e-12: normalized(x, p, eps, (1, 2)),
     ),
     (
         "wrong axis",
-        "Each token is normalized by itself; yours takes the whole array at once.",
+        "Each token is normalized separately; yours takes the whole array at once.",
         lambda x, p, eps=1e-12: normalized(x, p, eps, (0, 1, 2)),
     ),
     (
         "wrong axis",
-        "Each token is normalized by itself; yours takes a channel over the batch and all tokens, "
+        "Each token is normalized separately; yours takes a channel over the batch and all tokens, "
         "as batch norm does.",
         lambda x, p, eps=1e-12: normalized(x, p, eps, (0, 1)),
     ),

@@ -39,7 +39,7 @@ TABLE.add(
     ),
     (
         "residual added",
-        "Layer scale is the factor alone; the block adds the residual.",
+        "Layer scale is only the factor; the block adds the residual.",
         lambda x, p: x if p is None else x + x * p.gamma,
     ),
 )
@@ -68,7 +68,7 @@ TABLE.add(
     ),
     (
         "missing factor x",
-        "dγ = Σ dy · x: how much γ matters depends on what it multiplies.",
+        "dγ = Σ dy · x: how much γ matters depends on the x it multiplies.",
         _scale_with(lambda dy, p: dy * p.gamma, lambda dy, x: dy.sum((0, 1, 2))),
     ),
     (

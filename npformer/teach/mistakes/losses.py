@@ -27,7 +27,7 @@ TABLE.add(
     _draw_logits,
     (
         "overflow",
-        "exp(1000) is infinite and log(0) too. Write log softmax(x) as x − max x − "
+        "exp(1000) is infinite, and so is log(0). Write log softmax(x) as x − max x − "
         "log Σ exp(x − max x).",
         lambda x, y: -np.log(_picked(softmax(x), y)).mean(),
     ),
@@ -80,7 +80,7 @@ TABLE.add(
     ),
     (
         "mean over all numbers",
-        "The mean runs over the images only, not over the classes.",
+        "The mean is over the images only, not over the classes.",
         lambda x, y: cross_entropy_backward(x, y) / x.shape[1],
     ),
     (

@@ -35,7 +35,7 @@ TABLE.add(
     _draw_mlp,
     (
         "missing activation",
-        "Between the two linear layers stands an activation; without it they are one matrix.",
+        "There is an activation between the two linear layers; without it they are one matrix.",
         lambda x, p: mlp(x, p, identity),
     ),
     ("tanh GELU", "Use the exact GELU, with erf.", lambda x, p: mlp(x, p, gelu_new)),
@@ -52,7 +52,7 @@ TABLE.add(
     ),
     (
         "residual added",
-        "The MLP is the branch alone; the block adds the residual.",
+        "The MLP is only the branch; the block adds the residual.",
         lambda x, p: x + mlp(x, p),
     ),
 )
@@ -88,7 +88,7 @@ TABLE.add(
     ),
     (
         "wrong input",
-        "fc2 saw what the activation returned, not what it was given: dW₂ = actᵀ dy.",
+        "The input of fc2 was the output of the activation, not its input: dW₂ = actᵀ dy.",
         but(
             mlp_backward,
             lambda dp, dy, x, p, _, tape: dp._replace(

@@ -45,13 +45,13 @@ def _channels_first_pool(x: Array, size: int = 3) -> Array:
 _POOLS: tuple[tuple[str, str, Callable[..., Array]], ...] = (
     (
         "border counted",
-        "Pixels outside the image do not count: divide by how many pixels of the window lie "
-        "inside, 4 in a corner of a 3×3 pool, 6 at an edge, 9 elsewhere.",
+        "Pixels outside the image do not count: divide by the number of pixels of the window that "
+        "are inside: 4 in a corner of a 3×3 pool, 6 at an edge, 9 elsewhere.",
         lambda x, size=3: window_sum(x, size) / size**2,
     ),
     (
         "border repeated",
-        "Do not copy pixels beyond the border: a window that sticks out has fewer pixels.",
+        "Do not repeat the pixels of the border: a window there just has fewer pixels.",
         lambda x, size=3: _pool_edge(x, size) / size**2,
     ),
     (
@@ -62,7 +62,7 @@ _POOLS: tuple[tuple[str, str, Callable[..., Array]], ...] = (
     ("maximum instead of average", "Take the average of the window.", _max_pool),
     (
         "windows inside the image only",
-        "Every pixel has a window, those at the border too: the size stays.",
+        "Every pixel has a window, also at the border: the size stays the same.",
         _valid_pool,
     ),
     (
@@ -89,7 +89,7 @@ TABLE.add(
     ),
     (
         "input added",
-        "Subtract x, do not add it: the block does that.",
+        "Subtract x instead of adding it: the block adds it.",
         lambda x, size=3: average_pool(x, size) + x,
     ),
     (

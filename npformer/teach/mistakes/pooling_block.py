@@ -54,7 +54,7 @@ TABLE.add(
     _draw_pooling_block,
     (
         "missing residual",
-        "Add each branch to what went into it: x + γ₁ · mix(x), and so again. Both are missing.",
+        "Add each branch to its input: x + γ₁ · mix(x), and the MLP likewise. Both are missing.",
         lambda x, p: _pooling_block(x, p, (0, 0)),
     ),
     (
@@ -64,13 +64,13 @@ TABLE.add(
     ),
     (
         "missing residual",
-        "Add what the MLP returns to what went into it: the second residual is missing.",
+        "Add the result of the MLP to its input: the second residual is missing.",
         lambda x, p: _pooling_block(x, p, (1, 0)),
     ),
     *layer_scales(pooling_block, "pooling"),
     (
         "layer scale on the sum",
-        "γ scales the branch alone, not the sum of x and branch.",
+        "γ scales only the branch, not the sum of x and the branch.",
         lambda x, p: (lambda y: layer_scale(y + conv_mlp(y, p.mlp), p.ls2))(
             layer_scale(x + pooling(x), p.ls1)
         ),
@@ -82,7 +82,7 @@ TABLE.add(
     ),
     (
         "parallel branches",
-        "The MLP works on the mixed pixels, not on the input of the block.",
+        "The input of the MLP is the mixed pixels, not the input of the block.",
         lambda x, p: x + layer_scale(pooling(x), p.ls1) + layer_scale(conv_mlp(x, p.mlp), p.ls2),
     ),
     ("tanh GELU", "Use the exact GELU.", lambda x, p: pooling_block(x, p, 3, gelu_new)),

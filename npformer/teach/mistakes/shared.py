@@ -1,4 +1,4 @@
-"""What typical mistakes in several layers have in common."""
+"""Typical mistakes that several layers share, and parts to build them from."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Entry: TypeAlias = tuple[str, str, Callable[..., Any]]
 SUM = (
     "mean instead of sum",
     "Every image used the same parameters, so their gradient is the sum over the batch. (If the "
-    "loss is a mean, dy is already small.)",
+    "loss is a mean, dy has been divided already.)",
 )
 """Kind and hint of a gradient that is divided by the number of images."""
 
 PLACES = (
     (
         "missing activation",
-        "Between the two layers the gradient passes the activation: multiply by its derivative.",
+        "Between the layers the gradient passes the activation: multiply by its derivative.",
         "",
     ),
     (
@@ -55,12 +55,12 @@ PATHS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ),
     (
         "branch not added",
-        "What comes out of the second branch belongs to the gradient that the first one is given.",
+        "The gradient that reaches the first branch includes what the second branch sends back.",
         {"add_branch": 0},
     ),
     (
         "wrong input",
-        "The second branch saw x plus the first branch, not x.",
+        "The input of the second branch is x plus the first branch, not x.",
         {"middle": 0},
     ),
 )
@@ -80,13 +80,13 @@ def without_weight(p: Any) -> Any:
 def normalized(
     x: Array, p: Any, eps: float, axes: tuple[int, ...], ddof: int = 0, center: float = 1
 ) -> Array:
-    """Any norm: over some axes, with some denominator n − ddof, with or without its mean."""
+    """Normalize over some axes, with denominator n − ddof, with or without subtracting the mean."""
     mean, variance = x.mean(axes, keepdims=True), x.var(axes, keepdims=True, ddof=ddof)
     return (x - center * mean) / np.sqrt(variance + eps) * p.weight + p.bias
 
 
 def identity(x: Array) -> Array:
-    """Do nothing, in the place of an activation."""
+    """Return x: no activation."""
     return x
 
 
@@ -106,18 +106,18 @@ def but(f: Callable[..., Any], change: Callable[..., Any]) -> Callable[..., Any]
 
 
 def mean_over_batch(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Gradients of the parameters divided by the number of images."""
+    """Return a backward function whose ``dp`` is divided by the number of images."""
     return but(f, lambda dp, dy, *_: transform(lambda leaf: leaf / len(dy), dp))
 
 
 def kept(f: Callable[..., Array], *args: Any) -> tuple[Array, Trace]:
-    """Run forward with a tape."""
+    """Run forward, and record it on a tape."""
     tape = Trace()
     return f(*args, run=tape), tape
 
 
 def affine(norm: Callable[..., Array]) -> tuple[Entry, ...]:
-    """Mistakes in what a norm does after it has normalized."""
+    """Return mistakes in what a norm does after normalizing."""
     return (
         (
             "missing weight",
@@ -131,17 +131,17 @@ def affine(norm: Callable[..., Array]) -> tuple[Entry, ...]:
         ),
         (
             "bias scaled",
-            "The weight multiplies the normalized number only; the bias comes after it.",
+            "The weight multiplies only the normalized number; the bias is added afterwards.",
             lambda x, p, *eps: norm(x, p._replace(bias=p.bias * p.weight), *eps),
         ),
     )
 
 
 def through_statistics(backward: Callable[..., Any], whose: str) -> tuple[Entry, ...]:
-    """Paths that the gradient of a norm takes, cut by ``mean=0`` and ``var=0``."""
+    """Return mistakes in which paths of a norm's gradient are missing."""
     return (
         (
-            "statistics taken for constants",
+            "statistics treated as constants",
             f"The mean and the variance of {whose} depend on x: two more terms.",
             partial(backward, mean=0, var=0),
         ),
@@ -159,7 +159,7 @@ def through_statistics(backward: Callable[..., Any], whose: str) -> tuple[Entry,
 
 
 def unweighted(backward: Callable[..., Any]) -> Entry:
-    """The gradient of a norm that forgets the weight on its way to x."""
+    """Return the mistake of a norm whose gradient of x lacks the weight."""
 
     def g(dy: Array, x: Array, p: Any, *rest: Any) -> Any:
         return backward(dy, x, without_weight(p), *rest)[0], backward(dy, x, p, *rest)[1]
@@ -168,7 +168,7 @@ def unweighted(backward: Callable[..., Any]) -> Entry:
 
 
 def layer_scales(block: Callable[..., Array], mixer: str) -> tuple[Entry, ...]:
-    """Mistakes in the layer scale of either kind of block."""
+    """Return mistakes in the layer scales of either kind of block."""
     rule = "The branch is multiplied by its layer scale before it is added"
     return (
         (

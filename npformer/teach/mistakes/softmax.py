@@ -35,7 +35,7 @@ TABLE.add(
     ),
     (
         "wrong axis",
-        "Each row sums to one by itself; yours sums to one as a whole.",
+        "Each row sums to one; in yours the whole array does.",
         lambda x: np.exp(x - x.max()) / np.exp(x - x.max()).sum(),
     ),
     (
@@ -62,7 +62,7 @@ TABLE.add(
     ),
     (
         "missing row term",
-        "More of one weight is less of the others: − yᵢ Σⱼ dyⱼ yⱼ is missing.",
+        "If one weight grows, the others shrink: − yᵢ Σⱼ dyⱼ yⱼ is missing.",
         lambda dy, y: dy * y,
     ),
     (
@@ -72,12 +72,12 @@ TABLE.add(
     ),
     (
         "mean instead of sum",
-        "Σⱼ dyⱼ yⱼ is a sum.",
+        "Σⱼ dyⱼ yⱼ is a sum, not a mean.",
         lambda dy, y: y * (dy - (dy * y).mean(-1, keepdims=True)),
     ),
     (
         "softmax applied again",
-        "The second argument is the output of softmax already.",
+        "The second argument is already the output of softmax.",
         lambda dy, y: softmax_backward(dy, softmax(y)),
     ),
 )

@@ -77,7 +77,7 @@ TABLE.add(
     ),
     (
         "stride ignored",
-        "Both convolutions have stride 2: the stem leaves a quarter of the side.",
+        "Both convolutions have stride 2: each side becomes a quarter.",
         lambda x, p: _stem(x, p, stride=1),
     ),
     (
@@ -111,7 +111,7 @@ def _stem_backward(
     return dx, Stem(dconv1, dnorm1, dconv2, dnorm2)
 
 
-_RELU = "ReLU lets the gradient pass only where it was given something positive"
+_RELU = "ReLU lets the gradient pass only where its input was positive"
 
 
 TABLE.add(
@@ -123,7 +123,7 @@ TABLE.add(
     ("missing activation", f"{_RELU}: the second.", partial(_stem_backward, bent=(1, 0))),
     (
         "wrong input",
-        "conv2 saw what the first ReLU returned, not what it was given.",
+        "The input of conv2 was the output of the first ReLU, not its input.",
         but(
             stem_backward,
             lambda dp, dy, x, p, eps, tape: dp._replace(
