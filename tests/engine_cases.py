@@ -36,7 +36,7 @@ CASES = {
         "key_dim": 16,
         "attention_ratio": 2,
     },
-    "products of halves": {"hidden_sizes": (96, 128, 20, 36)},
+    "seven products": {"hidden_sizes": (96, 128, 20, 36)},
     "no layer scale": {"use_layer_scale": False},
     "no attention": {"num_meta3d_blocks": 0},
     "attention only": {"depths": (1, 0, 1, 2)},
@@ -67,7 +67,7 @@ CASES = {
 }
 """What each network has that the small one has not."""
 
-TWO = "all there is", "products of halves"
+TWO = "all there is", "seven products"
 """Those whose bits are compared most: with no multiple of 16, and with pairs of rows."""
 
 

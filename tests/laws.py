@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from npformer.kernels.batch_norm import INVERSE, MEAN, ROWS, SCALE, SHIFT, A, B
+from npformer.kernels.batch_norm import COEFFICIENTS, INVERSE, MEAN, SCALE, SHIFT, A, B
 from npformer.kernels.batch_norm import C as OFFSET
 from npformer.kernels.layout import (
     GELU,
@@ -130,12 +130,12 @@ class Memory:
         assert not (changed & ~self.may_change).any(), np.flatnonzero(changed & ~self.may_change)
 
 
-def packed(memory: Memory, p: Linear, halved: bool = False) -> int:
+def packed(memory: Memory, p: Linear, strassen: bool = False) -> int:
     """Put a packed layer into memory, and behind it what `strassen` needs."""
-    size, more = packed_size(*p.weight.shape), sums_size(*p.weight.shape) if halved else 0
+    size, more = packed_size(*p.weight.shape), sums_size(*p.weight.shape) if strassen else 0
     at, _ = memory.place(1, size + more)
     pack(p, memory.data[at : at + size])
-    if halved:
+    if strassen:
         pack_sums(p, memory.data[at + size : at + size + more])
     return at
 
@@ -211,7 +211,7 @@ def strassen_law(draw: Any, run: Run) -> None:
     y, y_step = m.place(rows, N, draw(st.integers(0, 3)))
     residual, residual_step = m.fill(rows, N) if adds else (-1, 0)
     p = layer(w, K, N)
-    at = packed(w, p, halved=True)
+    at = packed(w, p, strassen=True)
     room = strassen_scratch(pairs, K, N)
     scratch, _ = m.place(1, room)
     before = m.data.copy()
@@ -294,17 +294,17 @@ def pooling_law(draw: Any, run: Run) -> None:
 
 @law
 def pooling_block_law(draw: Any, run: Run) -> None:
-    halved = draw(st.booleans())
-    size = st.sampled_from([32, 64]) if halved else st.integers(1, 40)
+    strassen = draw(st.booleans())
+    size = st.sampled_from([32, 64]) if strassen else st.integers(1, 40)
     C, wide = draw(size), draw(size)
     activation = draw(ACTIVATION)
     m, w = Memory(draw, 80000), Memory(draw, 60000)
     x, step, H, W, image = image_of(m, draw, C)
     gamma, _ = w.fill(1, padded(C))
     fc1, fc2 = layer(w, C, wide), layer(w, wide, C)
-    at1, at2 = packed(w, fc1, halved), packed(w, fc2, halved)
+    at1, at2 = packed(w, fc1, strassen), packed(w, fc2, strassen)
     y, _ = m.place(H * W, C)
-    pairs = draw(st.integers(0, H * W // 2)) if halved else 0
+    pairs = draw(st.integers(0, H * W // 2)) if strassen else 0
     first = draw(st.integers(0, H * W - pairs - 1))
     last = draw(st.integers(first + 1, H * W - pairs))
     here = np.arange(first, last)
@@ -547,8 +547,8 @@ class Norm:
         self.p = BatchNorm(weight, bias, self.values.mean(0), self.values.var(0))
         self.eps = 0.1
         sigma = np.sqrt(self.p.running_var + self.eps)
-        self.at, _ = w.fill(len(ROWS), columns)
-        self.coefficients = w.rows(self.at, self.step, len(ROWS), columns)
+        self.at, _ = w.fill(len(COEFFICIENTS), columns)
+        self.coefficients = w.rows(self.at, self.step, len(COEFFICIENTS), columns)
         self.coefficients[MEAN] = self.p.running_mean
         self.coefficients[SCALE] = weight / sigma
         self.coefficients[SHIFT] = bias

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from npformer import engine
 from npformer.engine import fast, machine_code, steps, threads
 from npformer.engine.plan import Arena, Packed, Plan
-from npformer.engine.walk import walk
+from npformer.engine.walk import execute
 from npformer.errors import ConfigError
 from npformer.kernels.layout import LANES
 from npformer.layers import Trace
@@ -81,7 +81,7 @@ def test_the_walk_in_plain_python():
     table = plan.table.view(np.recarray)
     counters = np.zeros(1 + 3 * len(table), np.int64)
     arrays = counters, arena.memory, packed.weights, x.ravel()
-    walk(table, *arrays, 1, 0, len(table), 1, 0, plan.size)
+    execute(table, *arrays, 1, 0, len(table), 1, 0, plan.size)
     found = np.empty((1, 7), np.float32)
     plan.read("head", arena, found)
     same([found], [forward(x, p, c).cls_logits], 5e-6)
@@ -193,11 +193,11 @@ def test_what_is_not_a_number_comes_out_as_from_the_plain_floor(bad, case):
 @pytest.mark.parametrize(("leaf", "place"), [("weight", (..., 5, 7)), ("bias", 7)])
 def test_weights_that_cannot_be_added_are_multiplied_as_they_are(leaf, place, bad):
     """A sum would carry what is wrong in one column to another."""
-    c = config(**CASES["products of halves"])
+    c = config(**CASES["seven products"])
     p, x = network(c), images(1)
-    assert Packed(p, c).stages[0].blocks[0].fc2.halved
+    assert Packed(p, c).stages[0].blocks[0].fc2.strassen
     getattr(p.stages[0].blocks[0].mlp.fc2, leaf)[place] = bad
-    assert not Packed(p, c).stages[0].blocks[0].fc2.halved
+    assert not Packed(p, c).stages[0].blocks[0].fc2.strassen
     fast, plain = Trace("stages.0.blocks.0"), Trace("stages.0.blocks.0")
     engine.make_forward(p, c, "numba")(x, fast)
     with np.errstate(all="ignore"):

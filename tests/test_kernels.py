@@ -113,8 +113,8 @@ def _apply(word):
 
 WORDS = {
     "fma": (3, vector.fma),
-    "at_least": (2, vector.at_least),
-    "at_most": (2, vector.at_most),
+    "maximum": (2, vector.maximum),
+    "minimum": (2, vector.minimum),
     "square_root": (1, vector.square_root),
     "add": (2, operator.add),
     "subtract": (2, operator.sub),
@@ -143,9 +143,9 @@ def test_word_means_what_it_says(name):
 def _reduce(m):
     store, load, splat = vector.store, vector.load, vector.splat
     x = load(m, 0)
-    store(m, 16, splat(vector.total(x)))
-    store(m, 32, splat(vector.largest(x)))
-    store(m, 48, vector.first(x, 5))
+    store(m, 16, splat(vector.reduce_add(x)))
+    store(m, 32, splat(vector.reduce_max(x)))
+    store(m, 48, vector.mask(x, 5))
     store(m, 64, vector.zero_below(x, 0.5, x))
     store(m, 80, 2.0 * x - 1.0 / (x + 0.5))
     vector.prefetch(m, 0)
@@ -164,7 +164,7 @@ def test_reductions_and_choices():
     assert not m[53:64].any()
 
 
-def _bend(m, which):
+def _activate(m, which):
     for i in range(0, len(m), LANES):
         x = vector.load(m, i)
         if which == 0:
@@ -187,11 +187,11 @@ NUMBERS = np.concatenate(
 
 @pytest.mark.parametrize("make", [vector.compiled, lambda f: f], ids=["compiled", "python"])
 def test_elementwise_functions(make):
-    bend = make(_bend)
+    apply = make(_activate)
 
     def values(which, x):
         m = x.copy()
-        bend(m, which)
+        apply(m, which)
         return m
 
     with np.errstate(all="ignore"):

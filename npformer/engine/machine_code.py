@@ -28,7 +28,7 @@ from typing import Any, TypeAlias
 from ..layers import Array
 
 Entry: TypeAlias = Callable[..., int]
-"""`npformer.engine.walk.walk`, compiled. It takes two addresses, where Numba's functions put a
+"""`npformer.engine.walk.execute`, compiled. It takes two addresses, where Numba's functions put a
 result and an error, then what `arguments` makes of each array, and the numbers."""
 
 NAME = "npformer_walk"
@@ -186,7 +186,7 @@ def _intermediate_code() -> tuple[str, str]:
     from numba.core.registry import cpu_target
 
     from .steps import STEP
-    from .walk import walk
+    from .walk import execute
 
     class Library(codegen.JITCodeLibrary):
         def _optimize_functions(self, module: Any) -> None:
@@ -223,7 +223,7 @@ def _intermediate_code() -> tuple[str, str]:
             target.refresh()
             target._internal_codegen = Codegen("npformer")
             result = compiler.compile_extra(
-                context, target, walk, signature, types.void, flags, locals={}
+                context, target, execute, signature, types.void, flags, locals={}
             )
             result.library.finalize()
         finally:

@@ -21,7 +21,6 @@ from ..kernels.layout import (
     LANES,
     NONE,
     RELU,
-    halves,
     pack,
     pack_sums,
     packed_size,
@@ -29,6 +28,7 @@ from ..kernels.layout import (
     stem_scratch,
     strassen_scratch,
     sums_size,
+    use_strassen,
 )
 from ..layers import Array, Conv2d, Flat, Linear
 from ..layers import AttentionBlock as PlainAttentionBlock
@@ -64,7 +64,7 @@ class Layer(NamedTuple):
     at: int
     K: int
     N: int
-    halved: bool
+    strassen: bool
     """whether what `npformer.kernels.strassen` needs lies behind it"""
 
 
@@ -179,12 +179,12 @@ class Packed:
         at, (K, N) = self._used, p.weight.shape
         self._used += packed_size(K, N)
         pack(p, self.weights[at : self._used])
-        halved = many_rows and halves(p)
-        if halved:
+        strassen = many_rows and use_strassen(p)
+        if strassen:
             begin = self._used
             self._used += sums_size(K, N)
             pack_sums(p, self.weights[begin : self._used])
-        return Layer(at, K, N, halved)
+        return Layer(at, K, N, strassen)
 
     def _bent(self, p: Linear) -> Linear:
         """A layer before the activation: the kernels' GELU is that of twice their sums."""
@@ -611,7 +611,7 @@ class Plan(Drawing):
             return self._mlp(pooled, pooled, block.fc1, block.fc2)
         C, hidden, activation = block.fc1.K, block.fc1.N, ACTIVATIONS[config.hidden_act]
         room, pairs = x.step + padded(hidden), 0
-        if block.fc1.halved and block.fc2.halved:
+        if block.fc1.strassen and block.fc2.strassen:
             pairs = x.rows // (2 * ROWS) * ROWS  # such as fill whole tiles
             room = 2 * room + max(strassen_scratch(1, C, hidden), strassen_scratch(1, hidden, C))
         image |= {"w": block.fc1.at, "w2": block.fc2.at, "hidden": hidden, "pairs": pairs}

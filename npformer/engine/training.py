@@ -34,7 +34,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..kernels.batch_norm import INVERSE, MEAN, ROWS, SCALE, SHIFT, A, B, C
+from ..kernels.batch_norm import COEFFICIENTS, INVERSE, MEAN, SCALE, SHIFT, A, B, C
 from ..kernels.layout import LANES, NONE, RELU, pack, packed_size, padded
 from ..kernels.linear import tile_columns, tile_rows
 from ..kernels.vector import TALL
@@ -63,8 +63,7 @@ from ..network.configuration import EfficientFormerConfig
 from ..network.model import EfficientFormer, Gradients, Loss, check_input, join, join_backward
 from ..network.tree import build, leaves
 from . import steps as kinds
-from .plan import ACTIVATIONS, Arena, Buffer, Drawing, Memory, bring
-from .plan import ROWS as SHORT
+from .plan import ACTIVATIONS, ROWS, Arena, Buffer, Drawing, Memory, bring
 from .threads import get_num_threads
 from .walk import CHUNK
 
@@ -385,7 +384,7 @@ class TrainingPlan(Drawing):
         z = Buffer(x.rows, N, padded(N))
         grain = self._grain(x.rows, x.step + z.step)
         at = self._reserve(packed_size(K, N) + packed_size(N, K))
-        coefficients = self._reserve(len(ROWS) * z.step)
+        coefficients = self._reserve(len(COEFFICIENTS) * z.step)
         n = Layer(layer, norm, scale, K, N, z, grain, at, coefficients)
         self._layers.append(n)
         fields: dict[str, int | Buffer] = {"k": K, "w": at, "grain": grain}
@@ -424,7 +423,7 @@ class TrainingPlan(Drawing):
 
     def _batch_norm(self, n: Layer, activation: int, residual: Buffer | None = None) -> Buffer:
         more = {} if residual is None else {"residual": residual}
-        fields = {"grain": SHORT, "norm": n.coefficients, "activation": activation}
+        fields = {"grain": ROWS, "norm": n.coefficients, "activation": activation}
         y, total = _like(n.z), n.z.rows * self.capacity
         return self._step(kinds.BATCH_NORM, y, n.z, total, n.grain, **fields, **more)
 
@@ -500,7 +499,7 @@ class TrainingPlan(Drawing):
 
     def _grain(self, rows: int, width: int) -> int:
         """How many rows a part has, if each takes `width` numbers: whole tiles, for the cache."""
-        tile = 2 * SHORT
+        tile = 2 * ROWS
         most = min(CHUNK // width, -(-rows * self.capacity // PARTS))
         return max(-(-most // tile), 1) * tile
 
@@ -523,7 +522,7 @@ class TrainingPlan(Drawing):
         return parts[:, :, : n.N].astype(np.float64)
 
     def _coefficient_rows(self, call: Call, n: Layer) -> Array:
-        size = len(ROWS) * n.z.step
+        size = len(COEFFICIENTS) * n.z.step
         return call.weights[n.coefficients : n.coefficients + size].reshape(-1, n.z.step)
 
     def _statistics(self, call: Call, n: Layer, sums: Buffer) -> None:

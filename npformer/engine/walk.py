@@ -16,7 +16,7 @@ order of its own.
 
 from __future__ import annotations
 
-from ..kernels.atomics import fetch_add, give_way, look
+from ..kernels.atomics import atomic_load, fetch_add, yield_thread
 from ..kernels.attention import attention
 from ..kernels.batch_norm import batch_norm, batch_norm_backward, batch_norm_sums, moments
 from ..kernels.conv2d import patches, patches_backward
@@ -58,7 +58,7 @@ PATIENCE = 1000
 
 
 @kernel
-def work(
+def run_step(
     s: Step, m: Array, w: Array, pixels: Array, images: int, job: int, parts: int, scratch: int
 ) -> None:
     """One part of a step.
@@ -138,14 +138,14 @@ def work(
     elif s.kind == MEAN:
         mean(m, y, x, s.x_step, s.height, s.channels)
     else:
-        work_of_training(s, m, w, image, first, last, scratch)
+        run_training_step(s, m, w, image, first, last, scratch)
 
 
 @kernel
-def work_of_training(
+def run_training_step(
     s: Step, m: Array, w: Array, image: int, first: int, last: int, scratch: int
 ) -> None:
-    """Do as `work`, for those steps that only training has.
+    """Do as `run_step`, for those steps that only training has.
 
     Parameters
     ----------
@@ -220,14 +220,14 @@ def work_of_training(
 def wait(counters: Array, i: int, count: int) -> None:
     """Wait until a counter has come to `count`."""
     looks = 0
-    while look(counters, i) < count:
+    while atomic_load(counters, i) < count:
         looks += 1
         if looks > PATIENCE:
-            give_way()
+            yield_thread()
 
 
 @kernel
-def walk(
+def execute(
     steps: Array,
     counters: Array,
     m: Array,
@@ -280,7 +280,7 @@ def walk(
                 job = begin + fetch_add(counters, taken + share, 1)
                 if job >= end:
                     break
-                work(s, m, w, pixels, images, job, parts, scratch)
+                run_step(s, m, w, pixels, images, job, parts, scratch)
                 fetch_add(counters, finished, 1)
         wait(counters, finished, jobs)
     if thread > 0:

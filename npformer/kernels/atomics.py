@@ -31,24 +31,24 @@ def _fetch_add(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     return builder.atomic_rmw("add", builder.gep(data, [i]), amount, "seq_cst")
 
 
-def look(counters: Array, i: int) -> int:
+def atomic_load(counters: Array, i: int) -> int:
     """Return ``counters[i]`` as it is in memory now."""
     return int(counters[i])
 
 
-@emits(look, lambda counters, i: INDEX(counters, INDEX))
-def _look(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+@emits(atomic_load, lambda counters, i: INDEX(counters, INDEX))
+def _atomic_load(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     counters, i = values
     data = member(context, builder, signature.args[0], counters, "data")
     return builder.load_atomic(builder.gep(data, [i]), ordering="seq_cst", align=8)
 
 
-def give_way() -> None:
+def yield_thread() -> None:
     """Let the operating system run another thread, if one is waiting for this core."""
 
 
-@emits(give_way, lambda: types.void())
-def _give_way(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+@emits(yield_thread, lambda: types.void())
+def _yield_thread(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
     kind = ir.FunctionType(ir.IntType(32), [])
     builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])

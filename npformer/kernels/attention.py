@@ -14,8 +14,7 @@ from ..layers import Array
 from .layout import LANES, NONE
 from .linear import FROM_BIAS, ONE_RUN, PACKED, linear
 from .softmax import softmax
-from .vector import first as lanes
-from .vector import kernel, load, splat, store
+from .vector import kernel, load, mask, splat, store
 
 
 @kernel
@@ -34,7 +33,7 @@ def pack_panels(
         for k in range(K):
             row, at = to + k * LANES, x + k * k_step + j * j_step
             if j_step == 1:
-                store(m, row, lanes(load(m, at), wide))
+                store(m, row, mask(load(m, at), wide))
             else:
                 for c in range(LANES):
                     m[row + c] = m[at + c * j_step] if c < wide else 0.0

@@ -4,8 +4,8 @@
     backward    du = dy act'(u)             dz = A du + B (z − μ) + C
 
 The sums over the batch are those of fixed chunks of rows; NumPy adds them up, in order and in
-float64, and turns them into coefficients, a row of numbers for each of `ROWS`. A layer scale that
-follows the norm goes into a, β and A.
+float64, and turns them into coefficients, a row of numbers for each of `COEFFICIENTS`. A layer
+scale that follows the norm goes into a, β and A.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .activations import gelu, gelu_backward, relu, relu_backward
 from .layout import GELU, LANES, NONE, RELU
 from .vector import clear, fma, kernel, load, store
 
-ROWS = MEAN, SCALE, SHIFT, INVERSE, A, B, C = range(7)
+COEFFICIENTS = MEAN, SCALE, SHIFT, INVERSE, A, B, C = range(7)
 """The coefficients: μ, a, β, 1/σ, A, B, C; each row has room for whole vectors."""
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from ..layers import Array
 from .layout import LANES
-from .vector import clear, copy, kernel, load, store
-from .vector import first as lanes
+from .vector import clear, copy, kernel, load, mask, store
 
 
 @kernel
@@ -114,4 +113,4 @@ def patches_backward(
                 at = dy + window * dy_step + (u * size + v) * channels
                 to = dx + ((top + u) * width + left + v) * dx_step
                 for c in range(0, channels, LANES):
-                    store(m, to + c, load(m, to + c) + lanes(load(m, at + c), channels - c))
+                    store(m, to + c, load(m, to + c) + mask(load(m, at + c), channels - c))

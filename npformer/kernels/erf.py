@@ -12,7 +12,7 @@ from math import sqrt
 from typing import TypeAlias
 
 from ..layers.erf import SINGLE
-from .vector import Vector, at_least, at_most, fma, inlined, splat
+from .vector import Vector, fma, inlined, maximum, minimum, splat
 
 Coefficients: TypeAlias = tuple[float, ...]
 
@@ -38,7 +38,7 @@ def times_ratio(factor: Vector, square: Vector, c: Coefficients) -> Vector:
     Each step of Horner's rule waits for the one before. A processor does not: it already works on
     the other polynomial, and on the next vectors.
     """
-    s = at_most(square, splat(c[0]))
+    s = minimum(square, splat(c[0]))
     p, q = fma(s, splat(c[6]), splat(c[5])), s + splat(c[11])
     p, q = fma(s, p, splat(c[4])), fma(s, q, splat(c[10]))
     p, q = fma(s, p, splat(c[3])), fma(s, q, splat(c[9]))
@@ -51,4 +51,4 @@ def times_ratio(factor: Vector, square: Vector, c: Coefficients) -> Vector:
 def normal_distribution(x: Vector) -> Vector:
     """Probability that a normal variable is below x, lane by lane."""
     half_erf = times_ratio(x, x * x, OF_SQUARE)
-    return at_most(at_least(half_erf, splat(-0.5)), splat(0.5)) + 0.5
+    return minimum(maximum(half_erf, splat(-0.5)), splat(0.5)) + 0.5

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ..layers import Array
 from .layout import LANES
-from .vector import first, fma, kernel, load, splat, square_root, store, total
+from .vector import fma, kernel, load, mask, reduce_add, splat, square_root, store
 
 
 @kernel
@@ -47,15 +47,15 @@ def layer_norm(
         at, to = x + i * x_step, y + i * y_step
         sums = splat(0.0)
         for c in range(0, channels, LANES):
-            sums = sums + first(load(m, at + c), channels - c)
-        mean = splat(total(sums) / channels)
+            sums = sums + mask(load(m, at + c), channels - c)
+        mean = splat(reduce_add(sums) / channels)
         squares = splat(0.0)
         for c in range(0, channels, LANES):
-            centered = first(load(m, at + c) - mean, channels - c)
+            centered = mask(load(m, at + c) - mean, channels - c)
             squares = fma(centered, centered, squares)
-        deviation = square_root(splat(total(squares) / channels + eps))
+        deviation = square_root(splat(reduce_add(squares) / channels + eps))
         for c in range(0, channels, LANES):
-            normal = first(load(m, at + c) - mean, channels - c) / deviation
+            normal = mask(load(m, at + c) - mean, channels - c) / deviation
             if affine >= 0:
                 weight, bias = load(w, affine + c), load(w, affine + affine_step + c)
                 normal = fma(normal, weight, bias)

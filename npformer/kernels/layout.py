@@ -21,9 +21,9 @@ NONE, RELU, GELU = range(3)
 """Which activation follows a product. GELU is that of twice the sums: whoever packs a layer before
 it halves the weights, which costs no bit and saves a multiplication for each number."""
 
-SMALLEST_HALVED = 96
+STRASSEN_MIN_WIDTH = 96
 """Fewer inputs or outputs than that are multiplied in one piece;"""
-LARGEST_HALVED = 2.0**20
+STRASSEN_MAX_WEIGHT = 2.0**20
 """and so is a layer with larger weights or biases"""
 
 
@@ -70,16 +70,16 @@ def pack(p: Linear, out: Array) -> None:
     out[K * width : K * width + N] = p.bias
 
 
-def halves(p: Linear) -> bool:
+def use_strassen(p: Linear) -> bool:
     """Whether a layer can be multiplied as `npformer.kernels.strassen` does, and should be.
 
     Its halves have to consist of whole panels, and its weights to be numbers that can be added. A
     small one has too few multiply-adds to save some.
     """
     K, N = p.weight.shape
-    if min(K, N) < SMALLEST_HALVED or K % (2 * LANES) > 0 or N % (2 * LANES) > 0:
+    if min(K, N) < STRASSEN_MIN_WIDTH or K % (2 * LANES) > 0 or N % (2 * LANES) > 0:
         return False
-    return all(max(leaf.max(), -leaf.min()) < LARGEST_HALVED for leaf in p)
+    return all(max(leaf.max(), -leaf.min()) < STRASSEN_MAX_WEIGHT for leaf in p)
 
 
 def pack_sums(p: Linear, out: Array) -> None:

@@ -104,14 +104,14 @@ def multiply_wide(
 
 
 @inlined
-def bend(m: Array, y: int, y_step: int, rows: int) -> None:
+def apply_gelu(m: Array, y: int, y_step: int, rows: int) -> None:
     """Apply GELU, of twice each number, to a panel of y."""
     for i in range(rows):
         store(m, y + i * y_step, gelu_of_double(load(m, y + i * y_step)))
 
 
 @inlined
-def band(
+def row_block(
     micro_kernel: Callable[..., Tile], like: Tile, i: int, rows: int, m: Array, y: int,
     y_step: int, x: int, x_step: int, runs: int, run_step: int, w: Array, panel: int, size: int,
     bias: int, K: int, activation: int, residual: int, residual_step: int, start: int,
@@ -213,20 +213,20 @@ def linear(
         inputs = x, x_step, runs, run_step, w, panels + j * size, size, bias + j * LANES, K
         fixed = m, to, y_step, *inputs, activation, add, residual_step, begin, start_step
         if across == 3:
-            band(multiply_wide, zeros(7, 3), 0, rows, *fixed)
+            row_block(multiply_wide, zeros(7, 3), 0, rows, *fixed)
         elif across == 2:
-            i = band(multiply_wide, zeros(TALL, 2), 0, rows, *fixed)
-            i = band(multiply_wide, zeros(SHORT, 2), i, rows, *fixed)
-            i = band(multiply_wide, zeros(4, 2), i, rows, *fixed)
-            i = band(multiply_wide, zeros(1, 2), i, rows, *fixed)
+            i = row_block(multiply_wide, zeros(TALL, 2), 0, rows, *fixed)
+            i = row_block(multiply_wide, zeros(SHORT, 2), i, rows, *fixed)
+            i = row_block(multiply_wide, zeros(4, 2), i, rows, *fixed)
+            i = row_block(multiply_wide, zeros(1, 2), i, rows, *fixed)
         else:
-            i = band(multiply, zeros(TALL, 1), 0, tall, *fixed)
-            i = band(multiply, zeros(SHORT, 1), i, rows, *fixed)
-            i = band(multiply, zeros(4, 1), i, rows, *fixed)
-            i = band(multiply, zeros(1, 1), i, rows, *fixed)
+            i = row_block(multiply, zeros(TALL, 1), 0, tall, *fixed)
+            i = row_block(multiply, zeros(SHORT, 1), i, rows, *fixed)
+            i = row_block(multiply, zeros(4, 1), i, rows, *fixed)
+            i = row_block(multiply, zeros(1, 1), i, rows, *fixed)
         if activation == GELU:
             for p in range(across):
-                bend(m, to + p * LANES, y_step, rows)
+                apply_gelu(m, to + p * LANES, y_step, rows)
         j += across
 
 

@@ -34,7 +34,7 @@ def _mix(m: Array, y: int, total: Vector, share: float, x: int, gamma: Vector) -
 
 
 @inlined
-def _alone(
+def _pixel(
     m: Array, y: int, x: int, line: int, step: int, down: int, across: int, pixel: int,
     channels: int, w: Array, gamma: int,
 ) -> None:  # fmt: skip
@@ -48,7 +48,7 @@ def _alone(
 
 
 @inlined
-def _in_line(
+def _row(
     m: Array, y: int, y_step: int, x: int, line: int, step: int, pixel: int, count: int,
     channels: int, w: Array, gamma: int,
 ) -> None:  # fmt: skip
@@ -117,12 +117,12 @@ def pooling(
         for part_start, part_stop in ((start, begin), (end, stop)):
             for j in range(part_start, part_stop):
                 left, right = max(j - pad, 0), min(j + pad + 1, width)
-                _alone(
+                _pixel(
                     m, to + j * y_step, above + left * x_step, line, x_step, bottom - top,
                     right - left, here + j * x_step, channels, w, gamma,
                 )  # fmt: skip
         if begin < end:
-            _in_line(
+            _row(
                 m, to + begin * y_step, y_step, above + (begin - 1) * x_step, line, x_step,
                 here + begin * x_step, end - begin, channels, w, gamma,
             )  # fmt: skip

@@ -18,16 +18,16 @@ from .layout import LANES
 from .vector import (
     MAGIC,
     Vector,
-    at_least,
     fma,
     inlined,
     kernel,
-    largest,
     load,
+    maximum,
     power_of_two,
+    reduce_add,
+    reduce_max,
     splat,
     store,
-    total,
     zero_below,
 )
 
@@ -41,7 +41,7 @@ SMALLEST = -87.0
 @inlined
 def exp(x: Vector) -> Vector:
     """Exponential function, lane by lane, of numbers that are not positive."""
-    bounded = at_least(x, splat(SMALLEST))
+    bounded = maximum(x, splat(SMALLEST))
     magic = fma(bounded, splat(PER_LOG_2), splat(MAGIC))
     n = magic - MAGIC
     r = fma(n, splat(-LOG_2_HIGH), bounded)
@@ -71,13 +71,13 @@ def softmax(m: Array, x: int, x_step: int, rows: int, columns: int) -> None:
         at = x + i * x_step
         highest = load(m, at)
         for c in range(LANES, columns, LANES):
-            highest = at_least(highest, load(m, at + c))
-        peak = splat(largest(highest))
+            highest = maximum(highest, load(m, at + c))
+        peak = splat(reduce_max(highest))
         sums = splat(0.0)
         for c in range(0, columns, LANES):
             e = exp(load(m, at + c) - peak)
             sums = sums + e
             store(m, at + c, e)
-        whole = splat(total(sums))
+        whole = splat(reduce_add(sums))
         for c in range(0, columns, LANES):
             store(m, at + c, load(m, at + c) / whole)

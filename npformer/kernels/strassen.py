@@ -32,7 +32,7 @@ from ..layers import Array
 from .activations import gelu_of_double, relu
 from .layout import GELU, LANES, NONE, RELU, packed_size, padded
 from .linear import FROM_BIAS, ONE_RUN, PACKED, linear
-from .vector import fma, inlined, kernel, load, splat, store, total
+from .vector import fma, inlined, kernel, load, reduce_add, splat, store
 
 inlined(padded)
 inlined(packed_size)
@@ -61,7 +61,7 @@ def _sums(
             store(m, at + 2 * size, a11 - a21)
             store(m, at + 3 * size, a12 - s2)
             at += LANES
-        m[squares + i] = total(square)
+        m[squares + i] = reduce_add(square)
 
 
 @inlined

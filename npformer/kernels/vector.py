@@ -265,24 +265,24 @@ def _square_root(context: Any, builder: Any, signature: Any, values: Any) -> Any
     return _intrinsic(builder, "sqrt", *values)
 
 
-def at_least(x: Vector, low: Vector) -> Vector:
+def maximum(x: Vector, low: Vector) -> Vector:
     """``low`` where ``x < low``, else ``x``: NaN stays NaN."""
     return np.where(x < low, low, x)
 
 
-@emits(at_least, lambda x, low: VECTOR(VECTOR, VECTOR))
-def _at_least(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+@emits(maximum, lambda x, low: VECTOR(VECTOR, VECTOR))
+def _maximum(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     x, low = values
     return builder.select(builder.fcmp_ordered("<", x, low), low, x)
 
 
-def at_most(x: Vector, high: Vector) -> Vector:
+def minimum(x: Vector, high: Vector) -> Vector:
     """``high`` where ``x > high``, else ``x``: NaN stays NaN."""
     return np.where(x > high, high, x)
 
 
-@emits(at_most, lambda x, high: VECTOR(VECTOR, VECTOR))
-def _at_most(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+@emits(minimum, lambda x, high: VECTOR(VECTOR, VECTOR))
+def _minimum(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     x, high = values
     return builder.select(builder.fcmp_ordered(">", x, high), high, x)
 
@@ -298,13 +298,13 @@ def _zero_below(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     return builder.select(builder.fcmp_ordered("<", x, _spread(builder, low)), _constant(0), y)
 
 
-def first(x: Vector, count: int) -> Vector:
+def mask(x: Vector, count: int) -> Vector:
     """The first `count` lanes of `x`; 0 in the others."""
     return np.where(np.arange(LANES) < count, x, np.float32(0))
 
 
-@emits(first, lambda x, count: VECTOR(VECTOR, INDEX))
-def _first(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+@emits(mask, lambda x, count: VECTOR(VECTOR, INDEX))
+def _mask(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     x, count = values
     undefined = ir.Constant(INTS, ir.Undefined)
     zero = ir.Constant(ir.IntType(32), 0)
@@ -334,15 +334,15 @@ def _power_of_two(context: Any, builder: Any, signature: Any, values: Any) -> An
     return builder.bitcast(builder.shl(bits, ir.Constant(INTS, [23] * LANES)), FLOATS)
 
 
-def total(x: Vector) -> float:
+def reduce_add(x: Vector) -> float:
     """Sum of the lanes: halves onto halves, 16 to 8 to 4 to 2 to 1."""
     while len(x) > 1:
         x = x[: len(x) // 2] + x[len(x) // 2 :]
     return x[0]
 
 
-def largest(x: Vector) -> float:
-    """Largest lane, by halves as `total`. With NaN among them, any of them."""
+def reduce_max(x: Vector) -> float:
+    """Largest lane, by halves as `reduce_add`. With NaN among them, any of them."""
     while len(x) > 1:
         low, high = x[: len(x) // 2], x[len(x) // 2 :]
         x = np.where(low < high, high, low)
@@ -351,21 +351,21 @@ def largest(x: Vector) -> float:
 
 def _halves(builder: Any, x: Any) -> tuple[Any, Any]:
     half = x.type.count // 2
-    mask = ir.VectorType(ir.IntType(32), half)
-    low, high = (ir.Constant(mask, list(range(s, s + half))) for s in (0, half))
+    lanes = ir.VectorType(ir.IntType(32), half)
+    low, high = (ir.Constant(lanes, list(range(s, s + half))) for s in (0, half))
     return builder.shuffle_vector(x, x, low), builder.shuffle_vector(x, x, high)
 
 
-@emits(total, lambda x: SCALAR(VECTOR))
-def _total(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+@emits(reduce_add, lambda x: SCALAR(VECTOR))
+def _reduce_add(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     (x,) = values
     while x.type.count > 1:
         x = builder.fadd(*_halves(builder, x))
     return builder.extract_element(x, ir.Constant(ir.IntType(32), 0))
 
 
-@emits(largest, lambda x: SCALAR(VECTOR))
-def _largest(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+@emits(reduce_max, lambda x: SCALAR(VECTOR))
+def _reduce_max(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     (x,) = values
     while x.type.count > 1:
         low, high = _halves(builder, x)
