@@ -282,11 +282,13 @@ def test_kernels_that_were_compiled_before_are_put_into_their_callers_too():
     in_a_process(
         """
 from npformer.engine import machine_code
+from npformer.kernels.layout import Image, Span, whole_layer
 from npformer.kernels.pooling_block import pooling_block
 from npformer.kernels.vector import compiled
 machine_code.entry()
 usual, m = machine_code.read(), np.zeros(100, np.float32)
-compiled(pooling_block)(m, 0, 0, 16, 1, 1, 16, 3, m, 0, 0, 16, 0, 0, 0, 0, 0, 0)
+image, layer = Image(0, 16, 1, 1, 16), whole_layer(0, 16, 1)
+compiled(pooling_block)(m, 0, image, 3, m, 0, layer, layer, 0, 0, Span(0, 0), 0)
 functions = b"_ZN8npformer"  # those that are left by themselves
 assert machine_code.compile_walk().count(functions) == usual.count(functions)
 """

@@ -57,12 +57,12 @@ def test_a_convolution_is_patches_times_weights(data):
     )
 
 
-def reads_outside(m, y, x, step, tokens, channels):
-    KERNELS["mean"](m, y, x, step, tokens + 1, channels)
+def reads_outside(m, y, x, tokens, channels):
+    KERNELS["mean"](m, y, x, tokens + 1, channels)
 
 
-def writes_outside(m, y, x, step, tokens, channels):
-    KERNELS["mean"](m, y, x, step, tokens, channels)
+def writes_outside(m, y, x, tokens, channels):
+    KERNELS["mean"](m, y, x, tokens, channels)
     m[y - 1] = 0
 
 

@@ -22,8 +22,21 @@ from ..kernels.batch_norm import batch_norm, batch_norm_backward, batch_norm_sum
 from ..kernels.conv2d import patches, patches_backward
 from ..kernels.drop_path import drop_path
 from ..kernels.layer_norm import layer_norm
-from ..kernels.layout import LANES, NONE
-from ..kernels.linear import FROM_BIAS, ONE_RUN, PACKED, linear, linear_backward
+from ..kernels.layout import (
+    LANES,
+    NO_ROWS,
+    NONE,
+    ONE_RUN,
+    Heads,
+    Image,
+    Rows,
+    Span,
+    Window,
+    columns_from,
+    rows_from,
+    whole_layer,
+)
+from ..kernels.linear import dense, linear, linear_backward
 from ..kernels.mean import mean
 from ..kernels.pooling import pooling, pooling_backward
 from ..kernels.pooling_block import pooling_block
@@ -83,137 +96,129 @@ def run_step(
     grains = (s.units + s.grain - 1) // s.grain
     first = part * grains // parts * s.grain
     last = min((part + 1) * grains // parts * s.grain, s.units)
-    x = s.x + image * s.height * s.width * s.x_step
-    y = s.y + image * s.rows * s.y_step
+    units = Span(first, last)
+    start = s.x + image * s.height * s.width * s.x_step
+    x, pixel_map = Rows(start, s.x_step), Image(start, s.x_step, s.height, s.width, s.channels)
+    y = Rows(s.y + image * s.rows * s.y_step, s.y_step)
+    panels = s.y_step // LANES
+    layer = whole_layer(s.w, s.k, panels)
     if s.kind == STEM:
-        stem(
-            m, y, s.y_step, pixels, x, s.height, s.width, s.channels,
-            w, s.w, s.hidden, s.w2, first, last, scratch,
-        )  # fmt: skip
+        conv1 = whole_layer(s.w, 9 * s.channels, (s.hidden + LANES - 1) // LANES)
+        conv2 = whole_layer(s.w2, 9 * s.hidden, panels)
+        stem(m, y, pixels, pixel_map, w, conv1, s.hidden, conv2, units, scratch)
     elif s.kind == POOLING_BLOCK:
+        wide = (s.hidden + LANES - 1) // LANES
+        fc1, fc2 = whole_layer(s.w, s.channels, wide), whole_layer(s.w2, s.hidden, panels)
         pooling_block(
-            m, y, x, s.y_step, s.height, s.width, s.channels, s.window,
-            w, s.gamma, s.w, s.hidden, s.w2, s.activation, s.pairs, first, last, scratch,
+            m, y.at, pixel_map, s.window, w, s.gamma, fc1, fc2, s.activation, s.pairs, units,
+            scratch,
         )  # fmt: skip
     elif s.kind == LINEAR:
+        residual = Rows(s.residual, s.y_step)
         linear(
-            m, s.y, s.y_step, s.x, s.x_step, w, s.w, s.k, s.units,
-            images * s.rows, first, last, s.activation, s.residual, s.y_step,
-            *ONE_RUN, *FROM_BIAS, *PACKED,
+            m, Rows(s.y, s.y_step), Rows(s.x, s.x_step), w, layer, images * s.rows,
+            s.activation, residual, units, ONE_RUN, NO_ROWS,
         )  # fmt: skip
     elif s.kind == CONV2D:
-        step = (s.k + LANES - 1) // LANES * LANES
-        patches(
-            m, scratch, step, x, s.x_step, s.height, s.width, s.channels,
-            s.window, s.stride, s.padding, first, last,
-        )  # fmt: skip
-        panels = s.y_step // LANES
-        linear(
-            m, y + first * s.y_step, s.y_step, scratch, step, w, s.w, s.k, panels,
-            last - first, 0, panels, s.activation, -1, 0, *ONE_RUN, *FROM_BIAS, *PACKED,
-        )  # fmt: skip
+        windows = Rows(scratch, (s.k + LANES - 1) // LANES * LANES)
+        patches(m, windows, pixel_map, Window(s.window, s.stride, s.padding), units)
+        dense(m, rows_from(y, first), windows, w, layer, last - first, s.activation, NO_ROWS)
     elif s.kind == PATCHES:
-        patches(
-            m, y + first * s.y_step, s.y_step, x, s.x_step, s.height, s.width, s.channels,
-            s.window, s.stride, s.padding, first, last,
-        )  # fmt: skip
+        window = Window(s.window, s.stride, s.padding)
+        patches(m, rows_from(y, first), pixel_map, window, units)
     elif s.kind == POOLING:
-        pooling(
-            m, y + first * s.y_step, s.y_step, x, s.x_step, s.height, s.width, s.channels,
-            s.window, w, s.gamma + image * s.gamma_step, first, last,
-        )  # fmt: skip
+        gamma = s.gamma + image * s.gamma_step
+        pooling(m, rows_from(y, first), pixel_map, s.window, w, gamma, units)
     elif s.kind == LAYER_NORM:
-        layer_norm(
-            m, y + first * s.y_step, s.y_step, x + first * s.x_step, s.x_step,
-            last - first, s.channels, w[s.eps], w, s.w, s.y_step,
-        )  # fmt: skip
+        to, at, affine = rows_from(y, first), rows_from(x, first), Rows(s.w, s.y_step)
+        layer_norm(m, to, at, last - first, s.channels, w[s.eps], w, affine)
     elif s.kind == ATTENTION:
-        attn_step = (s.rows + LANES - 1) // LANES * LANES
+        sizes = Heads(s.rows, s.k, s.channels)
+        step = (s.rows + LANES - 1) // LANES * LANES
         for head in range(first, last):
-            attention(
-                m, y + head * s.hidden, s.y_step, x + head * (2 * s.k + s.channels), s.x_step,
-                s.attn + (image * s.units + head) * s.rows * attn_step, attn_step,
-                s.rows, s.k, s.channels, w, s.w + head * s.rows * attn_step, scratch,
-            )  # fmt: skip
+            to = columns_from(y, head * s.hidden)
+            qkv = columns_from(x, head * (2 * s.k + s.channels))
+            attn = Rows(s.attn + (image * s.units + head) * s.rows * step, step)
+            attention(m, to, qkv, attn, sizes, w, s.w + head * s.rows * step, scratch)
     elif s.kind == MEAN:
-        mean(m, y, x, s.x_step, s.height, s.channels)
+        mean(m, y.at, x, s.height, s.channels)
     else:
-        run_training_step(s, m, w, image, first, last, scratch)
+        run_training_step(s, m, w, image, units, scratch)
 
 
 @kernel
-def run_training_step(
-    s: Step, m: Array, w: Array, image: int, first: int, last: int, scratch: int
-) -> None:
+def run_training_step(s: Step, m: Array, w: Array, image: int, units: Span, scratch: int) -> None:
     """Do as `run_step`, for those steps that only training has.
 
     Parameters
     ----------
     s : Step
+        What to do.
     m, w : ndarray of float32, flat
+        The arena and the weights.
     image : int
-    first, last : int
+        Which image, unless the step takes all images at once.
+    units : Span
         Which units.
     scratch : int
+        Where in the arena this thread may scribble.
     """
-    x, y, rows = s.x + first * s.x_step, s.y + first * s.y_step, last - first
-    z, dz = s.z + first * s.x_step, s.dz + first * s.x_step
-    sums = s.sums + first // s.grain * 2 * s.y_step
+    first, rows = units.first, units.last - units.first
+    x, y = rows_from(Rows(s.x, s.x_step), first), rows_from(Rows(s.y, s.y_step), first)
+    residual = rows_from(Rows(s.residual, s.y_step), first)
+    z, dz = s.z + first * s.x_step, rows_from(Rows(s.dz, s.x_step), first)
+    sums = rows_from(Rows(s.sums, s.y_step), first // s.grain * 2)
     panels = s.y_step // LANES
+    layer = whole_layer(s.w, s.k, panels)
     if s.kind == LINEAR_FOR_NORM:
         if s.before >= 0:
-            batch_norm(m, scratch, x, s.x_step, rows, w, s.before, s.activation, -1)
-            x = scratch
-        linear(
-            m, y, s.y_step, x, s.x_step, w, s.w, s.k, panels,
-            rows, 0, panels, NONE, -1, 0, *ONE_RUN, *FROM_BIAS, *PACKED,
-        )  # fmt: skip
+            batch_norm(m, scratch, x.at, x.step, rows, w, s.before, s.activation, -1)
+            x = Rows(scratch, x.step)
+        dense(m, y, x, w, layer, rows, NONE, NO_ROWS)
         if s.sums >= 0:
-            moments(m, sums, s.y_step, y, s.y_step, rows)
+            moments(m, sums, y, rows)
     elif s.kind == BATCH_NORM:
-        residual = s.residual + first * s.y_step if s.residual >= 0 else -1
-        batch_norm(m, y, x, s.y_step, rows, w, s.norm, s.activation, residual)
+        batch_norm(m, y.at, x.at, y.step, rows, w, s.norm, s.activation, residual.at)
     elif s.kind == BATCH_NORM_SUMS:
-        sums = s.y + first // s.grain * 2 * s.x_step
-        batch_norm_sums(m, sums, dz, -1, x, z, s.x_step, rows, w, s.norm, s.activation)
+        to = rows_from(Rows(s.y, s.x_step), first // s.grain * 2)
+        batch_norm_sums(
+            m, to.at, dz.at, -1, x.at, z, x.step, rows, w, s.norm, s.activation
+        )  # fmt: skip
     elif s.kind == BATCH_NORM_BACKWARD:
-        batch_norm_backward(m, dz, x, z, s.x_step, rows, w, s.norm)
+        batch_norm_backward(m, dz.at, x.at, z, x.step, rows, w, s.norm)
         if s.w >= 0:
-            residual = s.residual + first * s.y_step if s.residual >= 0 else -1
-            linear(
-                m, y, s.y_step, dz, s.x_step, w, s.w, s.k, panels,
-                rows, 0, panels, NONE, residual, s.y_step, *ONE_RUN, *FROM_BIAS, *PACKED,
-            )  # fmt: skip
+            dense(m, y, dz, w, layer, rows, NONE, residual)
         if s.before >= 0:
-            act, before = s.act + first * s.y_step, s.before_z + first * s.y_step
+            act, before = s.act + first * y.step, s.before_z + first * y.step
             batch_norm_sums(
-                m, sums, y, act, y, before, s.y_step, rows, w, s.before, s.activation
+                m, sums.at, y.at, act, y.at, before, y.step, rows, w, s.before, s.activation
             )  # fmt: skip
     elif s.kind == LINEAR_BACKWARD:
         chunk = max(CHUNK // (s.x_step + s.y_step), 1)
         linear_backward(
-            m, s.y, s.y_step, s.x, s.x_step, s.k, s.dz, s.y_step, panels,
-            s.height, chunk, first, last,
+            m, Rows(s.y, s.y_step), Rows(s.x, s.x_step), s.k, Rows(s.dz, s.y_step), panels,
+            s.height, chunk, units,
         )  # fmt: skip
     elif s.kind == PATCHES_BACKWARD:
+        window = Window(s.window, s.stride, s.padding)
         down = (s.height + 2 * s.padding - s.window) // s.stride + 1
         across = (s.width + 2 * s.padding - s.window) // s.stride + 1
+        dx = s.y + image * s.rows * s.y_step
+        dy = rows_from(Rows(s.x, s.x_step), image * down * across)
         patches_backward(
-            m, s.y + image * s.rows * s.y_step, s.y_step,
-            s.x + image * down * across * s.x_step, s.x_step, s.height, s.width, s.channels,
-            s.window, s.stride, s.padding,
+            m, Image(dx, s.y_step, s.height, s.width, s.channels), dy, window
         )  # fmt: skip
     elif s.kind == POOLING_BACKWARD:
         here = image * s.rows * s.y_step
+        seen = Image(s.x + here, s.y_step, s.height, s.width, s.channels)
         pooling_backward(
-            m, s.y + here, s.residual + here, s.x + here, s.y_step, s.height, s.width,
-            s.channels, s.window, w, s.gamma + image * s.gamma_step,
-            s.sums + image * s.y_step, scratch,
+            m, s.y + here, s.residual + here, seen, s.window, w,
+            s.gamma + image * s.gamma_step, s.sums + image * s.y_step, scratch,
         )  # fmt: skip
     elif s.kind == DROP_PATH:
-        here = (image * s.rows + first) * s.y_step
-        residual = s.residual + here if s.residual >= 0 else -1
-        drop_path(m, s.y + here, s.x + here, s.y_step, rows, w[s.w + image], residual)
+        here = image * s.rows
+        to, branch, past = rows_from(y, here), rows_from(x, here), rows_from(residual, here)
+        drop_path(m, to.at, branch.at, y.step, rows, w[s.w + image], past.at)
 
 
 @kernel

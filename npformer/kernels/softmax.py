@@ -14,7 +14,7 @@ from __future__ import annotations
 from math import log
 
 from ..layers import Array
-from .layout import LANES
+from .layout import LANES, Rows
 from .vector import (
     MAGIC,
     Vector,
@@ -57,18 +57,22 @@ def exp(x: Vector) -> Vector:
 
 
 @kernel
-def softmax(m: Array, x: int, x_step: int, rows: int, columns: int) -> None:
+def softmax(m: Array, x: Rows, rows: int, columns: int) -> None:
     """Turn rows of scores into weights that sum to one, in place.
 
     Parameters
     ----------
     m : ndarray of float32, flat
-    x, x_step : int
-    rows, columns : int
-        Columns are a multiple of 16; where one does not count, it holds −∞.
+        Holds the scores.
+    x : Rows
+        Scores, and result.
+    rows : int
+        How many rows.
+    columns : int
+        A multiple of 16; columns that do not count hold −∞.
     """
     for i in range(rows):
-        at = x + i * x_step
+        at = x.at + i * x.step
         highest = load(m, at)
         for c in range(LANES, columns, LANES):
             highest = maximum(highest, load(m, at + c))

@@ -65,7 +65,10 @@ def kernel(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """Do as `kernel` does, and put the body of the function wherever it is called."""
+    """Do as `kernel` does, and put the body of the function wherever it is called.
+
+    Such a function should call no kernel: Numba would compile the kernel once more, inlined too.
+    """
     return _teach(function, OPTIONS | {"forceinline": True})
 
 
