@@ -24,8 +24,8 @@ from npformer.kernels.layout import (
     RELU,
     Heads,
     Image,
-    PackedLayer,
     Pairs,
+    Panels,
     Rows,
     Runs,
     Span,
@@ -189,7 +189,7 @@ def linear_law(draw: Any, run: Run) -> None:
     first = draw(st.integers(0, count))
     last = draw(st.integers(first, count))
     before = m.data.copy()
-    part = PackedLayer(at + above * LANES, K, count, size, at + count * size)
+    part = Panels(at + above * LANES, K, count, size, at + count * size)
     run(m.data, Rows(y, y_step), Rows(x, runs * run_step), w.data, part, rows, activation,
         Rows(residual, residual_step), Span(first, last), Runs(runs, run_step), start)  # fmt: skip
     low, high = first * LANES, min(last * LANES, N)

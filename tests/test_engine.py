@@ -18,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npformer import engine
-from npformer.engine import choose, fast, machine_code, steps, threads
+from npformer.engine import choose, fast, machine_code, threads
 from npformer.engine.arena import Arena
 from npformer.engine.pack import PackedNetwork
 from npformer.engine.plan import Plan
+from npformer.engine.steps import Kind
 from npformer.engine.walk import execute
 from npformer.errors import ConfigError
 from npformer.kernels.layout import LANES
@@ -284,7 +285,7 @@ def test_buffers_in_use_do_not_overlap():
 def test_windows_of_two_threads_do_not_touch():
     c = config(**CASES["other windows"])
     table = Plan(PackedNetwork(network(c), c), 64, 64).table
-    windows = table[table["kind"] == steps.PATCHES]
+    windows = table[table["kind"] == Kind.PATCHES]
     assert len(windows)
     numbers = windows["window"] ** 2 * windows["channels"]
     assert (windows["y_step"] >= numbers + LANES - 1).all()

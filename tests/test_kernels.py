@@ -1,10 +1,12 @@
-"""Every kernel obeys its law, compiled and as plain Python; so does every word they are made of."""
+"""Every kernel obeys its law, compiled and as plain Python; so does every operation in it."""
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import operator
 import pkgutil
+import re
 from functools import cache
 
 import numpy as np
@@ -33,6 +35,33 @@ seldom = settings(often, max_examples=8)
 
 def test_every_kernel_has_a_law():
     assert set(KERNELS) == set(LAWS)
+
+
+def undocumented(function):
+    """Arguments that a docstring does not explain."""
+    _, _, text = inspect.getdoc(function).partition("Parameters\n----------\n")
+    lines = re.findall(r"^(\w[\w, ]*?)(?: : .*)?\n    \S", text, re.M)
+    explained = {name for line in lines for name in line.split(", ")}
+    return sorted(set(inspect.signature(function).parameters) - explained)
+
+
+@pytest.mark.parametrize("name", sorted(KERNELS))
+def test_every_argument_is_documented(name):
+    assert not undocumented(KERNELS[name])
+
+
+def test_an_argument_without_a_word_is_seen():
+    def half(m, y):
+        """Do.
+
+        Parameters
+        ----------
+        m : ndarray
+            Memory.
+        y : int
+        """
+
+    assert undocumented(half) == ["y"]
 
 
 @pytest.mark.parametrize("name", sorted(LAWS))

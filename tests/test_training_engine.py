@@ -259,7 +259,7 @@ ALWAYS = [
 WITH_DROP_PATH = [
     (TrainingPlan.__call__, "survival((self.capacity,), rate, rng)", "1"),
     (TrainingPlan._build, "not isinstance(block, Flat)", "1"),
-    (TrainingBuilder._residual, "w=mask", "w=self._masks[0][0]"),
+    (TrainingBuilder._residual, "mask=mask", "mask=self._masks[0][0]"),
     (TrainingBuilder._residual, "mask < 0", "True"),
     (TrainingBuilder._residual_backward, "mask < 0", "True"),
     (TrainingCall.pack, "self.mask(scale.mask) * gamma", "gamma"),

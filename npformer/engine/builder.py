@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..kernels.layout import LANES, padded
-from . import steps as kinds
 from .arena import Buffer
-from .steps import STEP
+from .steps import OPTIONAL, STEP, WRITTEN, Kind
 
 TILE_ROWS, TILE_PANELS = 7, 2
 """Rows and panels of 16 columns in whole tiles of the micro-kernel (`npformer.kernels.linear`)."""
@@ -82,14 +81,14 @@ class PlanBuilder:
         self._where = "stem"
 
     def _step(
-        self, kind: int, y: Buffer, x: Buffer, units: int, chunk: int, **fields: int | Buffer
+        self, kind: Kind, y: Buffer, x: Buffer, units: int, chunk: int, **fields: int | Buffer
     ) -> Buffer:
         """Add a step.
 
         Parameters
         ----------
-        kind : int
-            Which kernel it runs, see `npformer.engine.steps`.
+        kind : Kind
+            Which kernel it runs.
         y, x : Buffer
             Its result and its input.
         units : int
@@ -104,9 +103,10 @@ class PlanBuilder:
         Buffer
             `y`.
         """
-        numbers = {"kind": kind, "units": units, "grain": 1, "chunk": chunk, "rows": y.rows}
+        numbers = {"kind": int(kind), "units": units, "grain": 1, "chunk": chunk}
+        numbers |= {"rows": y.rows, "x_rows": x.rows}
         numbers["gate"] = len(self._pending) in self._gates
-        numbers |= dict.fromkeys(kinds.OPTIONAL, -1) | {"y_step": y.step, "x_step": x.step}
+        numbers |= dict.fromkeys(OPTIONAL, -1) | {"y_step": y.step, "x_step": x.step}
         buffers = {"y": y, "x": x}
         for name, value in fields.items():
             if isinstance(value, Buffer):
@@ -114,7 +114,7 @@ class PlanBuilder:
             else:
                 numbers[name] = value
         for name, buffer in buffers.items():
-            if name in kinds.WRITTEN and buffer.first_use < 0:
+            if name in WRITTEN and buffer.first_use < 0:
                 buffer.first_use = len(self._pending)
             buffer.last_use = len(self._pending)
         self._pending.append(PendingStep(numbers, buffers))

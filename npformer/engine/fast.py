@@ -15,7 +15,7 @@ from ..network.tree import transform
 from .arena import flatten_images
 from .pack import PackedNetwork
 from .plan import Plan
-from .steps import KERNELS
+from .steps import Kind
 from .threads import get_num_threads, run
 
 GROUP_SIZE = 4
@@ -166,7 +166,7 @@ class Fast:
             start = perf_counter()
             arena.execute(table, self._packed.weights, len(x), pixels)
             seconds = (perf_counter() - start) / repeats
-            rows.append((name, KERNELS[plan.table["kind"][i]], seconds))
+            rows.append((name, Kind(plan.table["kind"][i]).kernel, seconds))
         plan.give_back(arena)
         return rows
 

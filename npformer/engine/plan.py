@@ -12,7 +12,6 @@ import numpy as np
 
 from ..kernels.layout import LANES, NONE, padded, stem_scratch, strassen_scratch
 from ..layers import Array
-from . import steps as kinds
 from .arena import Arena, Buffer
 from .builder import TILE_PANELS, TILE_ROWS, PlanBuilder, image_fields, window_fields
 from .pack import (
@@ -23,6 +22,7 @@ from .pack import (
     PackedNetwork,
     PackedPoolingBlock,
 )
+from .steps import Kind
 
 SCRATCH = 65536
 """Numbers that a part may need besides input and result: 256 kB, half a second-level cache."""
@@ -129,7 +129,7 @@ class Plan(PlanBuilder):
         self._name("norm", norm, (x.rows, x.channels))
         self._where = "pooled"
         pooled = Buffer(1, x.channels, padded(x.channels))
-        self._step(kinds.MEAN, pooled, norm, 1, 1, **image_fields((x.rows, 1), x.channels))
+        self._step(Kind.MEAN, pooled, norm, 1, 1, channels=x.channels)
         self._name("pooled", pooled, (x.channels,))
         for name, layer in packed.heads.items():
             self._where = name
@@ -151,8 +151,8 @@ class Plan(PlanBuilder):
         self.scratch = max(self.scratch, scratch(chunk))
         y = Buffer(down * across, conv2.N, padded(conv2.N))
         image = image_fields(grid, x.channels)
-        layers = {"w": conv1.at, "hidden": conv1.N, "w2": conv2.at}
-        return self._step(kinds.STEM, y, x, down, chunk, **image, **layers), (down, across)
+        layers = {"layer": conv1.at, "hidden": conv1.N, "layer2": conv2.at}
+        return self._step(Kind.STEM, y, x, down, chunk, **image, **layers), (down, across)
 
     def _conv2d(
         self,
@@ -185,12 +185,12 @@ class Plan(PlanBuilder):
         if rows < FEW_ROWS:
             # With room for the overrun of `patches`: the next row may be another thread's.
             patches = Buffer(rows, layer.K, step + LANES)
-            self._step(kinds.PATCHES, patches, x, rows, 6, **window)
+            self._step(Kind.PATCHES, patches, x, rows, 6, **window)
             return self._linear(patches, layer), out
         y = Buffer(rows, layer.N, padded(layer.N))
         chunk = self._chunk(step)
-        window |= {"w": layer.at, "k": layer.K, "activation": NONE, "grain": TILE_ROWS}
-        return self._step(kinds.CONV2D, y, x, rows, chunk, **window), out
+        window |= {"layer": layer.at, "inputs": layer.K, "activation": NONE, "grain": TILE_ROWS}
+        return self._step(Kind.CONV2D, y, x, rows, chunk, **window), out
 
     def _chunk(self, step: int, scratch: int = SCRATCH) -> int:
         """Rows of a part: whole tiles that need `scratch` numbers, if each row needs `step`."""
@@ -223,9 +223,14 @@ class Plan(PlanBuilder):
         y = Buffer(x.rows, layer.N, padded(layer.N))
         panels = y.step // LANES
         more = {} if residual is None else {"residual": residual}
-        fields = {"w": layer.at, "k": layer.K, "activation": activation, "grain": TILE_PANELS}
+        fields = {
+            "layer": layer.at,
+            "inputs": layer.K,
+            "activation": activation,
+            "grain": TILE_PANELS,
+        }
         chunk = max(panels // 16, TILE_PANELS)
-        return self._step(kinds.LINEAR, y, x, panels, chunk, **fields, **more)
+        return self._step(Kind.LINEAR, y, x, panels, chunk, **fields, **more)
 
     def _pooling_block(self, x: Buffer, grid: tuple[int, int], block: PackedPoolingBlock) -> Buffer:
         """Add a pooling block: as one step, or with few rows as three."""
@@ -234,7 +239,7 @@ class Plan(PlanBuilder):
         image |= {"window": config.pool_size, "gamma": block.gamma}
         y = x.like()
         if x.rows < FEW_ROWS:
-            pooled = self._step(kinds.POOLING, y, x, x.rows, 6, **image)
+            pooled = self._step(Kind.POOLING, y, x, x.rows, 6, **image)
             return self._mlp(pooled, pooled, block.fc1, block.fc2)
         C, hidden, activation = block.fc1.K, block.fc1.N, ACTIVATION_CODES[config.hidden_act]
         scratch, pairs = x.step + padded(hidden), 0
@@ -242,9 +247,9 @@ class Plan(PlanBuilder):
             pairs = x.rows // (2 * TILE_ROWS) * TILE_ROWS  # as many as fill whole tiles
             scratch *= 2
             scratch += max(strassen_scratch(1, C, hidden), strassen_scratch(1, hidden, C))
-        image |= {"w": block.fc1.at, "w2": block.fc2.at, "hidden": hidden, "pairs": pairs}
+        image |= {"layer": block.fc1.at, "layer2": block.fc2.at, "hidden": hidden, "pairs": pairs}
         return self._step(
-            kinds.POOLING_BLOCK,
+            Kind.POOLING_BLOCK,
             y,
             x,
             x.rows - pairs,
@@ -261,10 +266,8 @@ class Plan(PlanBuilder):
 
     def _layer_norm(self, x: Buffer, affine: int = -1) -> Buffer:
         """Add a layer norm; `affine` is where its weight and bias begin, −1 if it has none."""
-        image = image_fields((x.rows, 1), x.channels)
-        return self._step(
-            kinds.LAYER_NORM, x.like(), x, x.rows, 6, w=affine, eps=self._packed.eps, **image
-        )
+        fields = {"channels": x.channels, "affine": affine, "eps": self._packed.eps}
+        return self._step(Kind.LAYER_NORM, x.like(), x, x.rows, 6, **fields)
 
     def _attention_block(self, x: Buffer, block: PackedAttentionBlock, name: str) -> Buffer:
         """Add an attention block, whose module path is `name`."""
@@ -274,16 +277,15 @@ class Plan(PlanBuilder):
         y = Buffer(tokens, heads * padded(V), heads * padded(V))
         self.scratch = max(self.scratch, (K + 1) * padded(tokens), (tokens + 1) * padded(V))
         self._step(
-            kinds.ATTENTION,
+            Kind.ATTENTION,
             y,
             qkv,
             heads,
             1,
             attn=attn,
-            w=block.bias,
-            k=K,
-            hidden=padded(V),
-            **image_fields((tokens, 1), V),
+            biases=block.bias,
+            key_width=K,
+            value_width=V,
         )
         self._name(f"{name}.token_mixer.attn", attn, (heads, tokens, tokens))
         x = self._linear(y, block.proj, NONE, x)

@@ -13,9 +13,9 @@ from ..kernels.batch_norm import COEFFICIENTS
 from ..kernels.layout import LANES, NONE, packed_size, padded
 from ..kernels.linear import tile_columns, tile_rows
 from ..kernels.vector import TALL
-from . import steps as kinds
 from .arena import Buffer
 from .builder import TILE_ROWS, PlanBuilder
+from .steps import Kind
 from .training_call import Function, TrainingCall, TrainingLayer
 from .walk import CHUNK
 
@@ -108,16 +108,16 @@ class TrainingBuilder(PlanBuilder):
         coefficients = self._reserve(len(COEFFICIENTS) * z.step)
         n = TrainingLayer(layer, norm, scale, K, N, z, grain, at, coefficients)
         self._layers.append(n)
-        fields: dict[str, int | Buffer] = {"k": K, "w": at, "grain": grain}
+        fields: dict[str, int | Buffer] = {"inputs": K, "layer": at, "grain": grain}
         if before is not None:
             fields |= {"before": before.coefficients, "activation": self._activation}
             self.scratch = max(self.scratch, grain * x.step)
         total = x.rows * self.capacity
         if not norm:
-            self._step(kinds.LINEAR_FOR_NORM, z, x, total, grain, **fields)
+            self._step(Kind.LINEAR_FOR_NORM, z, x, total, grain, **fields)
             return n
         sums = self._sums_buffer(z, grain)
-        self._step(kinds.LINEAR_FOR_NORM, z, x, total, grain, sums=sums, **fields)
+        self._step(Kind.LINEAR_FOR_NORM, z, x, total, grain, sums=sums, **fields)
         self._stop(lambda call: call.batch_statistics(n, sums))
         return n
 
@@ -141,20 +141,20 @@ class TrainingBuilder(PlanBuilder):
         more = {} if residual is None else {"residual": residual}
         fields = {"grain": TILE_ROWS, "norm": n.coefficients, "activation": activation}
         total = n.z.rows * self.capacity
-        return self._step(kinds.BATCH_NORM, n.z.like(), n.z, total, n.grain, **fields, **more)
+        return self._step(Kind.BATCH_NORM, n.z.like(), n.z, total, n.grain, **fields, **more)
 
     def _residual(self, x: Buffer, n: TrainingLayer, mask: int) -> Buffer:
         """Add a branch, which ends with `n`, to `x`, for those images that drop path keeps."""
         if mask < 0:
             return self._batch_norm(n, NONE, x)
         y = self._batch_norm(n, NONE)
-        return self._step(kinds.DROP_PATH, y, y, y.rows, y.rows, w=mask, residual=x)
+        return self._step(Kind.DROP_PATH, y, y, y.rows, y.rows, mask=mask, residual=x)
 
     def _residual_backward(self, dy: Buffer, mask: int) -> Buffer:
         """Backward of `_residual`: the gradient of the branch."""
         if mask < 0:
             return dy
-        return self._step(kinds.DROP_PATH, dy.like(), dy, dy.rows, dy.rows, w=mask)
+        return self._step(Kind.DROP_PATH, dy.like(), dy, dy.rows, dy.rows, mask=mask)
 
     def _sums(self, n: TrainingLayer, dy: Buffer, activation: int) -> None:
         """Add what the backward of a batch norm needs to know about the whole batch.
@@ -171,7 +171,7 @@ class TrainingBuilder(PlanBuilder):
         fields = {"norm": n.coefficients, "activation": activation, "grain": n.grain}
         total = n.z.rows * self.capacity
         buffers = {"z": n.z, "dz": dy}
-        self._step(kinds.BATCH_NORM_SUMS, sums, dy, total, n.grain, **fields, **buffers)
+        self._step(Kind.BATCH_NORM_SUMS, sums, dy, total, n.grain, **fields, **buffers)
         self._stop(lambda call: call.batch_norm_gradients(n, sums))
 
     def _backward(
@@ -213,9 +213,7 @@ class TrainingBuilder(PlanBuilder):
         dx = dz
         if inner:
             dx = Buffer(n.z.rows, n.K, padded(n.K))
-            fields |= {"w": n.transposed, "k": n.N}
-        else:
-            fields["w"] = -1
+            fields |= {"layer": n.transposed, "inputs": n.N}
         if residual is not None:
             fields["residual"] = residual
         if before is not None and act is not None:
@@ -223,7 +221,7 @@ class TrainingBuilder(PlanBuilder):
             sums = self._sums_buffer(before.z, grain)
             fields |= {"before": before.coefficients, "before_z": before.z}
             fields |= {"act": act, "sums": sums, "activation": self._activation}
-        self._step(kinds.BATCH_NORM_BACKWARD, dx, du, total, grain, grain=grain, **fields)
+        self._step(Kind.BATCH_NORM_BACKWARD, dx, du, total, grain, grain=grain, **fields)
         if before is not None:
             self._stop(lambda call: call.batch_norm_gradients(before, sums))
         return dx
@@ -233,8 +231,7 @@ class TrainingBuilder(PlanBuilder):
         panels, down = dz.step // LANES, tile_rows(n.K)
         dW = Buffer(down * TALL, n.N, dz.step, shared=True)
         tiles = down * tile_columns(panels)
-        rows = x.rows * self.capacity
-        self._step(kinds.LINEAR_BACKWARD, dW, x, tiles, tiles, dz=dz, k=n.K, height=rows)
+        self._step(Kind.LINEAR_BACKWARD, dW, x, tiles, tiles, dz=dz, inputs=n.K)
         self._stop(lambda call: call.keep_weight_gradient(n, dW))
 
     def _mlp_backward(

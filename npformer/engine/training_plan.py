@@ -17,10 +17,10 @@ from ..layers.dropout import survival
 from ..network.configuration import EfficientFormerConfig
 from ..network.model import EfficientFormer, Gradients, Loss
 from ..network.tree import build, leaves
-from . import steps as kinds
 from .arena import Arena, Buffer, copy_images
 from .builder import image_fields, window_fields
 from .pack import ACTIVATION_CODES
+from .steps import Kind
 from .training_builder import TrainingBuilder
 from .training_call import PoolingScale, TrainingCall
 
@@ -177,7 +177,7 @@ class TrainingPlan(TrainingBuilder):
         rows, K = out[0] * out[1], size * size * x.channels
         # With room for the overrun of `patches`: the next row may be another thread's.
         patches = Buffer(rows, K, padded(K) + LANES)
-        self._step(kinds.PATCHES, patches, x, rows, rows, **window)
+        self._step(Kind.PATCHES, patches, x, rows, rows, **window)
         n = self._linear(patches, layer, norm)
         y = self._batch_norm(n, activation)
 
@@ -189,7 +189,7 @@ class TrainingPlan(TrainingBuilder):
             self._linear_backward(n, patches, dy)
             if not inner:
                 return dy
-            return self._step(kinds.PATCHES_BACKWARD, x.like(), dwindows, 1, 1, **window)
+            return self._step(Kind.PATCHES_BACKWARD, x.like(), dwindows, 1, 1, **window)
 
         self._back.append(back)
         return y, out
@@ -218,7 +218,7 @@ class TrainingPlan(TrainingBuilder):
         image = image_fields(grid, x.channels)
         image |= {"window": self._config.pool_size, "gamma": gamma, "gamma_step": x.step}
         self.scratch = max(self.scratch, grid[1] * x.step)
-        mixed = self._step(kinds.POOLING, x.like(), x, x.rows, x.rows, **image)
+        mixed = self._step(Kind.POOLING, x.like(), x, x.rows, x.rows, **image)
         fc1 = self._linear(mixed, f"{name}.mlp.fc1", f"{name}.mlp.norm1")
         names = f"{name}.mlp.fc2", f"{name}.mlp.norm2", f"{name}.ls2.gamma"
         fc2 = self._linear(fc1.z, *names, before=fc1)
@@ -229,8 +229,8 @@ class TrainingPlan(TrainingBuilder):
             branch = self._residual_backward(dy, mask2)
             dmixed = self._mlp_backward(branch, mixed, fc1, fc2, residual=dy)
             dx, dgamma = x.like(), Buffer(1, x.channels, x.step)
-            more = {"residual": dmixed, "sums": dgamma}
-            self._step(kinds.POOLING_BACKWARD, dx, x, 1, 1, **image, **more)
+            more = {"dy": dmixed, "dgamma": dgamma}
+            self._step(Kind.POOLING_BACKWARD, dx, x, 1, 1, **image, **more)
             self._stop(lambda call: call.keep_gamma_gradient(scale, dgamma))
             return dx
 

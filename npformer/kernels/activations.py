@@ -13,9 +13,9 @@ from .softmax import exp
 from .vector import Vector, fma, inlined, maximum, minimum, splat, zero_below
 
 SMALLEST_NUMBER = 1.4e-45
-"""the first float32 above 0"""
+"""smallest positive float32"""
 PEAK = 1 / sqrt(2 * pi)
-"""φ(0), the density of the normal distribution at its middle"""
+"""φ(0), the density of the normal distribution at 0"""
 
 
 @inlined
@@ -28,7 +28,7 @@ def relu(x: Vector) -> Vector:
 def gelu(x: Vector) -> Vector:
     """Gaussian error linear unit, ``x Φ(x) = x/2 + x² R(x²)``, exact to the rounding of float32.
 
-    It is never above relu(x), which the sum passes where R ends, and which is as good from there.
+    Clamped to relu(x): beyond R's range the sum exceeds it, and relu is exact there to rounding.
     """
     square = x * x
     return minimum(fma(x, splat(0.5), times_ratio(square, square, OF_SQUARE)), relu(x))
@@ -36,7 +36,7 @@ def gelu(x: Vector) -> Vector:
 
 @inlined
 def gelu_of_double(h: Vector) -> Vector:
-    """``gelu(2 h)``, the same bits for one multiplication less."""
+    """``gelu(2 h)``, the same bits with one multiplication less."""
     square = h * h
     return minimum(h + times_ratio(square, square, OF_QUARTER), relu(h + h))
 

@@ -1,7 +1,7 @@
-"""What threads need to work on one plan: a counter that several may raise, and patience.
+"""Atomic counters, through which threads share the work of a plan.
 
 ``fetch_add`` is one indivisible instruction, and also a fence: whatever a thread wrote to memory
-before it, another thread that sees the raised counter sees too.
+before it is visible to every thread that sees the new count.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from .vector import INDEX, emits, member
 
 
 def fetch_add(counters: Array, i: int, amount: int) -> int:
-    """Add to ``counters[i]`` and return what it was before."""
+    """Add to ``counters[i]`` and return its old value.
+
+    Parameters
+    ----------
+    counters : ndarray of int64
+    i : int
+        Which counter.
+    amount : int
+        What is added.
+    """
     before = int(counters[i])
     counters[i] += amount
     return before
@@ -32,7 +41,14 @@ def _fetch_add(context: Any, builder: Any, signature: Any, values: Any) -> Any:
 
 
 def atomic_load(counters: Array, i: int) -> int:
-    """Return ``counters[i]`` as it is in memory now."""
+    """Return ``counters[i]`` as it is in memory now.
+
+    Parameters
+    ----------
+    counters : ndarray of int64
+    i : int
+        Which counter.
+    """
     return int(counters[i])
 
 

@@ -1,4 +1,4 @@
-"""Drop path: the branch of each image times a number of its own.
+"""Drop path: the branch of each image times a random number.
 
     forward     y = x + mask · branch        backward    dbranch = mask · dy
 

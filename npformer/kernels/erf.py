@@ -3,7 +3,7 @@
     Φ(x) = ½ + ½ erf(x/√2) = ½ + x R(x²)        erf(z) = z P(z²) / Q(z²)  for |z| ≤ 4.2
 
 The rational is that of `npformer.layers.erf`. With z² = x²/2, the factors √½, ½ and the powers of ½
-go into its coefficients, and both polynomials are divided by the highest of Q.
+go into its coefficients, and both polynomials are divided by the highest coefficient of Q.
 """
 
 from __future__ import annotations
@@ -31,12 +31,18 @@ OF_SQUARE, OF_QUARTER = _of(1), _of(4)
 
 @inlined
 def times_ratio(factor: Vector, square: Vector, c: Coefficients) -> Vector:
-    """``factor · R(square)``, or another ratio; it stays as it is where x leaves its range.
+    """``factor · R(square)``, with the square clamped to the range of R.
+
+    Parameters
+    ----------
+    factor, square : Vector
+    c : Coefficients
+        Those of `OF_SQUARE` or `OF_QUARTER`, whose square is that of x or a quarter of it.
 
     Notes
     -----
-    Each step of Horner's rule waits for the one before. A processor does not: it already works on
-    the other polynomial, and on the next vectors.
+    Each step of Horner's rule waits for the one before it. Meanwhile the processor works on the
+    other polynomial, and on the next vectors.
     """
     s = minimum(square, splat(c[0]))
     p, q = fma(s, splat(c[6]), splat(c[5])), s + splat(c[11])

@@ -89,14 +89,14 @@ class Runs(NamedTuple):
     """numbers from the beginning of one run to that of the next"""
 
 
-class PackedLayer(NamedTuple):
-    """A packed linear layer, or some of its rows."""
+class Panels(NamedTuple):
+    """A packed linear layer, or some of its rows and columns."""
 
     at: int
     """index of the first panel"""
     K: int
     """rows"""
-    panels: int
+    number: int
     """how many panels"""
     step: int
     """numbers from one panel to the next"""
@@ -129,9 +129,9 @@ def columns_from(matrix: Rows, j: int) -> Rows:
     return Rows(matrix.at + j if matrix.at >= 0 else matrix.at, matrix.step)
 
 
-def whole_layer(at: int, K: int, panels: int) -> PackedLayer:
+def whole_layer(at: int, K: int, panels: int) -> Panels:
     """The layer that `pack` has written to index `at`, with so many rows and panels."""
-    return PackedLayer(at, K, panels, K * LANES, at + panels * K * LANES)
+    return Panels(at, K, panels, K * LANES, at + panels * K * LANES)
 
 
 def padded(columns: int) -> int:

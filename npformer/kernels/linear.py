@@ -4,27 +4,27 @@
 
 **The micro-kernel.** A core starts two fused multiply-adds in each cycle, but can load only two
 vectors from memory in that time. So a number that has been loaded must be used several times: a
-tile of y lives in registers, and for each k a row of weights and a column of x are loaded, and
-meet. AVX2 has sixteen registers of 8 numbers; a tile of 6 rows × 16 columns takes twelve of them,
-and each k brings 8 loads and 12 multiply-adds. AVX-512 has thirty-two registers of 16; a tile of 14
-rows × 32 columns, of two panels, takes twenty-eight, and each k brings 16 loads and 28
-multiply-adds. The multipliers never wait. With a single panel they would: so the last three panels
-of an odd number go together, if the rows fill tiles of 7.
+tile of y lives in registers, and for each k a row of weights and a column of x are loaded and
+multiplied. AVX2 has sixteen registers of 8 numbers; a tile of 6 rows × 16 columns takes twelve of
+them, and each k brings 8 loads and 12 multiply-adds. AVX-512 has thirty-two registers of 16; a tile
+of 14 rows × 32 columns, of two panels, takes twenty-eight, and each k brings 16 loads and 28
+multiply-adds. The multipliers never wait. With a single panel they would: so if the number of
+panels is odd, the last three go together, as long as the rows fill tiles of 7.
 
 **Packing.** Weights are read from panels of 16 columns, see `npformer.kernels.layout`; activations
 where they are: with channels last, the numbers of a pixel already lie side by side.
 
 **Prefetching.** A large matrix comes from main memory, whose first answer takes as long as a
-thousand multiply-adds. While the first tile of a panel is computed, the next panel is asked for.
-Beside the 28 multiply-adds of a wide tile asking costs nothing, and every tile does.
+thousand multiply-adds. While the first tile of a panel is computed, the next panel is prefetched.
+Beside the 28 multiply-adds of a wide tile a prefetch costs nothing, and every tile does it.
 
 **Epilogue.** What follows the sums is done while they are at hand. ReLU and the residual take one
 instruction a vector, in the registers of the tile. GELU takes thirty and needs registers of its
-own; it follows when a panel is complete, whose few kilobytes are still in the nearest cache.
+own; it is applied when a panel is complete, whose few kilobytes are still in the nearest cache.
 
 **Order.** Each y[i, j] is summed over k from 0 upwards, in one chain of fused multiply-adds that
-begins with the bias, or with what it is told, whatever the tile that it falls in. So results are
-the same bits for any number of threads and any batch.
+begins with the bias or with `start`, whichever tile it falls in. So results are the same bits for
+any number of threads and any batch.
 
 References: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication"; Van Zee &
 van de Geijn 2015, "BLIS".
@@ -42,7 +42,7 @@ from .layout import (
     NO_ROWS,
     ONE_RUN,
     RELU,
-    PackedLayer,
+    Panels,
     Rows,
     Runs,
     Span,
@@ -144,7 +144,7 @@ def apply_gelu(m: Array, y: Rows, rows: int) -> None:
 @inlined
 def row_block(
     micro_kernel: Callable[..., Tile], like: Tile, i: int, rows: int, m: Array, y: Rows, x: Rows,
-    runs: Runs, w: Array, layer: PackedLayer, activation: int, residual: Rows, start: Rows,
+    runs: Runs, w: Array, layer: Panels, activation: int, residual: Rows, start: Rows,
 ) -> int:  # fmt: skip
     """Multiply rows from number i on, as many as fill tiles; return where that ends.
 
@@ -192,7 +192,7 @@ def linear(
     y: Rows,
     x: Rows,
     w: Array,
-    layer: PackedLayer,
+    layer: Panels,
     rows: int,
     activation: int,
     residual: Rows,
@@ -212,7 +212,7 @@ def linear(
         Input, K numbers in each row.
     w : ndarray of float32, flat
         Holds the layer.
-    layer : PackedLayer
+    layer : Panels
         Weights and bias.
     rows : int
         How many rows.
@@ -233,7 +233,7 @@ def linear(
     Up to three panels meet all rows before the next are fetched, and stay in the nearest cache.
     Rows that do not fill tall tiles make short ones: of 7 beside 14, as nearly always the number of
     pixels is a multiple of 7; of 5 beside 6, in as many fives as it takes (49 = 4·6 + 5·5). Tiles
-    of 4 and of 1 take what is left.
+    of 4 and of 1 take the rest.
     """
     tall = rows if WIDE else rows - SHORT * min((TALL - rows % TALL) % TALL, rows // SHORT)
     j = panels.first
@@ -243,8 +243,8 @@ def linear(
             across = 3 if j + 3 == panels.last and rows % 7 == 0 else 2
         c = j * LANES
         to = columns_from(y, c)
-        here = PackedLayer(
-            layer.at + j * layer.step, layer.K, layer.panels - j, layer.step, layer.bias + c
+        here = Panels(
+            layer.at + j * layer.step, layer.K, layer.number - j, layer.step, layer.bias + c
         )
         past, begin = columns_from(residual, c), columns_from(start, c)
         fixed = m, to, x, runs, w, here, activation, past, begin
@@ -272,7 +272,7 @@ def dense(
     y: Rows,
     x: Rows,
     w: Array,
-    layer: PackedLayer,
+    layer: Panels,
     rows: int,
     activation: int,
     residual: Rows,
@@ -284,7 +284,7 @@ def dense(
     m, y, x, w, layer, rows, activation, residual
         As in `linear`.
     """
-    panels = Span(0, layer.panels)
+    panels = Span(0, layer.number)
     linear(m, y, x, w, layer, rows, activation, residual, panels, ONE_RUN, NO_ROWS)
 
 

@@ -1,4 +1,4 @@
-"""Mean over tokens: what the classifiers see of an image."""
+"""Mean over tokens: the input of the classifiers."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ that of a few dozen pixels is still in the second-level cache when the second pr
 from __future__ import annotations
 
 from ..layers import Array
-from .layout import LANES, NO_PAIRS, NO_ROWS, NONE, Image, PackedLayer, Pairs, Rows, Span
+from .layout import LANES, NO_PAIRS, NO_ROWS, NONE, Image, Pairs, Panels, Rows, Span
 from .linear import dense
 from .pooling import pooling
 from .strassen import strassen
@@ -25,8 +25,8 @@ def pooling_block(
     size: int,
     w: Array,
     gamma: int,
-    fc1: PackedLayer,
-    fc2: PackedLayer,
+    fc1: Panels,
+    fc2: Panels,
     activation: int,
     pairs: int,
     pixels: Span,
@@ -48,7 +48,7 @@ def pooling_block(
         The weights, which hold the layer scale and both layers.
     gamma : int
         Where the layer scale begins.
-    fc1, fc2 : PackedLayer
+    fc1, fc2 : Panels
         Layers of the MLP. If pixels are paired, the sums that `strassen` needs lie behind each.
     activation : int
         One of those in `npformer.kernels.layout`, between the layers.
@@ -62,7 +62,7 @@ def pooling_block(
         Room in m for one row of the pooled image and one of the hidden map for each of `pixels`;
         for two of each and for what `strassen` needs, if pixels are paired.
     """
-    step, wide = x.step, fc1.panels * LANES
+    step, wide = x.step, fc1.number * LANES
     end = min(pixels.last, pairs)
     if pixels.first < end:
         rows = end - pixels.first

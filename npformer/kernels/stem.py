@@ -15,7 +15,7 @@ into such a frame first.
 from __future__ import annotations
 
 from ..layers import Array
-from .layout import LANES, NO_ROWS, RELU, Image, PackedLayer, Rows, Runs, Span, framed
+from .layout import LANES, NO_ROWS, RELU, Image, Panels, Rows, Runs, Span, framed
 from .linear import linear
 from .vector import WIDE, clear, copy, inlined, kernel
 
@@ -29,9 +29,9 @@ def stem(
     images: Array,
     x: Image,
     w: Array,
-    conv1: PackedLayer,
+    conv1: Panels,
     between: int,
-    conv2: PackedLayer,
+    conv2: Panels,
     part: Span,
     scratch: int,
 ) -> None:
@@ -49,7 +49,7 @@ def stem(
         Input, its numbers without gaps.
     w : ndarray of float32, flat
         Holds both layers.
-    conv1, conv2 : PackedLayer
+    conv1, conv2 : Panels
         The convolutions, with ReLU after each.
     between : int
         Number of channels between them.
@@ -86,7 +86,7 @@ def stem(
         at += line
     to = middle
     window = Rows(scratch, 2 * channels)
-    panels = conv1.panels
+    panels = conv1.number
     runs = Runs(3, line)
     alone = 0 if WIDE and panels == 2 else panels - 1
     for i in range(2 * first - 1, 2 * last):
@@ -104,6 +104,6 @@ def stem(
     runs = Runs(3, middle_line)
     for i in range(first, last):
         row = Rows(y.at + i * across * y.step, y.step)
-        every = Span(0, conv2.panels)
+        every = Span(0, conv2.number)
         linear(m, row, window, w, conv2, across, RELU, NO_ROWS, every, runs, NO_ROWS)
         window = Rows(window.at + 2 * middle_line, window.step)

@@ -1,4 +1,4 @@
-"""Linear layer by seven products of half the size, where it would take eight.
+"""Linear layer by seven products of half the size instead of eight (Strassen).
 
 Cut rows, inputs and outputs of a product in two, and it is eight products of an eighth of the work:
 
@@ -13,16 +13,18 @@ Seven are enough, of sums of quarters (Strassen 1969; in Winograd's form, with f
     P = A₁₁ B₁₁       C₁₁ = P + A₁₂ B₂₁                      V = S₁ T₁
     Q = P + S₂ T₂       R = Q + S₃ T₃    C₂₁ = R + A₂₂ T₄    C₂₂ = R + V    C₁₂ = Q + V + S₄ B₂₂
 
-Sums of weights are made when the network is loaded, and a product that begins with another costs
-nothing to add. What is left to do for an eighth of all multiply-adds are S₁ … S₄ and one pass over
-V. Rounding errors stay as small as those of the direct product, as long as neither rows nor weights
-are of very different size (Higham 2002, "Accuracy and Stability of Numerical Algorithms", ch. 23).
+Sums of weights are made when the network is loaded, and a product that starts from another's result
+costs no addition. What remains, in exchange for an eighth of all multiply-adds, are S₁ … S₄ and one
+pass over V. Rounding errors stay as small as those of the direct product, as long as neither rows
+nor weights differ greatly in size (Higham 2002, "Accuracy and Stability of Numerical Algorithms",
+ch. 23).
 
-**The same numbers.** Which rows are added must not depend on how a step is cut for the threads, nor
-on the batch: a row of an image always meets that as far behind it as the image has pairs.
+**The same bits.** Which rows are added must depend neither on how a step is cut for the threads nor
+on the batch: row i of an image is always paired with row i + p, where p is the image's number of
+pairs.
 
-**Not a number.** A sum of two rows spreads what is infinite, or no number, to both, where the
-direct product would not. Such pairs of rows are therefore multiplied once more, directly. And a
+**NaN and infinity.** A sum of two rows spreads NaN and infinity from one to the other, which the
+direct product would not. Such pairs of rows are therefore multiplied once more, directly, and a
 layer with such weights is not packed for this.
 """
 
@@ -37,8 +39,8 @@ from .layout import (
     NONE,
     ONE_RUN,
     RELU,
-    PackedLayer,
     Pairs,
+    Panels,
     Rows,
     Span,
     columns_from,
@@ -116,7 +118,7 @@ def strassen(
     y: Pairs,
     x: Pairs,
     w: Array,
-    layer: PackedLayer,
+    layer: Panels,
     pairs: int,
     activation: int,
     residual: Pairs,
@@ -134,7 +136,7 @@ def strassen(
         Input, K numbers in each row.
     w : ndarray of float32, flat
         Holds the layer, and behind it what `npformer.kernels.layout.pack_sums` made of it.
-    layer : PackedLayer
+    layer : Panels
         K is a multiple of 32, and the number of panels is even.
     pairs : int
         How many pairs of rows.
@@ -146,12 +148,12 @@ def strassen(
     scratch : int
         Room in m for `npformer.kernels.layout.strassen_scratch` numbers.
     """
-    k, panels = layer.K // 2, layer.panels // 2
+    k, panels = layer.K // 2, layer.number // 2
     n, quarter = panels * LANES, packed_size(k, panels * LANES)
     # Quarters of the weights, of which only that of P reads its bias; and T₁ … T₄ behind them.
-    b11 = PackedLayer(layer.at, k, panels, layer.step, layer.bias)
-    b21 = PackedLayer(layer.at + k * LANES, k, panels, layer.step, layer.bias)
-    b22 = PackedLayer(b21.at + panels * layer.step, k, panels, layer.step, layer.bias)
+    b11 = Panels(layer.at, k, panels, layer.step, layer.bias)
+    b21 = Panels(layer.at + k * LANES, k, panels, layer.step, layer.bias)
+    b22 = Panels(b21.at + panels * layer.step, k, panels, layer.step, layer.bias)
     sums = layer.at + packed_size(layer.K, 2 * n)
     t1, t2 = whole_layer(sums, k, panels), whole_layer(sums + quarter, k, panels)
     t3 = whole_layer(sums + 2 * quarter, k, panels)

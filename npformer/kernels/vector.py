@@ -1,14 +1,13 @@
-"""The vocabulary of the kernels: sixteen numbers at a time.
+"""The operations that kernels are written in: sixteen numbers at a time.
 
 A processor core multiplies several numbers with one instruction: 16 with AVX-512, 8 with AVX2, 4
 with NEON. The kernels are written for a *vector* of 16 ``float32`` on every machine, and LLVM
-splits it into as many registers as it takes. One text therefore serves all processors, and, because
-every sum runs in an order that the text fixes, gives the same bits on all of them that have fused
-multiply-add.
+splits it into as many registers as it takes. So the same source serves all processors, and since it
+fixes the order of every sum, gives the same bits on all of them that have fused multiply-add.
 
-Each word below is a plain Python function on NumPy arrays of 16 numbers, which says what it means
-and runs when the JIT is switched off. Beside it stands what it becomes in LLVM's intermediate
-representation, once compiled. A *tile* is a small block of a matrix: a tuple of panels of 16
+Each operation below is a plain Python function on NumPy arrays of 16 numbers, which defines it and
+runs when nothing is compiled. The function after it emits what it becomes in LLVM's intermediate
+representation. A *tile* is a small block of a matrix: a tuple of panels of 16
 columns, each a tuple of vectors, one for each row. Its size is part of its type, so the compiler
 unrolls every loop over it and holds the whole tile in registers.
 
@@ -37,7 +36,7 @@ from .layout import LANES
 Vector: TypeAlias = Any
 """16 float32: an array in Python; registers, once compiled."""
 Tile: TypeAlias = tuple[tuple[Vector, ...], ...]
-"""For each panel of a block a vector for each row."""
+"""A vector for each row of each panel of a block."""
 
 BOUNDSCHECK = os.environ.get("NPFORMER_BOUNDSCHECK", "0") not in ("", "0")
 
@@ -55,11 +54,11 @@ KERNELS: dict[str, Callable[..., Any]] = {}
 OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False}
 """What kernels do without: the interpreter lock, exceptions for a division by zero, reference
 counting (no kernel owns memory). Floating point stays strict: nothing is reordered, and NaN and
-infinity are honest."""
+infinity follow IEEE 754."""
 
 
 def kernel(function: F) -> F:
-    """Let compiled code call a function; in Python it stays what it is."""
+    """Let compiled code call a function; in Python it stays the function it is."""
     KERNELS[function.__name__] = function
     return _teach(function, OPTIONS)
 
@@ -88,7 +87,7 @@ def compiled(function: F) -> F:
     return machine_code
 
 
-# What Numba has to know of a vector ---------------------------------------------------------------
+# The vector type in Numba -------------------------------------------------------------------------
 
 
 class VectorType(types.Type):
@@ -114,14 +113,14 @@ class VectorModel(models.PrimitiveModel):
 
 
 def emits(meaning: Callable[..., Any], typing: Callable[..., Any]) -> Callable[[F], F]:
-    """Teach Numba a word.
+    """Teach Numba an operation.
 
     Parameters
     ----------
     meaning : callable
         The Python function whose calls are to be replaced.
     typing : callable
-        ``typing(*argument_types)`` gives the signature, or None if the word does not take these.
+        ``typing(*argument_types)`` gives the signature, or None if it does not take these.
 
     Returns
     -------
