@@ -108,8 +108,8 @@ def upper(x: Pairs) -> Rows:
 
 @inlined
 def lower(x: Pairs) -> Rows:
-    """The partners; of no matrix, none."""
-    return Rows(x.at + x.apart if x.at >= 0 else x.at, x.step)
+    """The partners; of `NO_PAIRS`, which are no distance apart, none."""
+    return Rows(x.at + x.apart, x.step)
 
 
 @kernel
