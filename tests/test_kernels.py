@@ -50,7 +50,7 @@ def test_every_argument_is_documented(name):
     assert not undocumented(KERNELS[name])
 
 
-def test_an_argument_without_a_word_is_seen():
+def test_an_argument_that_is_not_explained_is_seen():
     def half(m, y):
         """Do.
 
@@ -121,26 +121,26 @@ def test_a_fault_is_seen(name, faulty):
         check()
 
 
-# Words --------------------------------------------------------------------------------------------
+# Operations ---------------------------------------------------------------------------------------
 
 
-def _apply(word):
-    """Compile ``word`` of the vectors at 0, 16 and 32 into one at 48, as many as it takes."""
+def _apply(operation):
+    """Compile ``operation`` of the vectors at 0, 16 and 32 into one at 48, as many as it takes."""
     load, store = vector.load, vector.store
 
     def one(m):
-        store(m, 48, word(load(m, 0)))
+        store(m, 48, operation(load(m, 0)))
 
     def two(m):
-        store(m, 48, word(load(m, 0), load(m, 16)))
+        store(m, 48, operation(load(m, 0), load(m, 16)))
 
     def three(m):
-        store(m, 48, word(load(m, 0), load(m, 16), load(m, 32)))
+        store(m, 48, operation(load(m, 0), load(m, 16), load(m, 32)))
 
     return one, two, three
 
 
-WORDS = {
+OPERATIONS = {
     "fma": (3, vector.fma),
     "maximum": (2, vector.maximum),
     "minimum": (2, vector.minimum),
@@ -153,10 +153,10 @@ WORDS = {
 SPECIAL = [0.0, -0.0, 1.0, -1.5, 1e-40, 1e38, np.inf, -np.inf, np.nan, 3.25]
 
 
-@pytest.mark.parametrize("name", WORDS)
-def test_word_means_what_it_says(name):
-    arity, word = WORDS[name]
-    program = _apply(word)[arity - 1]
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operation_means_what_it_says(name):
+    arity, operation = OPERATIONS[name]
+    program = _apply(operation)[arity - 1]
     machine = vector.compiled(program)
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -243,7 +243,7 @@ def test_elementwise_functions(make):
         np.testing.assert_array_equal(values(3, low), np.exp(low))
 
 
-def test_plain_words_refuse_to_leave_an_array():
+def test_plain_operations_refuse_to_leave_an_array():
     m = np.zeros(32, np.float32)
     for outside in (-1, 17):
         with pytest.raises(AssertionError):
