@@ -8,7 +8,6 @@ time of an image and what is saved; ``docs/performance.md`` quotes it.
 
 from __future__ import annotations
 
-import sys
 import time
 from statistics import quantiles
 from unittest import mock
@@ -18,21 +17,20 @@ import numpy as np
 import npformer
 from npformer import engine
 from npformer.bench.measure import network
-from npformer.engine import fast
+from npformer.engine import pack
 
 CASES = [(model, batch) for model in ("l1", "l3", "l7") for batch in (1, 8)]
 
 
 def main(turns: int = 15, seconds: float = 0.25) -> None:
     """Measure and print."""
-    packing = sys.modules[fast.Packed.__module__]
     print("model batch threads  with ms   middle half  without ms   middle half   saved")
     for model, batch in CASES:
         config, params = network(model)
         x = np.random.default_rng(1).standard_normal((batch, *config.image_shape, 3))
         x = x.astype(np.float32)
         forwards = {"with": engine.make_forward(params, config, "numba")}
-        with mock.patch.object(packing, "use_strassen", return_value=False):
+        with mock.patch.object(pack, "use_strassen", return_value=False):
             forwards["without"] = engine.make_forward(params, config, "numba")
         for threads in (1, 2):
             npformer.set_num_threads(threads)

@@ -64,9 +64,9 @@ def _sums(m: Array, s: int, squares: int, x: Pairs, half: int, pairs: int) -> No
     """S₁ … S₄, one after the other, and for each pair of rows its sum of squares."""
     size, apart = pairs * half, x.apart
     for i in range(pairs):
-        upper, at = x.at + i * x.step, s + i * half
+        row, at = x.at + i * x.step, s + i * half
         square = splat(0.0)
-        for c in range(upper, upper + half, LANES):
+        for c in range(row, row + half, LANES):
             a11, a12 = load(m, c), load(m, c + half)
             a21, a22 = load(m, c + apart), load(m, c + apart + half)
             square = square + (fma(a11, a11, a12 * a12) + fma(a21, a21, a22 * a22))
