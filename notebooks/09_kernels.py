@@ -17,9 +17,8 @@ from numba import njit
 import npformer
 from npformer import engine, plots
 from npformer.bench.peak import fma_peak
-from npformer.kernels.layout import GELU, LANES, NONE, pack, packed_size
-from npformer.kernels.linear import FROM_BIAS, ONE_RUN, PACKED
-from npformer.kernels.linear import linear as kernel
+from npformer.kernels.layout import GELU, LANES, NO_ROWS, NONE, Rows, pack, packed_size, whole_layer
+from npformer.kernels.linear import dense
 from npformer.kernels.vector import compiled
 from npformer.layers import LayerNorm, Linear, gelu, layer_norm, linear, pooling
 
@@ -171,10 +170,7 @@ measure(
 @compiled
 def run_kernel(m, w, y_at, M, K, N, activation):
     """Call npformer's kernel for all rows and panels; x lies at 0 in m, y at y_at."""
-    kernel(
-        m, y_at, N, 0, K, w, 0, K, N // LANES, M, 0, N // LANES, activation, -1, 0,
-        *ONE_RUN, *FROM_BIAS, *PACKED,
-    )  # fmt: skip
+    dense(m, Rows(y_at, N), Rows(0, K), w, whole_layer(0, K, N // LANES), M, activation, NO_ROWS)
 
 
 w = np.zeros(packed_size(K, N), np.float32)

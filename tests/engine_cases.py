@@ -36,7 +36,7 @@ CASES = {
         "key_dim": 16,
         "attention_ratio": 2,
     },
-    "products of halves": {"hidden_sizes": (96, 128, 20, 36)},
+    "seven products": {"hidden_sizes": (96, 128, 20, 36)},
     "no layer scale": {"use_layer_scale": False},
     "no attention": {"num_meta3d_blocks": 0},
     "attention only": {"depths": (1, 0, 1, 2)},
@@ -67,7 +67,7 @@ CASES = {
 }
 """What each network has that the small one has not."""
 
-TWO = "all there is", "products of halves"
+TWO = "all there is", "seven products"
 """Those whose bits are compared most: with no multiple of 16, and with pairs of rows."""
 
 
@@ -108,12 +108,12 @@ def images(count: int, height: int = 64, width: int = 64, seed: int = 1) -> np.n
 
 def check_buffers(plan: Any) -> None:
     """Those that are needed at the same time lie apart, and all of them in the arena."""
-    every = [b for draft in plan._drafts for b in draft.buffers.values()]
+    every = [b for pending in plan._pending for b in pending.buffers.values()]
     buffers = {id(b): b for b in every if not b.outside}.values()
     for a in buffers:
         assert 0 <= a.at <= plan.size - plan._size(a)
         for b in buffers:
-            alive = a is not b and a.needed >= b.born and b.needed >= a.born
+            alive = a is not b and a.last_use >= b.first_use and b.last_use >= a.first_use
             assert not alive or a.at + plan._size(a) <= b.at or b.at + plan._size(b) <= a.at
 
 

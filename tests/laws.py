@@ -12,13 +12,24 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from npformer.kernels.batch_norm import INVERSE, MEAN, ROWS, SCALE, SHIFT, A, B
+from npformer.kernels.batch_norm import COEFFICIENTS, INVERSE, MEAN, SCALE, SHIFT, A, B
 from npformer.kernels.batch_norm import C as OFFSET
 from npformer.kernels.layout import (
     GELU,
     LANES,
+    NO_PAIRS,
+    NO_ROWS,
     NONE,
+    ONE_RUN,
     RELU,
+    Heads,
+    Image,
+    Pairs,
+    Panels,
+    Rows,
+    Runs,
+    Span,
+    Window,
     pack,
     pack_sums,
     packed_size,
@@ -26,8 +37,9 @@ from npformer.kernels.layout import (
     stem_scratch,
     strassen_scratch,
     sums_size,
+    whole_layer,
 )
-from npformer.kernels.linear import FROM_BIAS, ONE_RUN, PACKED, tile_columns, tile_rows
+from npformer.kernels.linear import tile_columns, tile_rows
 from npformer.kernels.vector import TALL
 from npformer.layers import (
     ACTIVATIONS,
@@ -130,12 +142,12 @@ class Memory:
         assert not (changed & ~self.may_change).any(), np.flatnonzero(changed & ~self.may_change)
 
 
-def packed(memory: Memory, p: Linear, halved: bool = False) -> int:
+def packed(memory: Memory, p: Linear, strassen: bool = False) -> int:
     """Put a packed layer into memory, and behind it what `strassen` needs."""
-    size, more = packed_size(*p.weight.shape), sums_size(*p.weight.shape) if halved else 0
+    size, more = packed_size(*p.weight.shape), sums_size(*p.weight.shape) if strassen else 0
     at, _ = memory.place(1, size + more)
     pack(p, memory.data[at : at + size])
-    if halved:
+    if strassen:
         pack_sums(p, memory.data[at + size : at + size + more])
     return at
 
@@ -170,18 +182,16 @@ def linear_law(draw: Any, run: Run) -> None:
     p = Linear(whole.weight[above : above + K], whole.bias)
     at = packed(w, whole)
     size, count = (above + K + below) * LANES, padded(N) // LANES
-    bias, start, start_step = at + count * size, -1, 0
+    start = NO_ROWS
     if draw(st.booleans()):
-        start, start_step = m.fill(rows, padded(N), draw(st.integers(0, 3)))
-        p = Linear(p.weight, m.rows(start, start_step, rows, N)[:, None])
-    elif above + below == 0 and draw(st.booleans()):
-        size, bias = 0, -1
+        start = Rows(*m.fill(rows, padded(N), draw(st.integers(0, 3))))
+        p = Linear(p.weight, m.rows(*start, rows, N)[:, None])
     first = draw(st.integers(0, count))
     last = draw(st.integers(first, count))
     before = m.data.copy()
-    run(m.data, y, y_step, x, runs * run_step, w.data, at + above * LANES, K, count, rows,
-        first, last, activation, residual, residual_step, runs, run_step, start, start_step,
-        size, bias)  # fmt: skip
+    part = Panels(at + above * LANES, K, count, size, at + count * size)
+    run(m.data, Rows(y, y_step), Rows(x, runs * run_step), w.data, part, rows, activation,
+        Rows(residual, residual_step), Span(first, last), Runs(runs, run_step), start)  # fmt: skip
     low, high = first * LANES, min(last * LANES, N)
     if last > first:
         m.writes(y + low, y_step, rows, last * LANES - low)
@@ -190,6 +200,26 @@ def linear_law(draw: Any, run: Run) -> None:
     if adds:
         want = want + m.rows(residual, residual_step, rows, N)
     close(m.rows(y, y_step, rows, N)[:, low:high], want[:, low:high])
+
+
+@law
+def dense_law(draw: Any, run: Run) -> None:
+    rows, K, N = (draw(st.integers(1, 40)) for _ in range(3))
+    activation, adds = draw(ACTIVATION), draw(st.booleans())
+    adds = adds and activation != GELU
+    m, w = Memory(draw), Memory(draw)
+    x, y = Rows(*m.fill(rows, K, draw(st.integers(0, 3)))), Rows(*m.place(rows, N))
+    residual = Rows(*m.fill(rows, padded(N))) if adds else NO_ROWS
+    p = layer(w, K, N)
+    before = m.data.copy()
+    run(m.data, y, x, w.data, whole_layer(packed(w, p), K, padded(N) // LANES), rows, activation,
+        residual)  # fmt: skip
+    m.writes(*y, rows, N)
+    m.check(before)
+    want = AFTER[activation](linear(m.rows(*x, rows, K)[:, None], p))[:, 0]
+    if adds:
+        want = want + m.rows(*residual, rows, N)
+    close(m.rows(*y, rows, N), want)
 
 
 @law
@@ -211,14 +241,15 @@ def strassen_law(draw: Any, run: Run) -> None:
     y, y_step = m.place(rows, N, draw(st.integers(0, 3)))
     residual, residual_step = m.fill(rows, N) if adds else (-1, 0)
     p = layer(w, K, N)
-    at = packed(w, p, halved=True)
+    at = packed(w, p, strassen=True)
     room = strassen_scratch(pairs, K, N)
     scratch, _ = m.place(1, room)
     before = m.data.copy()
     below = pairs + apart
+    past = Pairs(residual, residual_step, below * residual_step) if adds else NO_PAIRS
     with np.errstate(all="ignore"):
-        run(m.data, y, y_step, below * y_step, x, x_step, below * x_step, w.data, at, K, N, pairs,
-            activation, residual, residual_step, below * residual_step, scratch)  # fmt: skip
+        run(m.data, Pairs(y, y_step, below * y_step), Pairs(x, x_step, below * x_step), w.data,
+            whole_layer(at, K, N // LANES), pairs, activation, past, scratch)  # fmt: skip
     m.scribbles(scratch, room)
     m.may_change[y : y + rows * y_step].reshape(rows, y_step)[used, :N] = True
     m.check(before)
@@ -243,7 +274,7 @@ def window_of(draw: Any) -> tuple[int, int, int, int, int]:
 
 
 @law
-def patches_law(draw: Any, run: Run) -> None:
+def im2col_law(draw: Any, run: Run) -> None:
     size, stride, padding, H, W = window_of(draw)
     C = draw(st.sampled_from([1, 3, 5, 16, 20, 32]))
     m = Memory(draw, 60000)
@@ -258,7 +289,8 @@ def patches_law(draw: Any, run: Run) -> None:
     last = draw(st.integers(first, len(want)))
     y, y_step = m.place(last - first, K, margin=16)
     before = m.data.copy()
-    run(m.data, y, y_step, x, x_step, H, W, C, size, stride, padding, first, last)
+    run(m.data, Rows(y, y_step), Image(x, x_step, H, W, C), Window(size, stride, padding),
+        Span(first, last))  # fmt: skip
     m.scribbles(y, (last - first) * y_step + 15)
     m.check(before)
     np.testing.assert_array_equal(m.rows(y, y_step, last - first, K), want[first:last])
@@ -284,7 +316,7 @@ def pooling_law(draw: Any, run: Run) -> None:
     last = draw(st.integers(first + 1, H * W))
     y, y_step = m.place(last - first, C)
     before = m.data.copy()
-    run(m.data, y, y_step, x, step, H, W, C, size, w.data, gamma, first, last)
+    run(m.data, Rows(y, y_step), Image(x, step, H, W, C), size, w.data, gamma, Span(first, last))
     m.writes(y, y_step, last - first, C)
     m.check(before)
     p = LayerScale(w.data[gamma : gamma + C])
@@ -294,17 +326,17 @@ def pooling_law(draw: Any, run: Run) -> None:
 
 @law
 def pooling_block_law(draw: Any, run: Run) -> None:
-    halved = draw(st.booleans())
-    size = st.sampled_from([32, 64]) if halved else st.integers(1, 40)
+    strassen = draw(st.booleans())
+    size = st.sampled_from([32, 64]) if strassen else st.integers(1, 40)
     C, wide = draw(size), draw(size)
     activation = draw(ACTIVATION)
     m, w = Memory(draw, 80000), Memory(draw, 60000)
     x, step, H, W, image = image_of(m, draw, C)
     gamma, _ = w.fill(1, padded(C))
     fc1, fc2 = layer(w, C, wide), layer(w, wide, C)
-    at1, at2 = packed(w, fc1, halved), packed(w, fc2, halved)
+    at1, at2 = packed(w, fc1, strassen), packed(w, fc2, strassen)
     y, _ = m.place(H * W, C)
-    pairs = draw(st.integers(0, H * W // 2)) if halved else 0
+    pairs = draw(st.integers(0, H * W // 2)) if strassen else 0
     first = draw(st.integers(0, H * W - pairs - 1))
     last = draw(st.integers(first + 1, H * W - pairs))
     here = np.arange(first, last)
@@ -313,8 +345,9 @@ def pooling_block_law(draw: Any, run: Run) -> None:
     room += max(strassen_scratch(last - first, *shape) for shape in ((C, wide), (wide, C)))
     scratch, _ = m.place(1, room)
     before = m.data.copy()
-    run(m.data, y, x, step, H, W, C, 3, w.data, gamma, at1, wide, at2, activation, pairs,
-        first, last, scratch)  # fmt: skip
+    layers = whole_layer(at1, C, padded(wide) // LANES), whole_layer(at2, wide, padded(C) // LANES)
+    run(m.data, y, Image(x, step, H, W, C), 3, w.data, gamma, *layers, activation, pairs,
+        Span(first, last), scratch)  # fmt: skip
     m.may_change[y : y + H * W * step].reshape(-1, step)[mine] = True
     m.scribbles(scratch, room)
     m.check(before)
@@ -340,8 +373,10 @@ def stem_law(draw: Any, run: Run) -> None:
     room = stem_scratch(last - first, W, C, between)
     scratch, _ = m.place(1, room)
     before = m.data.copy()
-    run(m.data, y, y_step, images, x, H, W, C, w.data, at1, between, at2, first, last,
-        scratch)  # fmt: skip
+    packed1 = whole_layer(at1, 9 * C, padded(between) // LANES)
+    packed2 = whole_layer(at2, 9 * between, y_step // LANES)
+    run(m.data, Rows(y, y_step), images, Image(x, C, H, W, C), w.data, packed1, between, packed2,
+        Span(first, last), scratch)  # fmt: skip
     low, high = first * across, last * across
     m.writes(y + low * y_step, y_step, high - low, N)
     m.scribbles(scratch, room)
@@ -361,7 +396,8 @@ def layer_norm_law(draw: Any, run: Run) -> None:
     at, step = w.fill(2, padded(C), 1)
     before = m.data.copy()
     tokens = m.rows(x, x_step, rows, C).copy()
-    run(m.data, y, y_step, x, x_step, rows, C, eps, w.data, at if affine else -1, step)
+    run(m.data, Rows(y, y_step), Rows(x, x_step), rows, C, eps, w.data,
+        Rows(at, step) if affine else NO_ROWS)  # fmt: skip
     m.writes(y, y_step, rows, C)
     m.check(before)
     ones = np.ones(C, np.float32)
@@ -377,7 +413,7 @@ def softmax_law(draw: Any, run: Run) -> None:
     scores = m.rows(x, step, rows, N).copy()
     m.rows(x, step, rows, padded(N))[:, N:] = -np.inf
     before = m.data.copy()
-    run(m.data, x, step, rows, padded(N))
+    run(m.data, Rows(x, step), rows, padded(N))
     m.writes(x, step, rows, N)
     m.check(before)
     found = m.rows(x, step, rows, padded(N))
@@ -420,7 +456,8 @@ def attention_law(draw: Any, run: Run) -> None:
     padded_table[:] = -np.inf
     padded_table[:, :N] = table
     before = m.data.copy()
-    run(m.data, y, y_step, qkv, qkv_step, attn, attn_step, N, K, V, w.data, bias, scratch)
+    run(m.data, Rows(y, y_step), Rows(qkv, qkv_step), Rows(attn, attn_step), Heads(N, K, V),
+        w.data, bias, scratch)  # fmt: skip
     m.writes(y, y_step, N, V)
     m.writes(attn, attn_step, N, N)
     m.scribbles(scratch, room)
@@ -438,7 +475,7 @@ def mean_law(draw: Any, run: Run) -> None:
     x, step = m.fill(N, C)
     y, y_step = m.place(1, C)
     before = m.data.copy()
-    run(m.data, y, x, step, N, C)
+    run(m.data, y, Rows(x, step), N, C)
     m.writes(y, y_step, 1, C)
     m.check(before)
     close(m.rows(y, y_step, 1, C)[0], m.rows(x, step, N, C).mean(0))
@@ -462,7 +499,8 @@ def linear_backward_law(draw: Any, run: Run) -> None:
     last = draw(st.integers(first, tiles))
     before = m.data.copy()
     chunk = draw(st.integers(1, 20))
-    run(m.data, y, y_step, x, x_step, K, dy, dy_step, panels, rows, chunk, first, last)
+    run(m.data, Rows(y, y_step), Rows(x, x_step), K, Rows(dy, dy_step), panels, rows, chunk,
+        Span(first, last))  # fmt: skip
     m.writes(y, y_step, down * TALL, N)
     m.check(before)
     found = m.rows(y, y_step, K, N)
@@ -474,7 +512,7 @@ def linear_backward_law(draw: Any, run: Run) -> None:
 
 
 @law
-def patches_backward_law(draw: Any, run: Run) -> None:
+def col2im_law(draw: Any, run: Run) -> None:
     size, stride, padding, H, W = window_of(draw)
     channels = draw(st.sampled_from([1, 3, 5, 16, 20]))
     down, across = ((n + 2 * padding - size) // stride + 1 for n in (H, W))
@@ -483,7 +521,8 @@ def patches_backward_law(draw: Any, run: Run) -> None:
     dy, dy_step = m.fill(down * across, K)
     dx, dx_step = m.place(H * W, channels)
     before = m.data.copy()
-    run(m.data, dx, dx_step, dy, dy_step, H, W, channels, size, stride, padding)
+    run(m.data, Image(dx, dx_step, H, W, channels), Rows(dy, dy_step),
+        Window(size, stride, padding))  # fmt: skip
     m.writes(dx, dx_step, H * W, channels)
     m.check(before)
     windows = m.rows(dy, dy_step, down * across, K).reshape(1, down, across, K)
@@ -503,7 +542,8 @@ def pooling_backward_law(draw: Any, run: Run) -> None:
     sums, _ = m.place(1, channels)
     scratch, _ = m.place(1, W * step)
     before = m.data.copy()
-    run(m.data, dx, dy, x, step, H, W, channels, size, w.data, gamma, sums, scratch)
+    seen = Image(x, step, H, W, channels)
+    run(m.data, dx, dy, seen, size, w.data, gamma, sums, scratch)
     m.writes(dx, step, H * W, channels)
     m.writes(sums, step, 1, channels)
     m.scribbles(scratch, W * step)
@@ -524,7 +564,7 @@ def moments_law(draw: Any, run: Run) -> None:
     m.rows(x, step, rows, columns)[:] += draw(st.integers(-9, 9))
     sums, width = m.place(2, columns)
     before = m.data.copy()
-    run(m.data, sums, width, x, step, rows)
+    run(m.data, Rows(sums, width), Rows(x, step), rows)
     m.writes(sums, width, 2, columns)
     m.check(before)
     values = m.rows(x, step, rows, columns)
@@ -547,8 +587,8 @@ class Norm:
         self.p = BatchNorm(weight, bias, self.values.mean(0), self.values.var(0))
         self.eps = 0.1
         sigma = np.sqrt(self.p.running_var + self.eps)
-        self.at, _ = w.fill(len(ROWS), columns)
-        self.coefficients = w.rows(self.at, self.step, len(ROWS), columns)
+        self.at, _ = w.fill(len(COEFFICIENTS), columns)
+        self.coefficients = w.rows(self.at, self.step, len(COEFFICIENTS), columns)
         self.coefficients[MEAN] = self.p.running_mean
         self.coefficients[SCALE] = weight / sigma
         self.coefficients[SHIFT] = bias
@@ -642,7 +682,7 @@ def drop_path_law(draw: Any, run: Run) -> None:
     close(m.rows(y, step, rows, step), want)
 
 
-def conv2d_is_patches_times_weights(draw: Any, run_patches: Run, run_linear: Run) -> None:
+def conv2d_is_im2col_times_weights(draw: Any, run_im2col: Run, run_linear: Run) -> None:
     """How the plan makes a convolution of two kernels."""
     C, N = draw(st.integers(1, 20)), draw(st.integers(1, 20))
     m, w = Memory(draw, 60000), Memory(draw)
@@ -657,9 +697,10 @@ def conv2d_is_patches_times_weights(draw: Any, run_patches: Run, run_linear: Run
     windows, step = m.place(rows, 9 * C, margin=16)
     y, y_step = m.place(rows, N)
     panels = padded(N) // LANES
-    run_patches(m.data, windows, step, x, x_step, H, W, C, 3, 2, 1, 0, rows)
-    run_linear(m.data, y, y_step, windows, step, w.data, at, 9 * C, panels, rows, 0, panels,
-               NONE, -1, 0, *ONE_RUN, *FROM_BIAS, *PACKED)  # fmt: skip
+    x_image, inputs = Image(x, x_step, H, W, C), Rows(windows, step)
+    run_im2col(m.data, inputs, x_image, Window(3, 2, 1), Span(0, rows))
+    run_linear(m.data, Rows(y, y_step), inputs, w.data, whole_layer(at, 9 * C, panels), rows,
+               NONE, NO_ROWS, Span(0, panels), ONE_RUN, NO_ROWS)  # fmt: skip
     close(m.rows(y, y_step, rows, N), want)
 
 

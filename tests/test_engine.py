@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tracemalloc
 import warnings
+from importlib.metadata import version
+from pathlib import Path
 from threading import Event, Thread
 from time import sleep
 
@@ -14,9 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npformer import engine
-from npformer.engine import fast, machine_code, steps, threads
-from npformer.engine.plan import Arena, Packed, Plan
-from npformer.engine.walk import walk
+from npformer.engine import choose, fast, machine_code, threads
+from npformer.engine.arena import Arena
+from npformer.engine.pack import PackedNetwork
+from npformer.engine.plan import Plan
+from npformer.engine.steps import Kind
+from npformer.engine.walk import execute
 from npformer.errors import ConfigError
 from npformer.kernels.layout import LANES
 from npformer.layers import Trace
@@ -75,13 +82,13 @@ def test_the_walk_in_plain_python():
     """The text that Numba compiles, run as it stands."""
     c = config(resolution=1)
     p, x = network(c), images(1, 32, 32)
-    packed = Packed(p, c)
+    packed = PackedNetwork(p, c)
     plan = Plan(packed, 32, 32)
     arena = plan.borrow(1)
     table = plan.table.view(np.recarray)
     counters = np.zeros(1 + 3 * len(table), np.int64)
     arrays = counters, arena.memory, packed.weights, x.ravel()
-    walk(table, *arrays, 1, 0, len(table), 1, 0, plan.size)
+    execute(table, *arrays, 1, 0, len(table), 1, 0, plan.size)
     found = np.empty((1, 7), np.float32)
     plan.read("head", arena, found)
     same([found], [forward(x, p, c).cls_logits], 5e-6)
@@ -193,11 +200,11 @@ def test_what_is_not_a_number_comes_out_as_from_the_plain_floor(bad, case):
 @pytest.mark.parametrize(("leaf", "place"), [("weight", (..., 5, 7)), ("bias", 7)])
 def test_weights_that_cannot_be_added_are_multiplied_as_they_are(leaf, place, bad):
     """A sum would carry what is wrong in one column to another."""
-    c = config(**CASES["products of halves"])
+    c = config(**CASES["seven products"])
     p, x = network(c), images(1)
-    assert Packed(p, c).stages[0].blocks[0].fc2.halved
+    assert PackedNetwork(p, c).stages[0].blocks[0].fc2.strassen
     getattr(p.stages[0].blocks[0].mlp.fc2, leaf)[place] = bad
-    assert not Packed(p, c).stages[0].blocks[0].fc2.halved
+    assert not PackedNetwork(p, c).stages[0].blocks[0].fc2.strassen
     fast, plain = Trace("stages.0.blocks.0"), Trace("stages.0.blocks.0")
     engine.make_forward(p, c, "numba")(x, fast)
     with np.errstate(all="ignore"):
@@ -245,7 +252,7 @@ def test_memory_is_that_of_a_few_images_and_not_of_the_batch():
     run = engine.make_forward(network(c), c, "numba")
     run(images(1))
     run(images(9))
-    assert [plan.capacity for plan in run._plans.values()] == [1, fast.TOGETHER]
+    assert [plan.capacity for plan in run._plans.values()] == [1, fast.GROUP_SIZE]
 
 
 def test_a_call_allocates_its_results_and_nothing_else():
@@ -264,21 +271,21 @@ def test_a_call_allocates_its_results_and_nothing_else():
 def test_a_network_remembers_a_few_plans_only():
     c = config(num_meta3d_blocks=0)
     run = engine.make_forward(network(c), c, "numba")
-    for i in range(fast.PLANS + 3):
+    for i in range(fast.MAX_PLANS + 3):
         run(images(1, 40 + i, 40))
-    assert len(run._plans) == fast.PLANS
+    assert len(run._plans) == fast.MAX_PLANS
 
 
 def test_buffers_in_use_do_not_overlap():
     c = config()
     for wanted in ((), ("stem", "stages.0", "stages.2.blocks.1")):
-        check_buffers(Plan(Packed(network(c), c), 64, 64, 2, wanted))
+        check_buffers(Plan(PackedNetwork(network(c), c), 64, 64, 2, wanted))
 
 
 def test_windows_of_two_threads_do_not_touch():
     c = config(**CASES["other windows"])
-    table = Plan(Packed(network(c), c), 64, 64).table
-    windows = table[table["kind"] == steps.PATCHES]
+    table = Plan(PackedNetwork(network(c), c), 64, 64).table
+    windows = table[table["kind"] == Kind.IM2COL]
     assert len(windows)
     numbers = windows["window"] ** 2 * windows["channels"]
     assert (windows["y_step"] >= numbers + LANES - 1).all()
@@ -307,7 +314,7 @@ def test_what_kernels_cannot_run_is_said_once():
     p, x = network(c), images(1)
     with pytest.raises(ConfigError, match="mish"):
         engine.make_forward(p, c, "numba")
-    fast._say_once.cache_clear()
+    choose._warn_once.cache_clear()
     with pytest.warns(RuntimeWarning, match="mish") as caught:
         run = engine.make_forward(p, c)
     assert len(caught) == 1
@@ -335,7 +342,7 @@ def test_auto_shows_everything_to_a_recorder_that_wants_it():
     assert list(everything) == list(plain)
     survivors = Trace()
     found = engine.make_forward(p, c, "numba")(x, survivors)
-    assert set(plain) - set(survivors) == set(fast._inner_names(c)) & set(plain)
+    assert set(plain) - set(survivors) == set(choose._inner_names(c)) & set(plain)
     np.testing.assert_array_equal(run(x, outside).logits, found.logits)
 
 
@@ -355,14 +362,27 @@ def test_who_has_fused_multiply_add(machine, features, expected):
     assert machine_code.has_fma(machine, features) is expected
 
 
-def test_a_compiler_that_fails_is_an_obstacle(monkeypatch):
+FAILED = f"compiling the kernels failed with Numba {version('numba')} and llvmlite "
+FAILED += f"{version('llvmlite')} (%s); another release of Numba may work"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (AttributeError("no such pass"), FAILED % "AttributeError: no such pass"),
+        (ImportError("Numba needs NumPy 2.4 or less"),
+         FAILED % "ImportError: Numba needs NumPy 2.4 or less"),
+        (ModuleNotFoundError("moved", name="numba.core.codegen"),
+         FAILED % "ModuleNotFoundError: moved"),
+        (ModuleNotFoundError("not there", name="numba"), "Numba is missing (not there)"),
+    ],
+)  # fmt: skip
+def test_a_compiler_that_fails_is_named_with_its_version(error, reason, monkeypatch):
     def fail():
-        raise AttributeError("no such pass")
+        raise error
 
     monkeypatch.setattr(machine_code, "entry", fail)
-    assert machine_code.obstacle() == (
-        "compiling the kernels failed (AttributeError: no such pass)"
-    )
+    assert machine_code.unavailable_reason() == reason
 
 
 def test_the_parameters_are_not_kept():
@@ -387,6 +407,46 @@ def test_a_damaged_file_is_not_used(tmp_path, monkeypatch):
     assert machine_code.read() is None
     file.write_bytes(b"")
     assert machine_code.read() is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such permissions")
+def test_the_file_is_private_whatever_the_mask(tmp_path, monkeypatch):
+    monkeypatch.setenv("NPFORMER_CACHE_DIR", str(tmp_path / "cache"))
+    before = os.umask(0)
+    try:
+        machine_code.write(b"code")
+    finally:
+        os.umask(before)
+    (file,) = (tmp_path / "cache").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path, monkeypatch):
+    monkeypatch.setenv("NPFORMER_CACHE_DIR", str(tmp_path / "cache"))
+    machine_code.write(b"code")
+    (file,) = (tmp_path / "cache").iterdir()
+    monkeypatch.setattr(os, "urandom", bytes)  # the name is known
+    link = file.with_name(f".{file.name}.{bytes(8).hex()}")
+    link.symlink_to(tmp_path / "precious")
+    with pytest.warns(RuntimeWarning, match="cannot keep its compiled kernels"):
+        machine_code.write(b"other")
+    assert not (tmp_path / "precious").exists()
+    assert link.is_symlink()
+    assert machine_code.read() == b"code"
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("NPFORMER_CACHE_DIR", str(tmp_path))
+
+    def full(path, data):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.warns(RuntimeWarning, match="no space left"):
+        machine_code.write(b"code")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_directory_that_cannot_be_written_to_is_told_once(tmp_path, monkeypatch):
@@ -502,7 +562,7 @@ def test_a_job_that_is_closed_takes_nobody():
 
 def test_helpers_wait_at_a_gate():
     """What the first thread does before a step is done when the others begin it."""
-    packed = Packed(network(config()), config())
+    packed = PackedNetwork(network(config()), config())
     plan = Plan(packed, 32, 32)
     arena = plan.borrow(4)
     first, pixels = plan.table[:1], np.empty(3 * 32 * 32, np.float32)
@@ -515,7 +575,7 @@ def test_helpers_wait_at_a_gate():
     found = []
     for _ in range(5):
         pixels[:] = np.nan
-        arena.walk(first, packed.weights, 1, pixels, [(0, late)])
+        arena.execute(first, packed.weights, 1, pixels, [(0, late)])
         at, size = first["y"][0], first["rows"][0] * first["y_step"][0]
         found.append(arena.memory[at : at + size].copy())
     assert np.isfinite(found).all()
@@ -523,7 +583,7 @@ def test_helpers_wait_at_a_gate():
 
 
 def test_an_error_at_a_gate_lets_the_helpers_go():
-    packed = Packed(network(config()), config())
+    packed = PackedNetwork(network(config()), config())
     plan = Plan(packed, 32, 32)
     arena = plan.borrow(4)
     plan.table["gate"][0] = 1
@@ -536,7 +596,7 @@ def test_an_error_at_a_gate_lets_the_helpers_go():
 
     def call() -> None:
         try:
-            arena.walk(plan.table, packed.weights, 1, gates=[(0, fail)])
+            arena.execute(plan.table, packed.weights, 1, gates=[(0, fail)])
         except ZeroDivisionError as error:
             caught.append(error)
 

@@ -113,7 +113,7 @@ engine.set_num_threads(2)
 c = config(num_meta3d_blocks=0)
 run = engine.make_forward(network(c), c, "numba")
 from npformer.engine import fast
-fast.PLANS = 1
+fast.MAX_PLANS = 1
 sizes = [images(1, 40 + i, 40) for i in range(4)]
 want_bits = [run(one).logits for one in sizes]
 wrong = []
@@ -128,7 +128,7 @@ sys.setswitchinterval(1e-6)
 for t in callers: t.start()
 for t in callers: t.join()
 assert not wrong, wrong
-assert len(run._plans) <= fast.PLANS
+assert len(run._plans) <= fast.MAX_PLANS
 """
     )
 
@@ -143,6 +143,56 @@ with warnings.catch_warnings(record=True) as caught:
     engine.make_forward(p, c)
 assert len(caught) == 1 and "Numba is missing" in str(caught[0].message), caught
 np.testing.assert_array_equal(run(x).logits, want)
+""",
+        NPFORMER_CACHE_DIR=str(tmp_path),
+    )
+
+
+def test_a_numba_that_cannot_compile_the_kernels_is_named(tmp_path):
+    """Say once which version that is, and run the plain layers."""
+    in_a_process(
+        """
+import numba.core.compiler
+del numba.core.compiler.compile_extra
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    run = engine.make_forward(p, c)
+    engine.make_forward(p, c)
+    engine.make_gradients(p, c)
+(text,) = [str(warning.message) for warning in caught]
+assert text.startswith("npformer runs on NumPy alone, several times slower: compiling"), text
+assert f"failed with Numba {numba.__version__} and llvmlite" in text, text
+assert "AttributeError" in text, text
+np.testing.assert_array_equal(run(x).logits, want)
+""",
+        NPFORMER_CACHE_DIR=str(tmp_path),
+    )
+
+
+def test_a_numba_without_what_is_replaced_there_is_told(tmp_path):
+    """The kernels run, and one warning says that they may be slow."""
+    in_a_process(
+        """
+import numba
+from numba.core.codegen import CPUCodeLibrary, JITCPUCodegen
+from numba.core.cpu import CPUContext
+from numba.core.typing import Context
+from npformer.engine.machine_code import missing_internals
+target = CPUContext(Context(), "cpu")
+assert missing_internals(target) == []
+keep = CPUCodeLibrary._optimize_functions
+del CPUCodeLibrary._optimize_functions, target._internal_codegen
+found = ["JITCodeLibrary._optimize_functions", "CPUContext._internal_codegen"]
+assert missing_internals(target) == found
+CPUCodeLibrary._optimize_functions = keep
+del JITCPUCodegen.set_env
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    run = engine.make_forward(p, c, "numba")
+    engine.make_forward(p, c, "numba")
+check(run(x).logits)
+(text,) = [str(warning.message) for warning in caught]
+assert text.startswith(f"Numba {numba.__version__} has no JITCPUCodegen.set_env, which"), text
 """,
         NPFORMER_CACHE_DIR=str(tmp_path),
     )
@@ -232,11 +282,13 @@ def test_kernels_that_were_compiled_before_are_put_into_their_callers_too():
     in_a_process(
         """
 from npformer.engine import machine_code
+from npformer.kernels.layout import Image, Span, whole_layer
 from npformer.kernels.pooling_block import pooling_block
 from npformer.kernels.vector import compiled
 machine_code.entry()
 usual, m = machine_code.read(), np.zeros(100, np.float32)
-compiled(pooling_block)(m, 0, 0, 16, 1, 1, 16, 3, m, 0, 0, 16, 0, 0, 0, 0, 0, 0)
+image, layer = Image(0, 16, 1, 1, 16), whole_layer(0, 16, 1)
+compiled(pooling_block)(m, 0, image, 3, m, 0, layer, layer, 0, 0, Span(0, 0), 0)
 functions = b"_ZN8npformer"  # those that are left by themselves
 assert machine_code.compile_walk().count(functions) == usual.count(functions)
 """

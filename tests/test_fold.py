@@ -20,7 +20,7 @@ def test_folded_is_the_same_function(name):
     p, x = network(c, dtype="float64"), images(2)[..., : c.num_channels].astype(np.float64)
     plain, folded = Trace(), Trace()
     want = forward(x, p, c, plain)
-    got = folding.forward(x, folding.fold(p, c), c, folded)
+    got = folding.folded_forward(x, folding.fold(p, c), c, folded)
     for a, b in zip(got, want, strict=True):
         assert (a is None) == (b is None)
         if a is not None:
@@ -35,7 +35,7 @@ def test_both_heads_into_their_mean():
     c = config()
     p, x = network(c, dtype="float64"), images(2).astype(np.float64)
     want = forward(x, p, c)
-    got = folding.forward(x, folding.fold(p, c, average_heads=True), c)
+    got = folding.folded_forward(x, folding.fold(p, c, average_heads=True), c)
     assert got.cls_logits is None
     assert got.distillation_logits is None
     np.testing.assert_allclose(got.logits, want.logits, rtol=0, atol=1e-12)

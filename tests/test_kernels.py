@@ -1,17 +1,19 @@
-"""Every kernel obeys its law, compiled and as plain Python; so does every word they are made of."""
+"""Every kernel obeys its law, compiled and as plain Python; so does every operation in it."""
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import operator
 import pkgutil
+import re
 from functools import cache
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from laws import LAWS, conv2d_is_patches_times_weights
+from laws import LAWS, conv2d_is_im2col_times_weights
 
 import npformer.kernels
 from npformer.kernels import activations, erf, softmax, vector
@@ -35,6 +37,33 @@ def test_every_kernel_has_a_law():
     assert set(KERNELS) == set(LAWS)
 
 
+def undocumented(function):
+    """Arguments that a docstring does not explain."""
+    _, _, text = inspect.getdoc(function).partition("Parameters\n----------\n")
+    lines = re.findall(r"^(\w[\w, ]*?)(?: : .*)?\n    \S", text, re.M)
+    explained = {name for line in lines for name in line.split(", ")}
+    return sorted(set(inspect.signature(function).parameters) - explained)
+
+
+@pytest.mark.parametrize("name", sorted(KERNELS))
+def test_every_argument_is_documented(name):
+    assert not undocumented(KERNELS[name])
+
+
+def test_an_argument_that_is_not_explained_is_seen():
+    def half(m, y):
+        """Do.
+
+        Parameters
+        ----------
+        m : ndarray
+            Memory.
+        y : int
+        """
+
+    assert undocumented(half) == ["y"]
+
+
 @pytest.mark.parametrize("name", sorted(LAWS))
 @often
 @given(data=st.data())
@@ -52,17 +81,17 @@ def test_law_in_plain_python(name, data):
 @often
 @given(data=st.data())
 def test_a_convolution_is_patches_times_weights(data):
-    conv2d_is_patches_times_weights(
-        data.draw, compiled(KERNELS["patches"]), compiled(KERNELS["linear"])
+    conv2d_is_im2col_times_weights(
+        data.draw, compiled(KERNELS["im2col"]), compiled(KERNELS["linear"])
     )
 
 
-def reads_outside(m, y, x, step, tokens, channels):
-    KERNELS["mean"](m, y, x, step, tokens + 1, channels)
+def reads_outside(m, y, x, tokens, channels):
+    KERNELS["mean"](m, y, x, tokens + 1, channels)
 
 
-def writes_outside(m, y, x, step, tokens, channels):
-    KERNELS["mean"](m, y, x, step, tokens, channels)
+def writes_outside(m, y, x, tokens, channels):
+    KERNELS["mean"](m, y, x, tokens, channels)
     m[y - 1] = 0
 
 
@@ -92,29 +121,29 @@ def test_a_fault_is_seen(name, faulty):
         check()
 
 
-# Words --------------------------------------------------------------------------------------------
+# Operations ---------------------------------------------------------------------------------------
 
 
-def _apply(word):
-    """Compile ``word`` of the vectors at 0, 16 and 32 into one at 48, as many as it takes."""
+def _apply(operation):
+    """Compile ``operation`` of the vectors at 0, 16 and 32 into one at 48, as many as it takes."""
     load, store = vector.load, vector.store
 
     def one(m):
-        store(m, 48, word(load(m, 0)))
+        store(m, 48, operation(load(m, 0)))
 
     def two(m):
-        store(m, 48, word(load(m, 0), load(m, 16)))
+        store(m, 48, operation(load(m, 0), load(m, 16)))
 
     def three(m):
-        store(m, 48, word(load(m, 0), load(m, 16), load(m, 32)))
+        store(m, 48, operation(load(m, 0), load(m, 16), load(m, 32)))
 
     return one, two, three
 
 
-WORDS = {
+OPERATIONS = {
     "fma": (3, vector.fma),
-    "at_least": (2, vector.at_least),
-    "at_most": (2, vector.at_most),
+    "maximum": (2, vector.maximum),
+    "minimum": (2, vector.minimum),
     "square_root": (1, vector.square_root),
     "add": (2, operator.add),
     "subtract": (2, operator.sub),
@@ -124,10 +153,10 @@ WORDS = {
 SPECIAL = [0.0, -0.0, 1.0, -1.5, 1e-40, 1e38, np.inf, -np.inf, np.nan, 3.25]
 
 
-@pytest.mark.parametrize("name", WORDS)
-def test_word_means_what_it_says(name):
-    arity, word = WORDS[name]
-    program = _apply(word)[arity - 1]
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operation_means_what_it_says(name):
+    arity, operation = OPERATIONS[name]
+    program = _apply(operation)[arity - 1]
     machine = vector.compiled(program)
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -143,9 +172,9 @@ def test_word_means_what_it_says(name):
 def _reduce(m):
     store, load, splat = vector.store, vector.load, vector.splat
     x = load(m, 0)
-    store(m, 16, splat(vector.total(x)))
-    store(m, 32, splat(vector.largest(x)))
-    store(m, 48, vector.first(x, 5))
+    store(m, 16, splat(vector.reduce_add(x)))
+    store(m, 32, splat(vector.reduce_max(x)))
+    store(m, 48, vector.mask(x, 5))
     store(m, 64, vector.zero_below(x, 0.5, x))
     store(m, 80, 2.0 * x - 1.0 / (x + 0.5))
     vector.prefetch(m, 0)
@@ -164,7 +193,7 @@ def test_reductions_and_choices():
     assert not m[53:64].any()
 
 
-def _bend(m, which):
+def _activate(m, which):
     for i in range(0, len(m), LANES):
         x = vector.load(m, i)
         if which == 0:
@@ -187,11 +216,11 @@ NUMBERS = np.concatenate(
 
 @pytest.mark.parametrize("make", [vector.compiled, lambda f: f], ids=["compiled", "python"])
 def test_elementwise_functions(make):
-    bend = make(_bend)
+    apply = make(_activate)
 
     def values(which, x):
         m = x.copy()
-        bend(m, which)
+        apply(m, which)
         return m
 
     with np.errstate(all="ignore"):
@@ -214,7 +243,7 @@ def test_elementwise_functions(make):
         np.testing.assert_array_equal(values(3, low), np.exp(low))
 
 
-def test_plain_words_refuse_to_leave_an_array():
+def test_plain_operations_refuse_to_leave_an_array():
     m = np.zeros(32, np.float32)
     for outside in (-1, 17):
         with pytest.raises(AssertionError):

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from transformers.activations import ACT2FN
 
 import npformer
-from npformer.engine.plan import ACTIVATIONS as IN_KERNELS
+from npformer.engine.pack import ACTIVATION_CODES
 from npformer.hf.backbone import group_norm
 from npformer.layers import ACTIVATIONS, Array, LayerNorm
 from npformer.network import stage_sizes
@@ -109,7 +109,9 @@ def test_everything_in_float64(case: dict[str, Any], seed: int) -> None:
 @settings(max_examples=45, deadline=None)
 @given(networks(), st.integers(0, 99), st.sampled_from(ENGINES))
 def test_everything_in_float32(case: dict[str, Any], seed: int, engine: str) -> None:
-    compare(case, seed, "float32", engine if case["hidden_act"] in IN_KERNELS else "numpy", LOGITS)
+    compare(
+        case, seed, "float32", engine if case["hidden_act"] in ACTIVATION_CODES else "numpy", LOGITS
+    )
 
 
 @settings(max_examples=45, deadline=None)

@@ -26,7 +26,7 @@ from model_cases import difference, network, run
 import npformer
 from npformer import EfficientFormerConfig
 from npformer.checkpoints import read
-from npformer.engine.plan import ACTIVATIONS
+from npformer.engine.pack import ACTIVATION_CODES
 from npformer.errors import ConfigError, ImageError, WeightsError
 from npformer.layers import softmax
 from npformer.network.tree import leaves
@@ -71,7 +71,7 @@ def test_all_fields_are_those_of_transformers(golden, name: str, kind: str) -> N
 @pytest.mark.parametrize("name", CASES)
 def test_all_fields_in_float32(golden, name: str, kind: str, engine: str) -> None:
     case = CASES[name]
-    if engine == "numba" and case.get("hidden_act", "gelu") not in ACTIVATIONS:
+    if engine == "numba" and case.get("hidden_act", "gelu") not in ACTIVATION_CODES:
         pytest.skip("no kernel for that activation")
     output = run(network(case, kind, dtype="float32", engine=engine), case, **INSIDE)
     found = flatten(output)

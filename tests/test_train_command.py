@@ -17,7 +17,7 @@ from npformer import checkpoints
 from npformer.commands import main as cli
 from npformer.commands.evaluate import table
 from npformer.commands.train import line
-from npformer.engine.machine_code import obstacle
+from npformer.engine.machine_code import unavailable_reason
 from npformer.learn.evaluation import ClassScore, Evaluation
 
 
@@ -28,8 +28,8 @@ def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def kernels() -> None:
-    """Compile them first: a compilation is announced on standard error."""
-    obstacle()
+    """Compile them before, which is told on standard error, if they are not there yet."""
+    unavailable_reason()
 
 
 @pytest.fixture

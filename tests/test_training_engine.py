@@ -11,7 +11,10 @@ from engine_cases import CASES, check_buffers, config, images, in_a_process, net
 from planting import planted
 
 from npformer import engine
-from npformer.engine import training as on_kernels
+from npformer.engine.training import FastGradients
+from npformer.engine.training_builder import TrainingBuilder
+from npformer.engine.training_call import TrainingCall
+from npformer.engine.training_plan import TrainingPlan
 from npformer.errors import ConfigError
 from npformer.layers import Array, Mode, Trace
 from npformer.layers import training as in_training
@@ -207,7 +210,7 @@ def test_parameters_and_size_of_batch_may_change_from_step_to_step():
 def test_whatever_was_in_memory_before_changes_nothing():
     c, rate = config(), 0.4
     p, x = network(c), images(4)
-    run = on_kernels.FastGradients(c, rate)
+    run = FastGradients(c, rate)
     first = run(x, p, loss, np.random.default_rng(5))
     for memory in (run._arena, run._weights):
         memory(0).base[:] = np.nan
@@ -219,7 +222,7 @@ def test_the_memory_of_the_largest_batch_serves_all():
     p = network(c)
 
     def most(*counts: int) -> int:
-        run = on_kernels.FastGradients(c)
+        run = FastGradients(c)
         tracemalloc.start()
         for count in counts:
             run(images(count), p, loss, RNG)
@@ -232,40 +235,40 @@ def test_the_memory_of_the_largest_batch_serves_all():
 
 
 ALWAYS = [
-    (on_kernels.TrainingPlan._coefficients, "-scale * by_one / total", "0"),
-    (on_kernels.TrainingPlan._coefficients, "-scale * inverse * by_normal / total", "0"),
-    (on_kernels.TrainingPlan._coefficients, "weight * by_normal + bias * by_one", "by_normal"),
-    (on_kernels.TrainingPlan._coefficients, 'norm}.bias"] = (gamma *', 'norm}.bias"] = (1 *'),
-    (on_kernels.TrainingPlan._coefficients, 'layer}.bias"] = (gamma *', 'layer}.bias"] = (1 *'),
-    (on_kernels.TrainingPlan._statistics, "parts[:, 1] + between", "parts[:, 1]"),
-    (on_kernels.TrainingPlan._statistics, "total - n.grain * (len(parts) - 1)", "n.grain"),
-    (on_kernels.TrainingPlan._pooling_block, "fc2, residual=dy)", "fc2)"),
-    (on_kernels.TrainingPlan._pooling_block, "branch, mixed, fc1", "branch, x, fc1"),
-    (on_kernels.TrainingPlan._mlp_backward, "(fc2, dy, NONE)", "(fc2, dy, 1)"),
-    (on_kernels.TrainingPlan._attention_block, "(x, proj, mask1)", "(normal1, proj, mask1)"),
-    (on_kernels.TrainingPlan._attention_block, ", dmiddle, dnormal, x)", ", dmiddle, dmiddle, x)"),
-    (on_kernels.TrainingPlan._keep_gamma, "images.sum(0", "images[:1].sum(0"),
-    (on_kernels.TrainingPlan._pool_backward, " / tokens.shape[1]", ""),
-    (on_kernels.TrainingPlan._heads, ", residual=dpooled", ""),
-    (on_kernels.TrainingPlan._heads, "self._sums(n, dz, NONE)", "self._sums(layers[0], dz, NONE)"),
-    (on_kernels.TrainingPlan._loss, "first, call.second", "call.second, first"),
-    (on_kernels.TrainingPlan._pack, "W.T, np", "W.T * 0.999, np"),
+    (TrainingCall.batch_norm_gradients, "-scale * by_one / total", "0"),
+    (TrainingCall.batch_norm_gradients, "-scale * inverse * by_normal / total", "0"),
+    (TrainingCall.batch_norm_gradients, "weight * by_normal + bias * by_one", "by_normal"),
+    (TrainingCall.batch_norm_gradients, 'norm}.bias"] = (gamma *', 'norm}.bias"] = (1 *'),
+    (TrainingCall.batch_norm_gradients, 'layer}.bias"] = (gamma *', 'layer}.bias"] = (1 *'),
+    (TrainingCall.batch_statistics, "parts[:, 1] + between", "parts[:, 1]"),
+    (TrainingCall.batch_statistics, "total - n.grain * (len(parts) - 1)", "n.grain"),
+    (TrainingPlan._pooling_block, "fc2, residual=dy)", "fc2)"),
+    (TrainingPlan._pooling_block, "branch, mixed, fc1", "branch, x, fc1"),
+    (TrainingBuilder._mlp_backward, "(fc2, dy, NONE)", "(fc2, dy, 1)"),
+    (TrainingPlan._attention_block, "(x, proj, mask1)", "(normal1, proj, mask1)"),
+    (TrainingPlan._attention_block, ", dmiddle, dnormal, x)", ", dmiddle, dmiddle, x)"),
+    (TrainingCall.keep_gamma_gradient, "images.sum(0", "images[:1].sum(0"),
+    (TrainingCall.pool_backward, " / tokens.shape[1]", ""),
+    (TrainingPlan._heads, ", residual=dpooled", ""),
+    (TrainingPlan._heads, "self._sums(n, dz, NONE)", "self._sums(layers[0], dz, NONE)"),
+    (TrainingCall.loss_gradient, "first, self.ddist =", "self.ddist, first ="),
+    (TrainingCall._pack_layer, "W.T, np", "W.T * 0.999, np"),
 ]
 
 
 WITH_DROP_PATH = [
-    (on_kernels.TrainingPlan.__call__, "drop_path_mask(masks, rate, rng)", "1"),
-    (on_kernels.TrainingPlan._draw, "not isinstance(block, Flat)", "1"),
-    (on_kernels.TrainingPlan._residual, "w=mask", "w=self._masks[0][0]"),
-    (on_kernels.TrainingPlan._residual, "mask < 0", "True"),
-    (on_kernels.TrainingPlan._residual_backward, "mask < 0", "True"),
-    (on_kernels.TrainingPlan._pack, "self._mask(call, mask) * p.get", "p.get"),
-    (on_kernels.TrainingPlan._pooling_block, '"gamma_step": x.step', '"gamma_step": 0'),
-    (on_kernels.TrainingPlan._pooling_block, "dgamma, mask1)", "dgamma, -1)"),
-    (on_kernels.TrainingPlan._pooling_block, "fc2, residual=dy)", "fc2, residual=branch)"),
-    (on_kernels.TrainingPlan._attention_block, "(dy, mask2)", "(dy, -1)"),
-    (on_kernels.TrainingPlan._attention_block, "(dmiddle, mask1)", "(dmiddle, mask2)"),
-    (on_kernels.TrainingPlan._attention_block, "dmiddle, dy, dnormal", "dmiddle, branch, dnormal"),
+    (TrainingPlan.__call__, "drop_path_mask(masks, rate, rng)", "1"),
+    (TrainingPlan._build, "not isinstance(block, Flat)", "1"),
+    (TrainingBuilder._residual, "mask=mask", "mask=self._masks[0][0]"),
+    (TrainingBuilder._residual, "mask < 0", "True"),
+    (TrainingBuilder._residual_backward, "mask < 0", "True"),
+    (TrainingCall.pack, "self.mask(scale.mask) * gamma", "gamma"),
+    (TrainingPlan._pooling_block, '"gamma_step": x.step', '"gamma_step": 0'),
+    (TrainingCall.keep_gamma_gradient, " * self.mask(scale.mask)", ""),
+    (TrainingPlan._pooling_block, "fc2, residual=dy)", "fc2, residual=branch)"),
+    (TrainingPlan._attention_block, "(dy, mask2)", "(dy, -1)"),
+    (TrainingPlan._attention_block, "(dmiddle, mask1)", "(dmiddle, mask2)"),
+    (TrainingPlan._attention_block, "dmiddle, dy, dnormal", "dmiddle, branch, dnormal"),
 ]
 
 
@@ -280,12 +283,12 @@ def test_planted_faults_are_seen(rate, function, text, becomes):
     p, x = network(c), images(6)
     plain, rng = Plain(x, p, c, rate, two_losses), np.random.default_rng(5)
     with planted(function, text, becomes), pytest.raises(AssertionError):
-        plain.agrees(on_kernels.FastGradients(c, rate)(x, p, two_losses, rng))
+        plain.agrees(FastGradients(c, rate)(x, p, two_losses, rng))
 
 
 def test_buffers_in_use_do_not_overlap():
     c = config()
-    check_buffers(on_kernels.TrainingPlan(network(c), c, 3, 64, 64))
+    check_buffers(TrainingPlan(network(c), c, 3, 64, 64))
 
 
 # Which engine -------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..checkpoints import read
-from ..engine.fold import AttentionBlock, Folded, PoolingBlock, fold, key_and_value
-from ..layers import Array, Conv2d, Linear
+from ..engine.fold import FoldedAttentionBlock, FoldedNetwork, FoldedPoolingBlock, fold
+from ..layers import Array, Conv2d, Linear, head_sizes, relative_position_bias
 from ..network.configuration import EfficientFormerConfig
 
 OPSET = 20
@@ -43,11 +43,11 @@ class Graph:
 
     Parameters
     ----------
-    p : Folded
+    p : FoldedNetwork
     config : EfficientFormerConfig
     """
 
-    def __init__(self, p: Folded, config: EfficientFormerConfig) -> None:
+    def __init__(self, p: FoldedNetwork, config: EfficientFormerConfig) -> None:
         self.config = config
         self.nodes: list[Any] = []
         self.weights: list[Any] = []
@@ -59,9 +59,9 @@ class Graph:
                 stride, padding = config.downsample_stride, config.downsample_pad
                 x = self.conv(x, stage.downsample, stride, padding)
             for block in stage.blocks:
-                if isinstance(block, PoolingBlock):
+                if isinstance(block, FoldedPoolingBlock):
                     x = self.pooling_block(x, block)
-                elif isinstance(block, AttentionBlock):
+                elif isinstance(block, FoldedAttentionBlock):
                     x = self.attention_block(x, block)
                 else:
                     flat = self.add("Reshape", x, self.weight(np.array([0, 0, -1])))
@@ -135,8 +135,8 @@ class Graph:
             "LayerNormalization", x, self.weight(weight), self.weight(bias), axis=-1, epsilon=eps
         )
 
-    def pooling_block(self, x: str, p: PoolingBlock) -> str:
-        """Add a pooling block, with 1×1 convolutions for its linear layers."""
+    def pooling_block(self, x: str, p: FoldedPoolingBlock) -> str:
+        """Pooling block, with 1×1 convolutions for its linear layers."""
         k = self.config.pool_size
         pooled = self.add(
             "AveragePool", x, kernel_shape=[k, k], pads=[k // 2] * 4, count_include_pad=0
@@ -148,11 +148,12 @@ class Graph:
         fc1, fc2 = (Conv2d(layer.weight[None, None], layer.bias) for layer in p.mlp)
         return self.add("Add", x, self.conv(self.add("Gelu", self.conv(x, fc1)), fc2))
 
-    def attention_block(self, x: str, p: AttentionBlock) -> str:
-        """Add an attention block."""
-        C, n, (K, V) = p.qkv.weight.shape[0], len(p.bias), key_and_value(p)
+    def attention_block(self, x: str, p: FoldedAttentionBlock) -> str:
+        """Attention block."""
+        mixer = p.token_mixer
+        C, n, (K, V) = mixer.qkv.weight.shape[0], len(mixer.attention_biases), head_sizes(mixer)
         one, zero = np.ones(C, np.float32), np.zeros(C, np.float32)
-        qkv = self.linear(self.layer_norm(x, one, zero), p.qkv)
+        qkv = self.linear(self.layer_norm(x, one, zero), mixer.qkv)
         by_head = self.add("Reshape", qkv, self.weight(np.array([0, 0, n, 2 * K + V])))
         by_head = self.add("Transpose", by_head, perm=[0, 2, 1, 3])  # (B, heads, N, 2K + V)
         q, k, v = (
@@ -160,9 +161,13 @@ class Graph:
             for start, stop in ((0, K), (K, 2 * K), (2 * K, 2 * K + V))
         )
         scores = self.add("MatMul", q, self.add("Transpose", k, perm=[0, 1, 3, 2]))
-        attn = self.add("Softmax", self.add("Add", scores, self.weight(p.bias)), axis=-1)
+        attn = self.add(
+            "Softmax",
+            self.add("Add", scores, self.weight(relative_position_bias(mixer.attention_biases))),
+            axis=-1,
+        )
         y = self.add("Transpose", self.add("MatMul", attn, v), perm=[0, 2, 1, 3])
         y = self.add("Reshape", y, self.weight(np.array([0, 0, n * V])))
-        x = self.add("Add", x, self.linear(y, p.proj))
+        x = self.add("Add", x, self.linear(y, mixer.proj))
         hidden = self.add("Gelu", self.linear(self.layer_norm(x, one, zero), p.mlp.fc1))
         return self.add("Add", x, self.linear(hidden, p.mlp.fc2))

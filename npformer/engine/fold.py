@@ -1,16 +1,17 @@
-"""Folding: what is linear after linear becomes one layer, once, before anything runs.
+"""Folding: consecutive linear operations become one layer, once, before anything runs.
 
-    batch norm into its convolution        (x W + b − μ) s + β = x (W s) + ((b − μ) s + β),
-                                           s = weight / √(σ² + ε)
-    layer scale into what it scales        γ (x W + b) = x (W γ) + b γ
-    layer norm's affine into what follows  (x̂ w + β) W + b = x̂ (w W) + (β W + b)
-    the scale 1/√K into the queries        q kᵀ / √K = (q / √K) kᵀ
-    both heads into their mean             (x W + b + x V + c) / 2 = x (W + V)/2 + (b + c)/2
+    batch norm into its convolution          (x W + b − μ) s + β = x (W s) + ((b − μ) s + β),
+                                             s = weight / √(σ² + ε)
+    layer scale into the layer it scales     γ (x W + b) = x (W γ) + b γ
+    layer norm's weights into the next layer (x̂ w + β) W + b = x̂ (w W) + (β W + b)
+    the scale 1/√K into the queries          q kᵀ / √K = (q / √K) kᵀ
+    both heads into their mean               (x W + b + x V + c) / 2 = x (W + V)/2 + (b + c)/2
 
-and the table of attention biases is spread over all pairs of tokens. A tree goes in and a smaller
-tree comes out; `forward` below runs it with the plain layers, so that one may see that nothing but
-rounding has changed. Two things cannot be folded: the layer scale of pooling, which has no weights,
-and the normalization of the input into the stem, whose padding is zero *after* normalization.
+The attention biases are spread over all pairs of tokens as well. Folding turns the tree of
+parameters into a smaller tree; `folded_forward` runs it with the plain layers and so proves that
+only rounding changes. Two things cannot be folded: the layer scale of a pooling, which has no
+weights, and the normalization of the input into the stem, whose padding is zero *after*
+normalization.
 """
 
 from __future__ import annotations
@@ -24,14 +25,18 @@ from ..layers import (
     EVALUATION,
     Array,
     Attention,
+    AttentionBlock,
     BatchNorm,
     Conv2d,
+    Downsample,
     Flat,
     LayerNorm,
     LayerScale,
     Linear,
     Mlp,
+    PoolingBlock,
     Run,
+    Stem,
     as_linear,
     attend,
     conv2d,
@@ -44,49 +49,47 @@ from ..layers import (
     relative_position_bias,
     relu,
 )
-from ..layers import AttentionBlock as PlainAttentionBlock
-from ..layers import PoolingBlock as PlainPoolingBlock
 from ..network import EfficientFormer, Logits, heads
 from ..network.configuration import EfficientFormerConfig
 
 
-class PoolingBlock(NamedTuple):
-    """Folded pooling block."""
+class FoldedPoolingBlock(NamedTuple):
+    """Parameters of a folded pooling block."""
 
     ls1: LayerScale | None
     mlp: Mlp
-    """both convolutions, as what they are: linear layers of pixels"""
+    """both 1×1 convolutions, as the linear layers of pixels that they are"""
 
 
-class AttentionBlock(NamedTuple):
-    """Folded attention block. Its layer norms have no parameters left."""
+class FoldedAttentionBlock(NamedTuple):
+    """Parameters of a folded attention block, whose layer norms have none left."""
 
-    qkv: Linear
-    bias: Array
-    """(heads, N, N)"""
-    proj: Linear
+    token_mixer: Attention
+    """queries divided by √K; biases (heads, rows, columns, rows, columns), one for each pair"""
     mlp: Mlp
 
 
-class Stage(NamedTuple):
-    """Folded stage."""
+class FoldedStage(NamedTuple):
+    """Parameters of a folded stage."""
 
     downsample: Conv2d | None
-    blocks: tuple[PoolingBlock | AttentionBlock | Flat, ...]
+    blocks: tuple[FoldedPoolingBlock | FoldedAttentionBlock | Flat, ...]
 
 
-class Folded(NamedTuple):
-    """Folded network."""
+class FoldedNetwork(NamedTuple):
+    """Parameters of a folded network."""
 
     stem: tuple[Conv2d, Conv2d]
-    stages: tuple[Stage, ...]
+    stages: tuple[FoldedStage, ...]
     norm: LayerNorm
-    """kept, since its result is the network's last hidden state"""
+    """not folded into the heads: its result is the network's last hidden state"""
     head: Linear | None
     head_dist: Linear | None
 
 
-def fold(p: EfficientFormer, config: EfficientFormerConfig, average_heads: bool = False) -> Folded:
+def fold(
+    p: EfficientFormer, config: EfficientFormerConfig, average_heads: bool = False
+) -> FoldedNetwork:
     """Fold a network.
 
     Parameters
@@ -94,11 +97,11 @@ def fold(p: EfficientFormer, config: EfficientFormerConfig, average_heads: bool 
     p : EfficientFormer
     config : EfficientFormerConfig
     average_heads : bool
-        Replace both heads by their mean. The network then gives one array of logits.
+        Replace both heads by their mean, so that the network returns one array of logits.
 
     Returns
     -------
-    Folded
+    FoldedNetwork
         In the dtype of `p`; the algebra is done in float64.
     """
     eps = config.batch_norm_eps
@@ -107,14 +110,11 @@ def fold(p: EfficientFormer, config: EfficientFormerConfig, average_heads: bool 
         both = zip(head, head_dist, strict=True)
         mean = [((a.astype(np.float64) + b) / 2).astype(a.dtype) for a, b in both]
         head, head_dist = Linear(*mean), None
-    return Folded(
-        stem=(
-            fold_batch_norm(p.stem.conv1, p.stem.norm1, eps),
-            fold_batch_norm(p.stem.conv2, p.stem.norm2, eps),
-        ),
+    return FoldedNetwork(
+        stem=fold_stem(p.stem, eps),
         stages=tuple(
-            Stage(
-                stage.downsample and fold_batch_norm(*stage.downsample, eps),
+            FoldedStage(
+                fold_downsample(stage.downsample, eps),
                 tuple(fold_block(block, eps) for block in stage.blocks),
             )
             for stage in p.stages
@@ -125,24 +125,48 @@ def fold(p: EfficientFormer, config: EfficientFormerConfig, average_heads: bool 
     )
 
 
+def fold_stem(p: Stem, eps: float) -> tuple[Conv2d, Conv2d]:
+    """Fold the batch norms of the stem, whose ε is `eps`, into its convolutions."""
+    return fold_batch_norm(p.conv1, p.norm1, eps), fold_batch_norm(p.conv2, p.norm2, eps)
+
+
+def fold_downsample(p: Downsample | None, eps: float) -> Conv2d | None:
+    """Fold the batch norm of a downsampling layer, whose ε is `eps`, if there is such a layer."""
+    return None if p is None else fold_batch_norm(p.conv, p.norm, eps)
+
+
 def fold_block(
-    block: PlainPoolingBlock | PlainAttentionBlock | Flat, eps: float
-) -> PoolingBlock | AttentionBlock | Flat:
-    """Fold a block; `eps` is that of its batch norms."""
+    block: PoolingBlock | AttentionBlock | Flat, eps: float
+) -> FoldedPoolingBlock | FoldedAttentionBlock | Flat:
+    """Fold a block.
+
+    Parameters
+    ----------
+    block : PoolingBlock, AttentionBlock or Flat
+    eps : float
+        ε of the batch norms.
+
+    Returns
+    -------
+    FoldedPoolingBlock, FoldedAttentionBlock or Flat
+    """
     if isinstance(block, Flat):
         return block
-    if isinstance(block, PlainPoolingBlock):
+    if isinstance(block, PoolingBlock):
         conv_mlp = block.mlp
-        fc1 = fold_batch_norm(conv_mlp.fc1, conv_mlp.norm1, eps)
-        fc2 = fold_batch_norm(conv_mlp.fc2, conv_mlp.norm2, eps)
-        return PoolingBlock(
-            block.ls1, Mlp(as_linear(fc1), fold_layer_scale(as_linear(fc2), block.ls2))
-        )
+        fc1 = as_linear(fold_batch_norm(conv_mlp.fc1, conv_mlp.norm1, eps))
+        fc2 = as_linear(fold_batch_norm(conv_mlp.fc2, conv_mlp.norm2, eps))
+        return FoldedPoolingBlock(block.ls1, Mlp(fc1, fold_layer_scale(fc2, block.ls2)))
     mixer = block.token_mixer
-    return AttentionBlock(
-        qkv=fold_layer_norm(block.norm1, fold_key_scale(mixer)),
-        bias=relative_position_bias(mixer.attention_biases),
-        proj=fold_layer_scale(mixer.proj, block.ls1),
+    _, rows, columns, *_ = mixer.attention_biases.shape
+    return FoldedAttentionBlock(
+        token_mixer=Attention(
+            qkv=fold_layer_norm(block.norm1, fold_key_scale(mixer)),
+            proj=fold_layer_scale(mixer.proj, block.ls1),
+            attention_biases=relative_position_bias(mixer.attention_biases).reshape(
+                -1, rows, columns, rows, columns
+            ),
+        ),
         mlp=Mlp(
             fold_layer_norm(block.norm2, block.mlp.fc1),
             fold_layer_scale(block.mlp.fc2, block.ls2),
@@ -151,54 +175,65 @@ def fold_block(
 
 
 def fold_batch_norm(conv: Conv2d, norm: BatchNorm, eps: float) -> Conv2d:
-    """Convolution that equals `conv` followed by `norm`."""
+    """Return the convolution that equals `conv` followed by `norm`.
+
+    Parameters
+    ----------
+    conv : Conv2d
+        With C_out output channels.
+    norm : BatchNorm
+        Over C_out channels.
+    eps : float
+        ε of the batch norm.
+
+    Returns
+    -------
+    Conv2d
+    """
     scale = norm.weight / np.sqrt(norm.running_var.astype(np.float64) + eps)
     bias = (conv.bias - norm.running_mean.astype(np.float64)) * scale + norm.bias
     return Conv2d(_times(conv.weight, scale), bias.astype(conv.bias.dtype))
 
 
 def fold_layer_scale(p: Linear, scale: LayerScale | None) -> Linear:
-    """Linear layer that equals `p` followed by `scale`."""
+    """Return the linear layer that equals `p` followed by `scale`; `p` itself if that is None."""
     if scale is None:
         return p
     return Linear(_times(p.weight, scale.gamma), _times(p.bias, scale.gamma))
 
 
 def fold_layer_norm(norm: LayerNorm, p: Linear) -> Linear:
-    """Linear layer that equals the affine part of `norm` followed by `p`."""
+    """Return the linear layer that equals the affine part of `norm` followed by `p`."""
     bias = norm.bias @ p.weight.astype(np.float64) + p.bias
     return Linear(_times(p.weight, norm.weight[:, None]), bias.astype(p.bias.dtype))
 
 
 def fold_key_scale(p: Attention) -> Linear:
-    """The layer that makes q, k and v, with q divided by √K."""
+    """Return the linear layer that computes q / √K, k and v."""
     n, (K, _) = len(p.attention_biases), head_sizes(p)
     scale = np.ones((n, len(p.qkv.bias) // n))
     scale[:, :K] = K**-0.5
     return Linear(_times(p.qkv.weight, scale.ravel()), _times(p.qkv.bias, scale.ravel()))
 
 
-def key_and_value(p: AttentionBlock) -> tuple[int, int]:
-    """Widths K of a key and V of a value of one head."""
-    return head_sizes(Attention(p.qkv, p.proj, p.bias))
-
-
 def _times(weight: Array, scale: Array) -> Array:
-    """Their product, in the dtype of `weight`; rounded once, from float64.
+    """Multiply in float64 and round once, to the dtype of `weight`.
 
-    NumPy widens and rounds a few thousand numbers at a time, so that no array of float64 is made.
+    NumPy converts a few thousand numbers at a time, so no whole array of float64 is allocated.
     """
     out = np.empty_like(weight)
     return np.multiply(weight, scale.astype(np.float64), out=out, casting="same_kind")
 
 
-def forward(x: Array, p: Folded, config: EfficientFormerConfig, run: Run = EVALUATION) -> Logits:
+def folded_forward(
+    x: Array, p: FoldedNetwork, config: EfficientFormerConfig, run: Run = EVALUATION
+) -> Logits:
     """Run a folded network with the plain layers.
 
     Parameters
     ----------
     x : ndarray, shape (B, H, W, C₀)
-    p : Folded
+    p : FoldedNetwork
     config : EfficientFormerConfig
     run : Run
         Records what survives folding: ``stem``, ``stages.i.downsample``, ``stages.i.blocks.j`` and
@@ -219,12 +254,12 @@ def forward(x: Array, p: Folded, config: EfficientFormerConfig, run: Run = EVALU
             run(f"{name}.downsample", x)
         for j, block in enumerate(stage.blocks):
             inside = run.within(f"{name}.blocks.{j}")
-            if isinstance(block, PoolingBlock):
+            if isinstance(block, FoldedPoolingBlock):
                 x = x + layer_scale(pooling(x, config.pool_size), block.ls1)
                 x = x + mlp(x, block.mlp, activation)
-            elif isinstance(block, AttentionBlock):
-                x = x + attention(_normal(x, config), block, inside)
-                x = x + mlp(_normal(x, config), block.mlp, activation)
+            elif isinstance(block, FoldedAttentionBlock):
+                x = x + _attention(_normalize(x, config), block.token_mixer, inside)
+                x = x + mlp(_normalize(x, config), block.mlp, activation)
             else:
                 x = x.reshape(len(x), -1, x.shape[-1])  # (B, H, W, C) -> (B, N, C)
             run(f"{name}.blocks.{j}", x)
@@ -234,13 +269,15 @@ def forward(x: Array, p: Folded, config: EfficientFormerConfig, run: Run = EVALU
     return heads(pooled, p, run)
 
 
-def attention(x: Array, p: AttentionBlock, run: Run = EVALUATION) -> Array:
-    """Attention of a folded block: q is scaled already, and the biases are spread out."""
-    K, _ = key_and_value(p)
-    y = attend(linear(x, p.qkv), p.bias, K, 1, run.within("token_mixer"))
+def _attention(x: Array, p: Attention, run: Run = EVALUATION) -> Array:
+    """Attention of a folded block, whose queries are divided by √K already."""
+    K, _ = head_sizes(p)
+    bias = relative_position_bias(p.attention_biases)
+    y = attend(linear(x, p.qkv), bias, K, 1, run.within("token_mixer"))
     return linear(y, p.proj)
 
 
-def _normal(x: Array, config: EfficientFormerConfig) -> Array:
+def _normalize(x: Array, config: EfficientFormerConfig) -> Array:
+    """Layer norm without parameters."""
     one = np.ones((), x.dtype)
     return layer_norm(x, LayerNorm(one, one * 0), config.layer_norm_eps)

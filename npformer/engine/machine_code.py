@@ -1,13 +1,13 @@
-"""Machine code: made from the kernels once for each machine, and kept in a file.
+"""Machine code: compiled from the kernels once for each machine, and kept in a file.
 
 Numba turns the kernels into LLVM's intermediate representation, LLVM optimizes it for this
-processor, and the object file goes into a directory of the user's. Later processes read the file
+processor, and the object file is kept in the user's cache directory. Later processes read the file
 with llvmlite alone, which takes milliseconds where importing Numba takes half a second, and call it
 through ctypes, which lets other Python threads run meanwhile. The file's name is a hash of
-everything that it depends on; a file that is not what it should be is made again.
+everything that the code depends on; a damaged file is made again.
 
-``NPFORMER_CACHE_DIR`` names another directory. If none can be written to, the code is made anew in
-each process, with one warning.
+``NPFORMER_CACHE_DIR`` names another directory. If it cannot be written to, every process compiles
+the kernels again, with one warning.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ import hashlib
 import os
 import platform
 import sys
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ..files.atomic import replacing
 from ..layers import Array
 
 Entry: TypeAlias = Callable[..., int]
-"""`npformer.engine.walk.walk`, compiled. It takes two addresses, where Numba's functions put a
-result and an error, then what `arguments` makes of each array, and the numbers."""
+"""`npformer.engine.walk.execute`, compiled. It takes two addresses, to which Numba's functions
+write a result and an error, then what `arguments` makes of each array, and the numbers. It returns
+0 if all went well."""
 
 NAME = "npformer_walk"
 
@@ -37,25 +39,52 @@ _lock = threading.RLock()
 _keep: list[Any] = []  # the execution engine owns the code
 
 
-def obstacle() -> str | None:
+def unavailable_reason() -> str | None:
     """Say why the kernels cannot run here; None if they can."""
     try:
-        import llvmlite.binding  # noqa: F401
-    except ImportError as error:
-        return f"llvmlite is missing ({error})"
-    if not has_fma(platform.machine(), _features()):
-        return f"this processor ({platform.machine()}) has no fused multiply-add"
-    try:
+        if not has_fma(platform.machine(), _features()):
+            return f"this processor ({platform.machine()}) has no fused multiply-add"
         entry()
-    except ImportError as error:
-        return f"Numba is missing ({error})"
-    except Exception as error:  # a version of Numba or LLVM that works otherwise
-        return f"compiling the kernels failed ({type(error).__name__}: {error})"
+    except Exception as error:  # such as a release of Numba or LLVM that works otherwise
+        return describe(error)
     return None
 
 
+def describe(error: Exception) -> str:
+    """Say in words why the kernels could not be compiled: what is missing, or which versions fail.
+
+    Parameters
+    ----------
+    error : Exception
+        What importing Numba, or compiling with it, has raised.
+    """
+    if isinstance(error, ModuleNotFoundError):
+        if error.name == "numba":
+            return f"Numba is missing ({error})"
+        if error.name in ("llvmlite", "llvmlite.binding"):
+            return f"llvmlite is missing ({error})"
+    versions = f"Numba {_version('numba')} and llvmlite {_version('llvmlite')}"
+    reason = f"compiling the kernels failed with {versions} ({type(error).__name__}: {error})"
+    return f"{reason}; another release of Numba may work"
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "(unknown version)"
+
+
 def has_fma(machine: str, features: dict[str, bool]) -> bool:
-    """Whether a processor has fused multiply-add. Without, LLVM calls a very slow function."""
+    """Whether a processor has fused multiply-add; without it, LLVM calls a very slow function.
+
+    Parameters
+    ----------
+    machine : str
+        As `platform.machine` names it.
+    features : dict
+        As LLVM names them.
+    """
     if machine.lower() in ("arm64", "aarch64"):
         return True
     return machine.lower() in ("x86_64", "amd64") and features.get("fma", False)
@@ -69,7 +98,10 @@ def _features() -> dict[str, bool]:
 
 
 def entry() -> Entry:
-    """Return the compiled walk, from the file or freshly made."""
+    """Return the compiled kernels, from the file, or compiled now.
+
+    Raises whatever Numba or LLVM raise where they cannot compile them.
+    """
     with _lock:
         return _entry()
 
@@ -96,7 +128,7 @@ def cache_directory() -> Path:
 
 @cache
 def key() -> str:
-    """Hash of all that machine code depends on: kernels, compiler, processor."""
+    """Hash of everything that machine code depends on: kernels, compiler, processor."""
     import llvmlite
     import llvmlite.binding as llvm
 
@@ -117,7 +149,7 @@ def _path() -> Path:
 
 
 def read() -> bytes | None:
-    """Machine code from the file; None if there is none, or if it is damaged."""
+    """Return machine code from the file; None if there is no file, or if it is damaged."""
     try:
         data = _path().read_bytes()
     except (OSError, RuntimeError):  # no file; no home directory
@@ -127,14 +159,12 @@ def read() -> bytes | None:
 
 
 def write(code: bytes) -> None:
-    """Keep machine code: whole or not at all, and readable by this user only."""
+    """Keep machine code in the file, which only this user can read; warn if that is impossible."""
     try:
         path = _path()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(code).digest() + code)
-        os.replace(temporary, path)
+        with replacing(path, mode=0o600) as temporary:
+            temporary.write_bytes(hashlib.sha256(code).digest() + code)
     except (OSError, RuntimeError) as error:
         warnings.warn(
             f"npformer cannot keep its compiled kernels ({error}) and will compile them in every "
@@ -145,7 +175,7 @@ def write(code: bytes) -> None:
 
 
 def compile_walk() -> bytes:
-    """Make the object file. This takes some seconds, and says so."""
+    """Compile the object file, and say so, since it takes some seconds."""
     import llvmlite.binding as llvm
 
     print(
@@ -171,14 +201,17 @@ def compile_walk() -> bytes:
 
 
 def _intermediate_code() -> tuple[str, str]:
-    """What Numba makes of the walk, not yet optimized, and the walk's name in it.
+    """Return LLVM's intermediate representation of the kernels, and their entry's name in it.
 
     Notes
     -----
     Numba would optimize each function, translate it to machine code, and do the same again with its
-    copies inside of every caller. Here it is kept from both, which halves the time: LLVM does it
-    once, for the whole. It works in contexts of its own, since kernels that this process has
-    compiled otherwise would come from there as they are, and not be put into their callers.
+    copies inside every caller. Here both are switched off, which halves the time: LLVM does it
+    once, for the whole. Numba works in contexts of its own, since kernels that this process has
+    already compiled in the usual ones would be called from there, and not be inlined.
+
+    That replaces internals of Numba, which another release may not have; `missing_internals` says
+    which.
     """
     from numba import from_dtype, types
     from numba.core import codegen, compiler, cpu, typing
@@ -186,7 +219,7 @@ def _intermediate_code() -> tuple[str, str]:
     from numba.core.registry import cpu_target
 
     from .steps import STEP
-    from .walk import walk
+    from .walk import execute
 
     class Library(codegen.JITCodeLibrary):
         def _optimize_functions(self, module: Any) -> None:
@@ -215,6 +248,14 @@ def _intermediate_code() -> tuple[str, str]:
     context = typing.Context()
     target = cpu.CPUContext(context, "cpu")
     ours = {"_toplevel_typing_context": context, "_toplevel_target_context": target}
+    if missing := missing_internals(target):
+        warnings.warn(
+            f"Numba {_version('numba')} has no {', '.join(missing)}, which npformer replaces while "
+            "it compiles its kernels; they may take longer to compile and run slower than with "
+            "another release of Numba",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     with global_compiler_lock:
         usual = cpu_target.typing_context, cpu_target.target_context
         vars(cpu_target).update(ours)
@@ -223,12 +264,37 @@ def _intermediate_code() -> tuple[str, str]:
             target.refresh()
             target._internal_codegen = Codegen("npformer")
             result = compiler.compile_extra(
-                context, target, walk, signature, types.void, flags, locals={}
+                context, target, execute, signature, types.void, flags, locals={}
             )
             result.library.finalize()
         finally:
             vars(cpu_target).update(zip(ours, usual, strict=True))
     return result.library.get_llvm_str(), result.fndesc.llvm_func_name
+
+
+def missing_internals(target: Any) -> list[str]:
+    """Name the internals that npformer replaces and this release of Numba does not have.
+
+    Parameters
+    ----------
+    target : numba.core.cpu.CPUContext
+    """
+    from numba.core import codegen
+    from numba.core.registry import cpu_target
+
+    library = "_optimize_functions", "_optimize_final_module", "_finalize_specific"
+    replaced = {
+        codegen.JITCodeLibrary: (*library, "get_pointer_to_function"),
+        codegen.JITCPUCodegen: ("_library_class", "set_env"),
+        type(cpu_target): ("_toplevel_typing_context", "_toplevel_target_context"),
+        target: ("_internal_codegen",),
+    }
+    return [
+        f"{getattr(owner, '__name__', type(owner).__name__)}.{name}"
+        for owner, names in replaced.items()
+        for name in names
+        if not hasattr(owner, name)
+    ]
 
 
 def _target_machine() -> Any:
@@ -248,7 +314,7 @@ def _target_machine() -> Any:
 
 
 def _link(code: bytes) -> Entry:
-    """Put machine code into memory and make a function of it."""
+    """Load machine code into memory and return it as a function."""
     import llvmlite.binding as llvm
 
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())

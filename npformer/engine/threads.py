@@ -1,10 +1,10 @@
-"""Threads: a few of Python's own, which wait until a call wants their help.
+"""A team of helper threads, which wait until a call needs them.
 
-A call puts a job into a queue, once for each helper that it would like, and begins to work on it by
-itself. Whoever is idle takes it and joins in; the work needs no fixed number of workers (see
-`npformer.engine.walk`). When the work is done the caller waits only for helpers that had joined. So
-several Python threads may call at the same time: they share the helpers, and nobody waits for
-somebody else's job. Helpers are started when first needed, and again in a forked child, which
+A call puts a job into a queue, once for each helper that it would like, and starts to work on it
+itself. Whichever helper is idle takes the job and joins in; the work needs no fixed number of
+workers (see `npformer.engine.walk`). When the work is done, the caller waits only for helpers that
+have joined. So several Python threads may call at the same time: they share the helpers, and none
+waits for another's job. Helpers are started when first needed, and again in a forked child, which
 inherits none.
 """
 
@@ -30,20 +30,26 @@ def set_num_threads(n: int | None) -> None:
     Parameters
     ----------
     n : int or None
-        None goes back to the default: the environment variable ``NPFORMER_NUM_THREADS``, else the
+        None restores the default: the environment variable ``NPFORMER_NUM_THREADS``, else the
         number of processor cores that this process may use.
 
     Raises
     ------
     ConfigError
-        If it is not a positive whole number.
+        If `n` is not a positive whole number.
     """
     global _chosen
     _chosen = None if n is None else _positive(n, "the number of threads")
 
 
 def get_num_threads() -> int:
-    """How many threads a forward pass uses."""
+    """Return how many threads a forward pass uses.
+
+    Raises
+    ------
+    ConfigError
+        If ``NPFORMER_NUM_THREADS`` counts and is not a positive whole number.
+    """
     if _chosen is not None:
         return _chosen
     if value := os.environ.get(VARIABLE):
@@ -62,12 +68,12 @@ def _positive(value: int | str, name: str) -> int:
 
 
 def usable_cores(system: Path = Path("/")) -> int:
-    """Cores that this process may use: by its affinity, and by the limits of its control group.
+    """Count the cores that this process may use, by its affinity and its control group's limits.
 
     Parameters
     ----------
     system : Path
-        Root of the file system in which Linux tells of the limits.
+        Root of the file system in which Linux lists the limits.
     """
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
@@ -78,7 +84,7 @@ def usable_cores(system: Path = Path("/")) -> int:
 
 @cache
 def _group_limit(system: Path) -> float:
-    """Processor time per time that the control group allows, in cores; asked for once."""
+    """The control group's limit of processor time per time, in cores; read once."""
     limit = float("inf")
     try:
         groups = (system / "proc/self/cgroup").read_text().splitlines()
@@ -92,7 +98,7 @@ def _group_limit(system: Path) -> float:
                 continue
             mount /= controllers
         # A container may see its own group as the root, or under its full path; limits of parents
-        # hold for their children too.
+        # apply to their children too.
         folder = mount / path.lstrip("/")
         for place in [folder, *folder.parents]:
             if place == mount.parent:
@@ -103,6 +109,7 @@ def _group_limit(system: Path) -> float:
 
 
 def _quota(folder: Path) -> float:
+    """The limit of one group, in cores; infinite if there is none or it cannot be read."""
     try:
         if (folder / "cpu.max").exists():
             quota, period = (folder / "cpu.max").read_text().split()
@@ -121,12 +128,12 @@ class Job:
     ----------
     work : callable
         ``work(i)`` is called by each helper, with i from 1.
-    gone : callable
-        Tells how many helpers have nothing to do any more.
+    finished : callable
+        Returns how many helpers have nothing left to do.
     """
 
-    def __init__(self, work: Callable[[int], None], gone: Callable[[], int]) -> None:
-        self._work, self._gone = work, gone
+    def __init__(self, work: Callable[[int], None], finished: Callable[[], int]) -> None:
+        self._work, self._finished = work, finished
         self._lock = threading.Lock()
         self._open = True
         self._joined = 0
@@ -134,7 +141,7 @@ class Job:
         self._left: SimpleQueue[None] = SimpleQueue()
 
     def join(self) -> None:
-        """Help, if the job is still open."""
+        """Join the work, if it is still open."""
         with self._lock:
             if not self._open:
                 return
@@ -148,13 +155,13 @@ class Job:
             self._left.put(None)
 
     def close(self) -> None:
-        """Let nobody join any more, and wait for those who had, unless they have gone.
+        """Close the job, and wait for helpers that have joined, unless all of them have finished.
 
-        What a helper failed with is raised here.
+        An exception of a helper is raised here.
         """
         with self._lock:
             self._open = False
-        if self._gone() < self._joined:
+        if self._finished() < self._joined:
             for _ in range(self._joined):
                 self._left.get()
             if self._error is not None:
@@ -162,15 +169,15 @@ class Job:
 
 
 class Team:
-    """Helpers, and the queue that they wait at."""
+    """Helpers, and the queue in which they wait for jobs."""
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._size = 0
         self._lock = threading.Lock()
 
-    def run(self, work: Callable[[int], None], threads: int, gone: Callable[[], int]) -> None:
-        """Call ``work(0)`` here and, as far as helpers are idle, ``work(1)`` … elsewhere."""
+    def run(self, work: Callable[[int], None], threads: int, finished: Callable[[], int]) -> None:
+        """Call ``work(0)`` here and, as far as helpers are idle, ``work(1)`` … there; see `run`."""
         if threads == 1:
             work(0)
             return
@@ -180,7 +187,7 @@ class Team:
                 threading.Thread(
                     target=self._help, name=f"npformer-{self._size}", daemon=True
                 ).start()
-        job = Job(work, gone)
+        job = Job(work, finished)
         for _ in range(threads - 1):
             self._jobs.put(job)
         try:
@@ -196,19 +203,28 @@ class Team:
 _team = Team()
 
 
-def run(work: Callable[[int], None], threads: int, gone: Callable[[], int] = lambda: 0) -> None:
+def run(work: Callable[[int], None], threads: int, finished: Callable[[], int] = lambda: 0) -> None:
     """Call `work` on up to `threads` threads, this one among them, and return when all are done.
 
-    Helpers of which `gone` says that they have nothing to do any more are not waited for: their way
-    back through the interpreter takes longer than the last layers do.
+    Parameters
+    ----------
+    work : callable
+        ``work(i)`` is called with 0 on this thread, and with 1, 2, … on helpers that are idle. An
+        exception of any of them is raised here.
+    threads : int
+        Number of threads, at most.
+    finished : callable
+        Returns how many helpers have nothing left to do. They are not waited for: their way back
+        through the interpreter takes longer than the last layers.
     """
-    _team.run(work, threads, gone)
+    _team.run(work, threads, finished)
 
 
-def _forked() -> None:
+def _after_fork() -> None:
+    """Start without helpers in a forked child."""
     global _team
     _team = Team()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_after_fork)

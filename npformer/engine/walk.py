@@ -1,64 +1,57 @@
-"""The walk: every thread goes through the steps of a plan, and takes what work is left.
+"""Execution of a plan: every thread walks through its steps and takes the work that is left.
 
 A step is a row of a table: which kernel, where its numbers lie, and into how many parts it may be
-cut. The parts of a step do not depend on each other, and each thread has a share of them, always
-the same: what it reads is mostly what it wrote in the step before, and still in its own cache. A
-thread that comes to a step takes the next part of its share, by a counter, until there is none,
-then helps with the shares of others, then waits until all parts are finished, and goes on. So a
-thread that comes late or is slow only does less, and if no other thread comes, one does everything.
+cut. The parts of a step do not depend on each other. Each thread has a share of them, always the
+same one, so that it reads mostly what it wrote in the step before, which is still in its cache. At
+each step a thread takes the parts of its share one by one, by a counter, then helps with the shares
+of others, then waits until all parts are finished. So a thread that comes late or is slow only does
+less, and a single thread can do everything.
 
-Before some steps the first thread has something to do in Python, as training has with its losses.
-The others wait at a gate, which is much faster than to be sent away and called again.
+Before some steps the first thread has something to do in Python, such as the loss in training. The
+others wait at a gate, which is much faster than returning and being called again.
 
-How a step is cut changes nothing in its numbers: each of them is computed by one thread, in an
-order of its own.
+How a step is cut does not change its numbers: each is computed by one thread, in a fixed order.
 """
 
 from __future__ import annotations
 
-from ..kernels.atomics import fetch_add, give_way, look
+from ..kernels.atomics import atomic_load, fetch_add, yield_thread
 from ..kernels.attention import attention
 from ..kernels.batch_norm import batch_norm, batch_norm_backward, batch_norm_sums, moments
-from ..kernels.conv2d import patches, patches_backward
 from ..kernels.drop_path import drop_path
+from ..kernels.im2col import col2im, im2col
 from ..kernels.layer_norm import layer_norm
-from ..kernels.layout import LANES, NONE
-from ..kernels.linear import FROM_BIAS, ONE_RUN, PACKED, linear, linear_backward
+from ..kernels.layout import (
+    LANES,
+    NO_ROWS,
+    NONE,
+    ONE_RUN,
+    Heads,
+    Image,
+    Rows,
+    Span,
+    Window,
+    columns_from,
+    rows_from,
+    whole_layer,
+)
+from ..kernels.linear import dense, linear, linear_backward
 from ..kernels.mean import mean
 from ..kernels.pooling import pooling, pooling_backward
 from ..kernels.pooling_block import pooling_block
 from ..kernels.stem import stem
 from ..kernels.vector import kernel
 from ..layers import Array
-from .steps import (
-    ATTENTION,
-    BATCH_NORM,
-    BATCH_NORM_BACKWARD,
-    BATCH_NORM_SUMS,
-    CONV2D,
-    DROP_PATH,
-    LAYER_NORM,
-    LINEAR,
-    LINEAR_BACKWARD,
-    LINEAR_FOR_NORM,
-    MEAN,
-    PATCHES,
-    PATCHES_BACKWARD,
-    POOLING,
-    POOLING_BACKWARD,
-    POOLING_BLOCK,
-    STEM,
-    Step,
-)
+from .steps import Kind, Step
 
 CHUNK = 131072
-"""Numbers of both matrices that `linear_backward` goes through at a time: 512 kB."""
+"""How many numbers of both matrices `linear_backward` goes through at a time: 512 kB."""
 PATIENCE = 1000
-"""how often to look before giving way: a few microseconds"""
+"""How often to look at a counter before yielding: a few microseconds."""
 
 
 @kernel
-def work(
+def run_step(
     s: Step, m: Array, w: Array, pixels: Array, images: int, job: int, parts: int, scratch: int
 ) -> None:
     """One part of a step.
@@ -66,6 +59,7 @@ def work(
     Parameters
     ----------
     s : Step
+        What to do.
     m, w : ndarray of float32, flat
         The arena and the weights.
     pixels : ndarray of float32, flat
@@ -83,151 +77,155 @@ def work(
     grains = (s.units + s.grain - 1) // s.grain
     first = part * grains // parts * s.grain
     last = min((part + 1) * grains // parts * s.grain, s.units)
-    x = s.x + image * s.height * s.width * s.x_step
-    y = s.y + image * s.rows * s.y_step
-    if s.kind == STEM:
-        stem(
-            m, y, s.y_step, pixels, x, s.height, s.width, s.channels,
-            w, s.w, s.hidden, s.w2, first, last, scratch,
-        )  # fmt: skip
-    elif s.kind == POOLING_BLOCK:
+    units = Span(first, last)
+    start = s.x + image * s.x_rows * s.x_step
+    x, pixel_map = Rows(start, s.x_step), Image(start, s.x_step, s.height, s.width, s.channels)
+    y = Rows(s.y + image * s.rows * s.y_step, s.y_step)
+    panels = s.y_step // LANES
+    layer = whole_layer(s.layer, s.inputs, panels)
+    if s.kind == Kind.STEM:
+        conv1 = whole_layer(s.layer, 9 * s.channels, (s.hidden + LANES - 1) // LANES)
+        conv2 = whole_layer(s.layer2, 9 * s.hidden, panels)
+        stem(m, y, pixels, pixel_map, w, conv1, s.hidden, conv2, units, scratch)
+    elif s.kind == Kind.POOLING_BLOCK:
+        wide = (s.hidden + LANES - 1) // LANES
+        fc1, fc2 = whole_layer(s.layer, s.channels, wide), whole_layer(s.layer2, s.hidden, panels)
         pooling_block(
-            m, y, x, s.y_step, s.height, s.width, s.channels, s.window,
-            w, s.gamma, s.w, s.hidden, s.w2, s.activation, s.pairs, first, last, scratch,
+            m, y.at, pixel_map, s.window, w, s.gamma, fc1, fc2, s.activation, s.pairs, units,
+            scratch,
         )  # fmt: skip
-    elif s.kind == LINEAR:
+    elif s.kind == Kind.LINEAR:
+        residual = Rows(s.residual, s.y_step)
         linear(
-            m, s.y, s.y_step, s.x, s.x_step, w, s.w, s.k, s.units,
-            images * s.rows, first, last, s.activation, s.residual, s.y_step,
-            *ONE_RUN, *FROM_BIAS, *PACKED,
+            m, Rows(s.y, s.y_step), Rows(s.x, s.x_step), w, layer, images * s.rows,
+            s.activation, residual, units, ONE_RUN, NO_ROWS,
         )  # fmt: skip
-    elif s.kind == CONV2D:
-        step = (s.k + LANES - 1) // LANES * LANES
-        patches(
-            m, scratch, step, x, s.x_step, s.height, s.width, s.channels,
-            s.window, s.stride, s.padding, first, last,
-        )  # fmt: skip
-        panels = s.y_step // LANES
-        linear(
-            m, y + first * s.y_step, s.y_step, scratch, step, w, s.w, s.k, panels,
-            last - first, 0, panels, s.activation, -1, 0, *ONE_RUN, *FROM_BIAS, *PACKED,
-        )  # fmt: skip
-    elif s.kind == PATCHES:
-        patches(
-            m, y + first * s.y_step, s.y_step, x, s.x_step, s.height, s.width, s.channels,
-            s.window, s.stride, s.padding, first, last,
-        )  # fmt: skip
-    elif s.kind == POOLING:
-        pooling(
-            m, y + first * s.y_step, s.y_step, x, s.x_step, s.height, s.width, s.channels,
-            s.window, w, s.gamma + image * s.gamma_step, first, last,
-        )  # fmt: skip
-    elif s.kind == LAYER_NORM:
-        layer_norm(
-            m, y + first * s.y_step, s.y_step, x + first * s.x_step, s.x_step,
-            last - first, s.channels, w[s.eps], w, s.w, s.y_step,
-        )  # fmt: skip
-    elif s.kind == ATTENTION:
-        attn_step = (s.rows + LANES - 1) // LANES * LANES
+    elif s.kind == Kind.CONV2D:
+        windows = Rows(scratch, (s.inputs + LANES - 1) // LANES * LANES)
+        im2col(m, windows, pixel_map, Window(s.window, s.stride, s.padding), units)
+        dense(m, rows_from(y, first), windows, w, layer, last - first, s.activation, NO_ROWS)
+    elif s.kind == Kind.IM2COL:
+        window = Window(s.window, s.stride, s.padding)
+        im2col(m, rows_from(y, first), pixel_map, window, units)
+    elif s.kind == Kind.POOLING:
+        gamma = s.gamma + image * s.gamma_step
+        pooling(m, rows_from(y, first), pixel_map, s.window, w, gamma, units)
+    elif s.kind == Kind.LAYER_NORM:
+        to, at, affine = rows_from(y, first), rows_from(x, first), Rows(s.affine, s.y_step)
+        layer_norm(m, to, at, last - first, s.channels, w[s.eps], w, affine)
+    elif s.kind == Kind.ATTENTION:
+        sizes = Heads(s.rows, s.key_width, s.value_width)
+        step = (s.rows + LANES - 1) // LANES * LANES
+        room = (s.value_width + LANES - 1) // LANES * LANES
         for head in range(first, last):
-            attention(
-                m, y + head * s.hidden, s.y_step, x + head * (2 * s.k + s.channels), s.x_step,
-                s.attn + (image * s.units + head) * s.rows * attn_step, attn_step,
-                s.rows, s.k, s.channels, w, s.w + head * s.rows * attn_step, scratch,
-            )  # fmt: skip
-    elif s.kind == MEAN:
-        mean(m, y, x, s.x_step, s.height, s.channels)
+            to = columns_from(y, head * room)
+            qkv = columns_from(x, head * (2 * s.key_width + s.value_width))
+            attn = Rows(s.attn + (image * s.units + head) * s.rows * step, step)
+            attention(m, to, qkv, attn, sizes, w, s.biases + head * s.rows * step, scratch)
+    elif s.kind == Kind.MEAN:
+        mean(m, y.at, x, s.x_rows, s.channels)
     else:
-        work_of_training(s, m, w, image, first, last, scratch)
+        run_training_step(s, m, w, images, image, units, scratch)
 
 
 @kernel
-def work_of_training(
-    s: Step, m: Array, w: Array, image: int, first: int, last: int, scratch: int
+def run_training_step(
+    s: Step, m: Array, w: Array, images: int, image: int, units: Span, scratch: int
 ) -> None:
-    """Do as `work`, for those steps that only training has.
+    """One part of a step that only training has; see `run_step`.
 
     Parameters
     ----------
     s : Step
+        What to do.
     m, w : ndarray of float32, flat
+        The arena and the weights.
+    images : int
+        How many there are.
     image : int
-    first, last : int
+        Which image, unless the step takes all images at once.
+    units : Span
         Which units.
     scratch : int
+        Where in the arena this thread may scribble.
     """
-    x, y, rows = s.x + first * s.x_step, s.y + first * s.y_step, last - first
-    z, dz = s.z + first * s.x_step, s.dz + first * s.x_step
-    sums = s.sums + first // s.grain * 2 * s.y_step
+    first, rows = units.first, units.last - units.first
+    x, y = rows_from(Rows(s.x, s.x_step), first), rows_from(Rows(s.y, s.y_step), first)
+    residual = rows_from(Rows(s.residual, s.y_step), first)
+    z, dz = s.z + first * s.x_step, rows_from(Rows(s.dz, s.x_step), first)
+    sums = rows_from(Rows(s.sums, s.y_step), first // s.grain * 2)
     panels = s.y_step // LANES
-    if s.kind == LINEAR_FOR_NORM:
+    layer = whole_layer(s.layer, s.inputs, panels)
+    if s.kind == Kind.LINEAR_FOR_NORM:
         if s.before >= 0:
-            batch_norm(m, scratch, x, s.x_step, rows, w, s.before, s.activation, -1)
-            x = scratch
-        linear(
-            m, y, s.y_step, x, s.x_step, w, s.w, s.k, panels,
-            rows, 0, panels, NONE, -1, 0, *ONE_RUN, *FROM_BIAS, *PACKED,
-        )  # fmt: skip
+            batch_norm(m, scratch, x.at, x.step, rows, w, s.before, s.activation, -1)
+            x = Rows(scratch, x.step)
+        dense(m, y, x, w, layer, rows, NONE, NO_ROWS)
         if s.sums >= 0:
-            moments(m, sums, s.y_step, y, s.y_step, rows)
-    elif s.kind == BATCH_NORM:
-        residual = s.residual + first * s.y_step if s.residual >= 0 else -1
-        batch_norm(m, y, x, s.y_step, rows, w, s.norm, s.activation, residual)
-    elif s.kind == BATCH_NORM_SUMS:
-        sums = s.y + first // s.grain * 2 * s.x_step
-        batch_norm_sums(m, sums, dz, -1, x, z, s.x_step, rows, w, s.norm, s.activation)
-    elif s.kind == BATCH_NORM_BACKWARD:
-        batch_norm_backward(m, dz, x, z, s.x_step, rows, w, s.norm)
-        if s.w >= 0:
-            residual = s.residual + first * s.y_step if s.residual >= 0 else -1
-            linear(
-                m, y, s.y_step, dz, s.x_step, w, s.w, s.k, panels,
-                rows, 0, panels, NONE, residual, s.y_step, *ONE_RUN, *FROM_BIAS, *PACKED,
-            )  # fmt: skip
+            moments(m, sums, y, rows)
+    elif s.kind == Kind.BATCH_NORM:
+        batch_norm(m, y.at, x.at, y.step, rows, w, s.norm, s.activation, residual.at)
+    elif s.kind == Kind.BATCH_NORM_SUMS:
+        to = rows_from(Rows(s.y, s.x_step), first // s.grain * 2)
+        batch_norm_sums(
+            m, to.at, dz.at, -1, x.at, z, x.step, rows, w, s.norm, s.activation
+        )  # fmt: skip
+    elif s.kind == Kind.BATCH_NORM_BACKWARD:
+        batch_norm_backward(m, dz.at, x.at, z, x.step, rows, w, s.norm)
+        if s.layer >= 0:
+            dense(m, y, dz, w, layer, rows, NONE, residual)
         if s.before >= 0:
-            act, before = s.act + first * s.y_step, s.before_z + first * s.y_step
+            act, before = s.act + first * y.step, s.before_z + first * y.step
             batch_norm_sums(
-                m, sums, y, act, y, before, s.y_step, rows, w, s.before, s.activation
+                m, sums.at, y.at, act, y.at, before, y.step, rows, w, s.before, s.activation
             )  # fmt: skip
-    elif s.kind == LINEAR_BACKWARD:
+    elif s.kind == Kind.LINEAR_BACKWARD:
         chunk = max(CHUNK // (s.x_step + s.y_step), 1)
         linear_backward(
-            m, s.y, s.y_step, s.x, s.x_step, s.k, s.dz, s.y_step, panels,
-            s.height, chunk, first, last,
+            m, Rows(s.y, s.y_step), Rows(s.x, s.x_step), s.inputs, Rows(s.dz, s.y_step), panels,
+            images * s.x_rows, chunk, units,
         )  # fmt: skip
-    elif s.kind == PATCHES_BACKWARD:
-        down = (s.height + 2 * s.padding - s.window) // s.stride + 1
-        across = (s.width + 2 * s.padding - s.window) // s.stride + 1
-        patches_backward(
-            m, s.y + image * s.rows * s.y_step, s.y_step,
-            s.x + image * down * across * s.x_step, s.x_step, s.height, s.width, s.channels,
-            s.window, s.stride, s.padding,
+    elif s.kind == Kind.COL2IM:
+        window = Window(s.window, s.stride, s.padding)
+        dx = s.y + image * s.rows * s.y_step
+        dy = rows_from(Rows(s.x, s.x_step), image * s.x_rows)
+        col2im(
+            m, Image(dx, s.y_step, s.height, s.width, s.channels), dy, window
         )  # fmt: skip
-    elif s.kind == POOLING_BACKWARD:
+    elif s.kind == Kind.POOLING_BACKWARD:
         here = image * s.rows * s.y_step
+        seen = Image(s.x + here, s.y_step, s.height, s.width, s.channels)
         pooling_backward(
-            m, s.y + here, s.residual + here, s.x + here, s.y_step, s.height, s.width,
-            s.channels, s.window, w, s.gamma + image * s.gamma_step,
-            s.sums + image * s.y_step, scratch,
+            m, s.y + here, s.dy + here, seen, s.window, w,
+            s.gamma + image * s.gamma_step, s.dgamma + image * s.y_step, scratch,
         )  # fmt: skip
-    elif s.kind == DROP_PATH:
-        here = (image * s.rows + first) * s.y_step
-        residual = s.residual + here if s.residual >= 0 else -1
-        drop_path(m, s.y + here, s.x + here, s.y_step, rows, w[s.w + image], residual)
+    elif s.kind == Kind.DROP_PATH:
+        here = image * s.rows
+        to, branch, past = rows_from(y, here), rows_from(x, here), rows_from(residual, here)
+        drop_path(m, to.at, branch.at, y.step, rows, w[s.mask + image], past.at)
 
 
 @kernel
 def wait(counters: Array, i: int, count: int) -> None:
-    """Wait until a counter has come to `count`."""
-    looks = 0
-    while look(counters, i) < count:
-        looks += 1
-        if looks > PATIENCE:
-            give_way()
+    """Wait until a counter has reached `count`.
+
+    Parameters
+    ----------
+    counters : ndarray of int64
+    i : int
+        Which counter.
+    count : int
+        What to wait for.
+    """
+    tries = 0
+    while atomic_load(counters, i) < count:
+        tries += 1
+        if tries > PATIENCE:
+            yield_thread()
 
 
 @kernel
-def walk(
+def execute(
     steps: Array,
     counters: Array,
     m: Array,
@@ -240,14 +238,15 @@ def walk(
     thread: int,
     scratch: int,
 ) -> None:
-    """Go through steps number `first` up to `last`.
+    """Go through some steps of a plan.
 
     Parameters
     ----------
     steps : ndarray of Step
+        The table of the plan.
     counters : ndarray of int64, shape (1 + len(steps) · (threads + 2),)
-        How many helpers have gone; then for each step how many parts of each share were taken, how
-        many are finished in all, and whether its gate is open. Zeros at the start.
+        How many helpers have finished; then for each step how many parts of each share were taken,
+        how many are finished in all, and whether its gate is open. Zeros at the start.
     m, w : ndarray of float32, flat
         The arena and the weights.
     pixels : ndarray of float32, flat
@@ -255,6 +254,7 @@ def walk(
     images : int
         How many there are.
     first, last : int
+        From step number `first` up to, not including, `last`.
     threads : int
         How many threads are expected, to cut steps into as many equal shares.
     thread : int
@@ -272,7 +272,7 @@ def walk(
             wait(counters, gate, 1)
         parts = (s.units + s.chunk - 1) // s.chunk
         parts = min((parts + threads - 1) // threads * threads, (s.units + s.grain - 1) // s.grain)
-        jobs = parts if s.kind >= LINEAR else parts * images
+        jobs = parts if s.kind >= Kind.LINEAR else parts * images
         for k in range(threads):
             share = (thread + k) % threads
             begin, end = share * jobs // threads, (share + 1) * jobs // threads
@@ -280,7 +280,7 @@ def walk(
                 job = begin + fetch_add(counters, taken + share, 1)
                 if job >= end:
                     break
-                work(s, m, w, pixels, images, job, parts, scratch)
+                run_step(s, m, w, pixels, images, job, parts, scratch)
                 fetch_add(counters, finished, 1)
         wait(counters, finished, jobs)
     if thread > 0:

@@ -10,35 +10,35 @@ from math import pi, sqrt
 
 from .erf import OF_QUARTER, OF_SQUARE, normal_distribution, times_ratio
 from .softmax import exp
-from .vector import Vector, at_least, at_most, fma, inlined, splat, zero_below
+from .vector import Vector, fma, inlined, maximum, minimum, splat, zero_below
 
 SMALLEST_NUMBER = 1.4e-45
-"""the first float32 above 0"""
+"""smallest positive float32"""
 PEAK = 1 / sqrt(2 * pi)
-"""φ(0), the density of the normal distribution at its middle"""
+"""φ(0), the density of the normal distribution at 0"""
 
 
 @inlined
 def relu(x: Vector) -> Vector:
     """Rectified linear unit."""
-    return at_least(x, splat(0.0))
+    return maximum(x, splat(0.0))
 
 
 @inlined
 def gelu(x: Vector) -> Vector:
     """Gaussian error linear unit, ``x Φ(x) = x/2 + x² R(x²)``, exact to the rounding of float32.
 
-    It is never above relu(x), which the sum passes where R ends, and which is as good from there.
+    Clamped to relu(x): beyond R's range the sum exceeds it, and relu is exact there to rounding.
     """
     square = x * x
-    return at_most(fma(x, splat(0.5), times_ratio(square, square, OF_SQUARE)), relu(x))
+    return minimum(fma(x, splat(0.5), times_ratio(square, square, OF_SQUARE)), relu(x))
 
 
 @inlined
 def gelu_of_double(h: Vector) -> Vector:
-    """``gelu(2 h)``, the same bits for one multiplication less."""
+    """``gelu(2 h)``, the same bits with one multiplication less."""
     square = h * h
-    return at_most(h + times_ratio(square, square, OF_QUARTER), relu(h + h))
+    return minimum(h + times_ratio(square, square, OF_QUARTER), relu(h + h))
 
 
 @inlined

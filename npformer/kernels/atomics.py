@@ -1,7 +1,7 @@
-"""What threads need to work on one plan: a counter that several may raise, and patience.
+"""Atomic counters, through which threads share the work of a plan.
 
 ``fetch_add`` is one indivisible instruction, and also a fence: whatever a thread wrote to memory
-before it, another thread that sees the raised counter sees too.
+before it is visible to every thread that sees the new count.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from .vector import INDEX, emits, member
 
 
 def fetch_add(counters: Array, i: int, amount: int) -> int:
-    """Add to ``counters[i]`` and return what it was before."""
+    """Add to ``counters[i]`` and return its old value.
+
+    Parameters
+    ----------
+    counters : ndarray of int64
+    i : int
+        Which counter.
+    amount : int
+        What is added.
+    """
     before = int(counters[i])
     counters[i] += amount
     return before
@@ -31,24 +40,31 @@ def _fetch_add(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     return builder.atomic_rmw("add", builder.gep(data, [i]), amount, "seq_cst")
 
 
-def look(counters: Array, i: int) -> int:
-    """Return ``counters[i]`` as it is in memory now."""
+def atomic_load(counters: Array, i: int) -> int:
+    """Return ``counters[i]`` as it is in memory now.
+
+    Parameters
+    ----------
+    counters : ndarray of int64
+    i : int
+        Which counter.
+    """
     return int(counters[i])
 
 
-@emits(look, lambda counters, i: INDEX(counters, INDEX))
-def _look(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+@emits(atomic_load, lambda counters, i: INDEX(counters, INDEX))
+def _atomic_load(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     counters, i = values
     data = member(context, builder, signature.args[0], counters, "data")
     return builder.load_atomic(builder.gep(data, [i]), ordering="seq_cst", align=8)
 
 
-def give_way() -> None:
+def yield_thread() -> None:
     """Let the operating system run another thread, if one is waiting for this core."""
 
 
-@emits(give_way, lambda: types.void())
-def _give_way(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+@emits(yield_thread, lambda: types.void())
+def _yield_thread(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
     kind = ir.FunctionType(ir.IntType(32), [])
     builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])

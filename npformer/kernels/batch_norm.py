@@ -4,43 +4,46 @@
     backward    du = dy act'(u)             dz = A du + B (z − μ) + C
 
 The sums over the batch are those of fixed chunks of rows; NumPy adds them up, in order and in
-float64, and turns them into coefficients, a row of numbers for each of `ROWS`. A layer scale that
-follows the norm goes into a, β and A.
+float64, and turns them into coefficients, a row of numbers for each of `COEFFICIENTS`. A layer
+scale that follows the norm goes into a, β and A.
 """
 
 from __future__ import annotations
 
 from ..layers import Array
 from .activations import gelu, gelu_backward, relu, relu_backward
-from .layout import GELU, LANES, NONE, RELU
+from .layout import GELU, LANES, NONE, RELU, Rows
 from .vector import clear, fma, kernel, load, store
 
-ROWS = MEAN, SCALE, SHIFT, INVERSE, A, B, C = range(7)
+COEFFICIENTS = MEAN, SCALE, SHIFT, INVERSE, A, B, C = range(7)
 """The coefficients: μ, a, β, 1/σ, A, B, C; each row has room for whole vectors."""
 
 
 @kernel
-def moments(m: Array, sums: int, sums_step: int, x: int, x_step: int, rows: int) -> None:
+def moments(m: Array, sums: Rows, x: Rows, rows: int) -> None:
     """Sum, and sum of squared deviations from the mean, of each column.
 
     Parameters
     ----------
     m : ndarray of float32, flat
-    sums, sums_step : int
-        Result: two rows.
-    x, x_step : int
+        Holds everything.
+    sums : Rows
+        Result: two rows of whole vectors, without gaps.
+    x : Rows
+        Input, as wide as the sums.
     rows : int
-        At least 1.
+        How many rows x has; at least 1.
     """
+    width = sums.step
     share = 1.0 / rows
-    clear(m, sums, 2 * sums_step)
-    for at in range(x, x + rows * x_step, x_step):
-        for c in range(0, sums_step, LANES):
-            store(m, sums + c, load(m, sums + c) + load(m, at + c))
-    for at in range(x, x + rows * x_step, x_step):
-        for c in range(0, sums_step, LANES):
-            to = sums + sums_step + c
-            centered = load(m, at + c) - load(m, sums + c) * share
+    clear(m, sums.at, 2 * width)
+    for at in range(x.at, x.at + rows * x.step, x.step):
+        for c in range(0, width, LANES):
+            store(m, sums.at + c, load(m, sums.at + c) + load(m, at + c))
+    for at in range(x.at, x.at + rows * x.step, x.step):
+        for c in range(0, width, LANES):
+            to = sums.at + width + c
+            centered = load(m, at + c) - load(m, sums.at + c) * share
             store(m, to, fma(centered, centered, load(m, to)))
 
 
@@ -56,19 +59,26 @@ def batch_norm(
     activation: int,
     residual: int,
 ) -> None:
-    """Normalize, and apply what follows.
+    """Normalize; apply the activation and add the residual.
 
     Parameters
     ----------
     m : ndarray of float32, flat
-    y, z, step : int
-        Result and input, whole vectors in each row.
+        Holds y, z and the residual.
+    y, z : int
+        Where result and input begin.
+    step : int
+        Numbers in their rows, whole vectors.
     rows : int
+        How many rows.
     w : ndarray of float32, flat
-        Holds the coefficients from index `norm`.
-    norm, activation : int
+        Holds the coefficients.
+    norm : int
+        Where they begin.
+    activation : int
+        One of those in `npformer.kernels.layout`.
     residual : int
-        Added to the result unless negative.
+        Where what is added to the result begins; negative for nothing.
     """
     mean, scale, shift = norm + MEAN * step, norm + SCALE * step, norm + SHIFT * step
     for i in range(0, rows * step, step):
@@ -102,17 +112,25 @@ def batch_norm_sums(
     Parameters
     ----------
     m : ndarray of float32, flat
+        Holds everything but the coefficients.
     sums : int
-        Result, two rows: Σ du and Σ du (z − μ)/σ.
+        Where the result begins, two rows: Σ du and Σ du (z − μ)/σ.
     du : int
-        Result; may be dy. Not written if there is neither an activation nor y.
+        Where another result begins; may be dy. Not written if there is neither an activation nor y.
     y : int
-        Result: ``act(u)``, unless negative.
-    dy, z, step : int
-        Gradient, and input of the norm, whole vectors in each row.
+        Where ``act(u)`` goes; negative if it is not needed.
+    dy, z : int
+        Where the gradient and the input of the norm begin.
+    step : int
+        Numbers in the rows of all of them, whole vectors.
     rows : int
+        How many rows.
     w : ndarray of float32, flat
-    norm, activation : int
+        Holds the coefficients.
+    norm : int
+        Where they begin.
+    activation : int
+        One of those in `npformer.kernels.layout`.
     """
     mean, scale, shift = norm + MEAN * step, norm + SCALE * step, norm + SHIFT * step
     clear(m, sums, 2 * step)
@@ -145,11 +163,19 @@ def batch_norm_backward(
     Parameters
     ----------
     m : ndarray of float32, flat
-    dz, du, z, step : int
-        Result, which may be du; gradient; input of the norm.
+        Holds dz, du and z.
+    dz : int
+        Where the result begins; may be du.
+    du, z : int
+        Where the gradient and the input of the norm begin.
+    step : int
+        Numbers in their rows, whole vectors.
     rows : int
+        How many rows.
     w : ndarray of float32, flat
+        Holds the coefficients.
     norm : int
+        Where they begin.
     """
     mean, a = norm + MEAN * step, norm + A * step
     b, shift = norm + B * step, norm + C * step

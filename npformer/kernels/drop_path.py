@@ -1,4 +1,4 @@
-"""Drop path: the branch of each image times a number of its own.
+"""Drop path: the branch of each image times a random number.
 
     forward     y = x + mask · branch        backward    dbranch = mask · dy
 
@@ -21,12 +21,19 @@ def drop_path(
     Parameters
     ----------
     m : ndarray of float32, flat
-    y, branch, step : int
-        Result, which may be the branch; whole vectors in each row.
+        Holds y, branch and residual.
+    y : int
+        Where the result begins; may be the branch.
+    branch : int
+        Where the branch begins.
+    step : int
+        Numbers in the rows of both, whole vectors.
     rows : int
+        How many rows.
     mask : float
+        What the branch is multiplied by.
     residual : int
-        Added to the result unless negative.
+        Where what is added to the result begins; negative for nothing.
     """
     for i in range(0, rows * step, LANES):
         past = splat(0.0)

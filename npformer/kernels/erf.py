@@ -3,7 +3,7 @@
     Φ(x) = ½ + ½ erf(x/√2) = ½ + x R(x²)        erf(z) = z P(z²) / Q(z²)  for |z| ≤ 4.2
 
 The rational is that of `npformer.layers.erf`. With z² = x²/2, the factors √½, ½ and the powers of ½
-go into its coefficients, and both polynomials are divided by the highest of Q.
+go into its coefficients, and both polynomials are divided by the highest coefficient of Q.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from math import sqrt
 from typing import TypeAlias
 
 from ..layers.erf import SINGLE
-from .vector import Vector, at_least, at_most, fma, inlined, splat
+from .vector import Vector, fma, inlined, maximum, minimum, splat
 
 Coefficients: TypeAlias = tuple[float, ...]
 
@@ -31,14 +31,20 @@ OF_SQUARE, OF_QUARTER = _of(1), _of(4)
 
 @inlined
 def times_ratio(factor: Vector, square: Vector, c: Coefficients) -> Vector:
-    """``factor · R(square)``, or another ratio; it stays as it is where x leaves its range.
+    """``factor · R(square)``, with the square clamped to the range of R.
+
+    Parameters
+    ----------
+    factor, square : Vector
+    c : Coefficients
+        Those of `OF_SQUARE` or `OF_QUARTER`, whose square is that of x or a quarter of it.
 
     Notes
     -----
-    Each step of Horner's rule waits for the one before. A processor does not: it already works on
-    the other polynomial, and on the next vectors.
+    Each step of Horner's rule waits for the one before it. Meanwhile the processor works on the
+    other polynomial, and on the next vectors.
     """
-    s = at_most(square, splat(c[0]))
+    s = minimum(square, splat(c[0]))
     p, q = fma(s, splat(c[6]), splat(c[5])), s + splat(c[11])
     p, q = fma(s, p, splat(c[4])), fma(s, q, splat(c[10]))
     p, q = fma(s, p, splat(c[3])), fma(s, q, splat(c[9]))
@@ -51,4 +57,4 @@ def times_ratio(factor: Vector, square: Vector, c: Coefficients) -> Vector:
 def normal_distribution(x: Vector) -> Vector:
     """Probability that a normal variable is below x, lane by lane."""
     half_erf = times_ratio(x, x * x, OF_SQUARE)
-    return at_most(at_least(half_erf, splat(-0.5)), splat(0.5)) + 0.5
+    return minimum(maximum(half_erf, splat(-0.5)), splat(0.5)) + 0.5

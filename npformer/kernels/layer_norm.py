@@ -9,54 +9,56 @@ in 16 lanes, which are added by halves at the end.
 from __future__ import annotations
 
 from ..layers import Array
-from .layout import LANES
-from .vector import first, fma, kernel, load, splat, square_root, store, total
+from .layout import LANES, Rows
+from .vector import fma, kernel, load, mask, reduce_add, splat, square_root, store
 
 
 @kernel
 def layer_norm(
     m: Array,
-    y: int,
-    y_step: int,
-    x: int,
-    x_step: int,
+    y: Rows,
+    x: Rows,
     rows: int,
     channels: int,
     eps: float,
     w: Array,
-    affine: int,
-    affine_step: int,
+    affine: Rows,
 ) -> None:
     """Normalize rows.
 
     Parameters
     ----------
     m : ndarray of float32, flat
-    y, y_step : int
+        Holds x and y.
+    y : Rows
         Result; may be x.
-    x, x_step : int
-    rows, channels : int
-        Numbers that fill a row up to the next multiple of 16 do not count, and come out as 0.
+    x : Rows
+        Input.
+    rows : int
+        How many rows.
+    channels : int
+        Numbers in a row. What fills it up to the next multiple of 16 is ignored and comes out as 0.
     eps : float
         Added to the variance.
     w : ndarray of float32, flat
-        Holds weight and bias, one row each, from index `affine` unless that is negative.
-    affine, affine_step : int
+        Holds the affine part.
+    affine : Rows
+        Weight and bias, a row each; or `npformer.kernels.layout.NO_ROWS`.
     """
     for i in range(rows):
-        at, to = x + i * x_step, y + i * y_step
+        at, to = x.at + i * x.step, y.at + i * y.step
         sums = splat(0.0)
         for c in range(0, channels, LANES):
-            sums = sums + first(load(m, at + c), channels - c)
-        mean = splat(total(sums) / channels)
+            sums = sums + mask(load(m, at + c), channels - c)
+        mean = splat(reduce_add(sums) / channels)
         squares = splat(0.0)
         for c in range(0, channels, LANES):
-            centered = first(load(m, at + c) - mean, channels - c)
+            centered = mask(load(m, at + c) - mean, channels - c)
             squares = fma(centered, centered, squares)
-        deviation = square_root(splat(total(squares) / channels + eps))
+        deviation = square_root(splat(reduce_add(squares) / channels + eps))
         for c in range(0, channels, LANES):
-            normal = first(load(m, at + c) - mean, channels - c) / deviation
-            if affine >= 0:
-                weight, bias = load(w, affine + c), load(w, affine + affine_step + c)
+            normal = mask(load(m, at + c) - mean, channels - c) / deviation
+            if affine.at >= 0:
+                weight, bias = load(w, affine.at + c), load(w, affine.at + affine.step + c)
                 normal = fma(normal, weight, bias)
             store(m, to + c, normal)

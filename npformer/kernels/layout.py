@@ -1,14 +1,19 @@
 """What kernels and plan agree on: how numbers lie in memory. Plain NumPy.
 
-**Rows.** Everything lies in flat arrays of float32. A matrix is named by the index of its first
-number and the step from one row to the next; rows have room for whole vectors of 16.
+**Rows.** Everything lies in flat arrays of float32, and a matrix in them is a `Rows`: where it
+begins, and the step from one row to the next. Rows have room for whole vectors of 16.
 
-**Panels.** The weights that the micro-kernel reads one after the other should lie one after the
-other. So a weight matrix is cut into panels of 16 columns, each stored row by row; the last one is
-filled up with zeros. The bias follows the panels.
+**Panels.** Weights that the micro-kernel reads one after the other should lie one after the other.
+So a weight matrix is cut into panels of 16 columns, each stored row by row, the last one filled up
+with zeros. The bias follows the panels.
+
+Kernels take these named tuples where an address alone would not say what lies there; compiled, a
+tuple is nothing but its numbers in registers.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,13 +23,115 @@ LANES = 16
 """Numbers in a vector, on every machine: AVX-512 has room for 16, AVX2 for 8, NEON for 4."""
 
 NONE, RELU, GELU = range(3)
-"""Which activation follows a product. GELU is that of twice the sums: whoever packs a layer before
-it halves the weights, which costs no bit and saves a multiplication for each number."""
+"""Which activation follows a product. The kernels' GELU is that of twice the sums: whoever packs a
+layer before it halves the weights, which costs no bit and saves a multiplication per number."""
 
-SMALLEST_HALVED = 96
-"""Fewer inputs or outputs than that are multiplied in one piece;"""
-LARGEST_HALVED = 2.0**20
-"""and so is a layer with larger weights or biases"""
+STRASSEN_MIN_WIDTH = 96
+"""Layers with fewer inputs or outputs are multiplied in one piece,"""
+STRASSEN_MAX_WEIGHT = 2.0**20
+"""and so are layers with larger weights or biases."""
+
+
+class Rows(NamedTuple):
+    """A matrix."""
+
+    at: int
+    """index of its first number; negative if there is no matrix"""
+    step: int
+    """numbers from one row to the next"""
+
+
+class Pairs(NamedTuple):
+    """A matrix of which every row has a partner, as `npformer.kernels.strassen` needs it."""
+
+    at: int
+    """index of its first number; negative if there is no matrix"""
+    step: int
+    """numbers from one row to the next"""
+    apart: int
+    """numbers from a row to its partner"""
+
+
+class Image(NamedTuple):
+    """An image, channels last: its pixels are the rows of a matrix, row of pixels by row."""
+
+    at: int
+    """index of its first number"""
+    step: int
+    """numbers from one pixel to the next"""
+    height: int
+    width: int
+    channels: int
+
+
+class Window(NamedTuple):
+    """The window of a convolution, in pixels."""
+
+    size: int
+    """length of its sides"""
+    stride: int
+    padding: int
+    """zeros around the image"""
+
+
+class Span(NamedTuple):
+    """A part of what a kernel could compute: from number `first` up to, not including, `last`."""
+
+    first: int
+    last: int
+
+
+class Runs(NamedTuple):
+    """How the K numbers of an input row lie: in runs of equal length, not all side by side."""
+
+    number: int
+    step: int
+    """numbers from the beginning of one run to that of the next"""
+
+
+class Panels(NamedTuple):
+    """A packed linear layer, or some of its rows and columns."""
+
+    at: int
+    """index of the first panel"""
+    K: int
+    """rows"""
+    number: int
+    """how many panels"""
+    step: int
+    """numbers from one panel to the next"""
+    bias: int
+    """index of the bias of the first panel"""
+
+
+class Heads(NamedTuple):
+    """Sizes in attention."""
+
+    tokens: int
+    K: int
+    """width of a query and of a key"""
+    V: int
+    """width of a value"""
+
+
+NO_ROWS = Rows(-1, 0)
+NO_PAIRS = Pairs(-1, 0, 0)
+ONE_RUN = Runs(1, 0)
+
+
+def rows_from(matrix: Rows, i: int) -> Rows:
+    """Row number `i` of a matrix and those below it; of no matrix, none."""
+    return Rows(matrix.at + i * matrix.step if matrix.at >= 0 else matrix.at, matrix.step)
+
+
+def columns_from(matrix: Rows, j: int) -> Rows:
+    """Column number `j` of a matrix and those right of it; of no matrix, none."""
+    return Rows(matrix.at + j if matrix.at >= 0 else matrix.at, matrix.step)
+
+
+def whole_layer(at: int, K: int, panels: int) -> Panels:
+    """The layer that `pack` has written to index `at`, with so many rows and panels."""
+    return Panels(at, K, panels, K * LANES, at + panels * K * LANES)
 
 
 def padded(columns: int) -> int:
@@ -33,7 +140,7 @@ def padded(columns: int) -> int:
 
 
 def framed(width: int, channels: int) -> int:
-    """Room for a row of pixels in a frame, one of zeros at each end, and for a vector too much."""
+    """Room for a row of pixels with a pixel of zeros at each end, and for overrun by a vector."""
     return (width + 2) * channels + LANES
 
 
@@ -70,16 +177,16 @@ def pack(p: Linear, out: Array) -> None:
     out[K * width : K * width + N] = p.bias
 
 
-def halves(p: Linear) -> bool:
+def use_strassen(p: Linear) -> bool:
     """Whether a layer can be multiplied as `npformer.kernels.strassen` does, and should be.
 
-    Its halves have to consist of whole panels, and its weights to be numbers that can be added. A
-    small one has too few multiply-adds to save some.
+    Its halves must consist of whole panels, and adding its weights must not overflow. A small layer
+    has too few multiply-adds for it to pay.
     """
     K, N = p.weight.shape
-    if min(K, N) < SMALLEST_HALVED or K % (2 * LANES) > 0 or N % (2 * LANES) > 0:
+    if min(K, N) < STRASSEN_MIN_WIDTH or K % (2 * LANES) > 0 or N % (2 * LANES) > 0:
         return False
-    return all(max(leaf.max(), -leaf.min()) < LARGEST_HALVED for leaf in p)
+    return all(max(leaf.max(), -leaf.min()) < STRASSEN_MAX_WEIGHT for leaf in p)
 
 
 def pack_sums(p: Linear, out: Array) -> None:
@@ -90,8 +197,8 @@ def pack_sums(p: Linear, out: Array) -> None:
     p : Linear
         K × N, both multiples of 32.
     out : ndarray of float32, shape (sums_size(K, N),)
-        Four packed layers of half the size both ways. That of T₁ has a bias: what that of the
-        right columns has more than that of the left.
+        Four packed layers of half the size both ways, T₁ … T₄. T₁ carries a bias: the right
+        columns' minus the left's.
     """
     K, N = p.weight.shape
     quarters = p.weight.astype(np.float64).reshape(2, K // 2, 2, N // 2).swapaxes(1, 2)

@@ -9,11 +9,11 @@ is therefore done for a few rows at a time, right before the MLP that reads them
 from __future__ import annotations
 
 from ..layers import Array
-from .layout import LANES
+from .layout import LANES, Image, Rows, Span
 from .vector import Vector, clear, fma, inlined, kernel, load, splat, store
 
 NINTH = 1 / 9
-"""What a pixel of a whole 3×3 window counts"""
+"""Weight of a pixel in a whole 3×3 window"""
 
 
 @inlined
@@ -34,7 +34,7 @@ def _mix(m: Array, y: int, total: Vector, share: float, x: int, gamma: Vector) -
 
 
 @inlined
-def _alone(
+def _pixel(
     m: Array, y: int, x: int, line: int, step: int, down: int, across: int, pixel: int,
     channels: int, w: Array, gamma: int,
 ) -> None:  # fmt: skip
@@ -48,68 +48,58 @@ def _alone(
 
 
 @inlined
-def _in_line(
-    m: Array, y: int, y_step: int, x: int, line: int, step: int, pixel: int, count: int,
-    channels: int, w: Array, gamma: int,
+def _row(
+    m: Array, y: Rows, x: int, line: int, step: int, pixel: int, count: int, channels: int,
+    w: Array, gamma: int,
 ) -> None:  # fmt: skip
     """`count` pixels side by side, whose windows are 3×3 and whole; the first begins at `x`.
 
-    The sum of a column stays in a register until all windows that it is part of have had it.
+    The sum of a column stays in a register for all three windows that it is part of.
     """
     for c in range(0, channels, LANES):
         scale, at = load(w, gamma + c), x + c
         left, middle = _sum(m, at, line, 3), _sum(m, at + step, line, 3)
         for j in range(count):
             right = _sum(m, at + (j + 2) * step, line, 3)
-            _mix(m, y + j * y_step + c, left + middle + right, NINTH, pixel + j * step + c, scale)
+            to, here = y.at + j * y.step + c, pixel + j * step + c
+            _mix(m, to, left + middle + right, NINTH, here, scale)
             left, middle = middle, right
 
 
 @kernel
-def pooling(
-    m: Array,
-    y: int,
-    y_step: int,
-    x: int,
-    x_step: int,
-    height: int,
-    width: int,
-    channels: int,
-    size: int,
-    w: Array,
-    gamma: int,
-    first: int,
-    last: int,
-) -> None:
-    """Pixels number `first` up to `last` of ``x + γ (average_pool(x) − x)``.
+def pooling(m: Array, y: Rows, x: Image, size: int, w: Array, gamma: int, pixels: Span) -> None:
+    """Some pixels of ``x + γ (average_pool(x) − x)``.
 
     Parameters
     ----------
     m : ndarray of float32, flat
-    y, y_step : int
-        Result, a pixel in each row, beginning with `first`. Not x, which is still to be read by
-        neighbors.
-    x, x_step : int
-        Image, a pixel in each row.
-    height, width, channels : int
-        Of the image.
+        Holds x and y.
+    y : Rows
+        Result, a pixel in each row, from the first of these pixels on. Not x, which is still to be
+        read by neighbors.
+    x : Image
+        Input.
     size : int
         Side of the window, odd.
     w : ndarray of float32, flat
-        Holds the layer scale from index `gamma`.
-    first, last : int
+        The weights, which hold the layer scale.
+    gamma : int
+        Where it begins.
+    pixels : Span
         Which pixels, counted row by row.
 
     Notes
     -----
     As in the plain layer, columns of a window are summed first.
     """
+    first, last = pixels
+    _, step, height, width, channels = x
     pad = size // 2
-    line = width * x_step
+    line = width * step
     for i in range(first // width, (last + width - 1) // width):
         start, stop = max(first - i * width, 0), min(last - i * width, width)
         top, bottom = max(i - pad, 0), min(i + pad + 1, height)
-        above, here, to = x + top * line, x + i * line, y + (i * width - first) * y_step
+        above, here, to = x.at + top * line, x.at + i * line, y.at + (i * width - first) * y.step
         begin, end = stop, stop
         if size == 3 and bottom - top == 3:
             begin = min(max(start, 1), stop)
@@ -117,14 +107,14 @@ def pooling(
         for part_start, part_stop in ((start, begin), (end, stop)):
             for j in range(part_start, part_stop):
                 left, right = max(j - pad, 0), min(j + pad + 1, width)
-                _alone(
-                    m, to + j * y_step, above + left * x_step, line, x_step, bottom - top,
-                    right - left, here + j * x_step, channels, w, gamma,
+                _pixel(
+                    m, to + j * y.step, above + left * step, line, step, bottom - top,
+                    right - left, here + j * step, channels, w, gamma,
                 )  # fmt: skip
         if begin < end:
-            _in_line(
-                m, to + begin * y_step, y_step, above + (begin - 1) * x_step, line, x_step,
-                here + begin * x_step, end - begin, channels, w, gamma,
+            _row(
+                m, Rows(to + begin * y.step, y.step), above + (begin - 1) * step, line, step,
+                here + begin * step, end - begin, channels, w, gamma,
             )  # fmt: skip
 
 
@@ -133,11 +123,7 @@ def pooling_backward(
     m: Array,
     dx: int,
     dy: int,
-    x: int,
-    step: int,
-    height: int,
-    width: int,
-    channels: int,
+    x: Image,
     size: int,
     w: Array,
     gamma: int,
@@ -151,21 +137,28 @@ def pooling_backward(
     Parameters
     ----------
     m : ndarray of float32, flat
-    dx, dy, x, step : int
-        Result, gradient of the output and image, a pixel in each row.
-    height, width, channels, size : int
+        Holds everything but the layer scale.
+    dx, dy : int
+        Result, and gradient of the output; pixels lie as those of x do.
+    x : Image
+        What `pooling` saw.
+    size : int
+        Side of the window, odd.
     w : ndarray of float32, flat
-        Holds the layer scale from index `gamma`.
+        The weights, which hold the layer scale.
+    gamma : int
+        Where it begins.
     dgamma : int
         Result, one row.
     scratch : int
-        Room for ``width · step`` sums.
+        Space in m for ``width · step`` sums.
 
     Notes
     -----
     The layer scale saw ``average_pool(x) − x``, which is linear in x. So its product with dy is
     that of x with the transpose of dy, and the pooled image is not needed.
     """
+    _, step, height, width, channels = x
     pad = size // 2
     line = width * step
     clear(m, dgamma, channels)
@@ -186,4 +179,4 @@ def pooling_backward(
                 straight = load(m, dy + here + c)
                 g = _sum(m, scratch + left * step + c, step, right - left) - straight
                 store(m, dx + here + c, fma(load(w, gamma + c), g, straight))
-                store(m, dgamma + c, fma(load(m, x + here + c), g, load(m, dgamma + c)))
+                store(m, dgamma + c, fma(load(m, x.at + here + c), g, load(m, dgamma + c)))

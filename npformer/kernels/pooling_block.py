@@ -10,8 +10,8 @@ that of a few dozen pixels is still in the second-level cache when the second pr
 from __future__ import annotations
 
 from ..layers import Array
-from .layout import LANES, NONE
-from .linear import FROM_BIAS, ONE_RUN, PACKED, linear
+from .layout import LANES, NO_PAIRS, NO_ROWS, NONE, Image, Pairs, Panels, Rows, Span
+from .linear import dense
 from .pooling import pooling
 from .strassen import strassen
 from .vector import kernel
@@ -21,21 +21,15 @@ from .vector import kernel
 def pooling_block(
     m: Array,
     y: int,
-    x: int,
-    step: int,
-    height: int,
-    width: int,
-    channels: int,
+    x: Image,
     size: int,
     w: Array,
     gamma: int,
-    fc1: int,
-    hidden: int,
-    fc2: int,
+    fc1: Panels,
+    fc2: Panels,
     activation: int,
     pairs: int,
-    first: int,
-    last: int,
+    pixels: Span,
     scratch: int,
 ) -> None:
     """Some pixels of a pooling block.
@@ -43,55 +37,49 @@ def pooling_block(
     Parameters
     ----------
     m : ndarray of float32, flat
-    y, x, step : int
-        Result and image, a pixel in each row. They are not the same: neighbors still read x.
-    height, width, channels : int
-        Of the image.
+        Holds x and y.
+    y : int
+        Result; pixels lie as those of x do. Not x itself, which neighbors still read.
+    x : Image
+        Input.
     size : int
         Side of the pooling window, odd.
     w : ndarray of float32, flat
-        Holds the layer scale at `gamma` and the packed layers at `fc1` and `fc2`.
-    gamma, fc1, hidden, fc2 : int
-        `hidden` is the number of hidden channels.
+        The weights, which hold the layer scale and both layers.
+    gamma : int
+        Where the layer scale begins.
+    fc1, fc2 : Panels
+        Layers of the MLP. If pixels are paired, the sums that `strassen` needs lie behind each.
     activation : int
+        One of those in `npformer.kernels.layout`, between the layers.
     pairs : int
         How many pixels are multiplied together with the pixel that is `pairs` behind them, as
         `npformer.kernels.strassen` does; none if it is 0.
-    first, last : int
+    pixels : Span
         Which pixels, counted row by row. If pixels are paired, these and their partners; from
         number `pairs` on those number ``2 · pairs`` and up, which have no partner.
     scratch : int
-        Room for ``last − first`` rows of the pooled image and of the hidden map; for twice as many
-        and for what `strassen` needs, if pixels are paired.
+        Space in m for one row of the pooled image and one of the hidden map for each of `pixels`;
+        for two of each and for what `strassen` needs, if pixels are paired.
     """
-    narrow, wide = (channels + LANES - 1) // LANES, (hidden + LANES - 1) // LANES
-    image = m, scratch, step, x, step, height, width, channels, size, w, gamma
-    end = min(last, pairs)
-    if first < end:
-        rows = end - first
-        lower = first + pairs
-        bent = scratch + 2 * rows * step
-        more = bent + 2 * rows * hidden
-        pooling(*image, first, end)
-        pooling(m, scratch + rows * step, *image[2:], lower, end + pairs)
-        strassen(
-            m, bent, hidden, rows * hidden, scratch, step, rows * step, w, fc1, channels, hidden,
-            rows, activation, -1, 0, 0, more,
-        )  # fmt: skip
-        strassen(
-            m, y + first * step, step, pairs * step, bent, hidden, rows * hidden, w, fc2, hidden,
-            channels, rows, NONE, scratch, step, rows * step, more,
-        )  # fmt: skip
-    begin = max(first, pairs) + pairs
-    rows = last + pairs - begin
+    step, wide = x.step, fc1.number * LANES
+    end = min(pixels.last, pairs)
+    if pixels.first < end:
+        rows = end - pixels.first
+        hidden = scratch + 2 * rows * step
+        more = hidden + 2 * rows * wide
+        lower = Span(pixels.first + pairs, end + pairs)
+        pooling(m, Rows(scratch, step), x, size, w, gamma, Span(pixels.first, end))
+        pooling(m, Rows(scratch + rows * step, step), x, size, w, gamma, lower)
+        mixed = Pairs(scratch, step, rows * step)
+        between = Pairs(hidden, wide, rows * wide)
+        to = Pairs(y + pixels.first * step, step, pairs * step)
+        strassen(m, between, mixed, w, fc1, rows, activation, NO_PAIRS, more)
+        strassen(m, to, between, w, fc2, rows, NONE, mixed, more)
+    begin = max(pixels.first, pairs) + pairs
+    rows = pixels.last + pairs - begin
     if rows > 0:
-        bent = scratch + rows * step
-        pooling(*image, begin, begin + rows)
-        linear(
-            m, bent, wide * LANES, scratch, step, w, fc1, channels, wide,
-            rows, 0, wide, activation, -1, 0, *ONE_RUN, *FROM_BIAS, *PACKED,
-        )  # fmt: skip
-        linear(
-            m, y + begin * step, step, bent, wide * LANES, w, fc2, hidden, narrow,
-            rows, 0, narrow, NONE, scratch, step, *ONE_RUN, *FROM_BIAS, *PACKED,
-        )  # fmt: skip
+        single, hidden_map = Rows(scratch, step), Rows(scratch + rows * step, wide)
+        pooling(m, single, x, size, w, gamma, Span(begin, begin + rows))
+        dense(m, hidden_map, single, w, fc1, rows, activation, NO_ROWS)
+        dense(m, Rows(y + begin * step, step), hidden_map, w, fc2, rows, NONE, single)

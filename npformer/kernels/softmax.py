@@ -14,20 +14,20 @@ from __future__ import annotations
 from math import log
 
 from ..layers import Array
-from .layout import LANES
+from .layout import LANES, Rows
 from .vector import (
     MAGIC,
     Vector,
-    at_least,
     fma,
     inlined,
     kernel,
-    largest,
     load,
+    maximum,
     power_of_two,
+    reduce_add,
+    reduce_max,
     splat,
     store,
-    total,
     zero_below,
 )
 
@@ -41,7 +41,7 @@ SMALLEST = -87.0
 @inlined
 def exp(x: Vector) -> Vector:
     """Exponential function, lane by lane, of numbers that are not positive."""
-    bounded = at_least(x, splat(SMALLEST))
+    bounded = maximum(x, splat(SMALLEST))
     magic = fma(bounded, splat(PER_LOG_2), splat(MAGIC))
     n = magic - MAGIC
     r = fma(n, splat(-LOG_2_HIGH), bounded)
@@ -57,27 +57,31 @@ def exp(x: Vector) -> Vector:
 
 
 @kernel
-def softmax(m: Array, x: int, x_step: int, rows: int, columns: int) -> None:
+def softmax(m: Array, x: Rows, rows: int, columns: int) -> None:
     """Turn rows of scores into weights that sum to one, in place.
 
     Parameters
     ----------
     m : ndarray of float32, flat
-    x, x_step : int
-    rows, columns : int
-        Columns are a multiple of 16; where one does not count, it holds −∞.
+        Holds the scores.
+    x : Rows
+        Scores, and result.
+    rows : int
+        How many rows.
+    columns : int
+        A multiple of 16; columns that do not count hold −∞.
     """
     for i in range(rows):
-        at = x + i * x_step
+        at = x.at + i * x.step
         highest = load(m, at)
         for c in range(LANES, columns, LANES):
-            highest = at_least(highest, load(m, at + c))
-        peak = splat(largest(highest))
+            highest = maximum(highest, load(m, at + c))
+        peak = splat(reduce_max(highest))
         sums = splat(0.0)
         for c in range(0, columns, LANES):
             e = exp(load(m, at + c) - peak)
             sums = sums + e
             store(m, at + c, e)
-        whole = splat(total(sums))
+        whole = splat(reduce_add(sums))
         for c in range(0, columns, LANES):
             store(m, at + c, load(m, at + c) / whole)

@@ -1,4 +1,4 @@
-"""Linear layer by seven products of half the size, where it would take eight.
+"""Linear layer by seven products of half the size instead of eight (Strassen).
 
 Cut rows, inputs and outputs of a product in two, and it is eight products of an eighth of the work:
 
@@ -13,16 +13,18 @@ Seven are enough, of sums of quarters (Strassen 1969; in Winograd's form, with f
     P = A₁₁ B₁₁       C₁₁ = P + A₁₂ B₂₁                      V = S₁ T₁
     Q = P + S₂ T₂       R = Q + S₃ T₃    C₂₁ = R + A₂₂ T₄    C₂₂ = R + V    C₁₂ = Q + V + S₄ B₂₂
 
-Sums of weights are made when the network is loaded, and a product that begins with another costs
-nothing to add. What is left to do for an eighth of all multiply-adds are S₁ … S₄ and one pass over
-V. Rounding errors stay as small as those of the direct product, as long as neither rows nor weights
-are of very different size (Higham 2002, "Accuracy and Stability of Numerical Algorithms", ch. 23).
+Sums of weights are made when the network is loaded, and a product that starts from another's result
+costs no addition. What remains, in exchange for an eighth of all multiply-adds, are S₁ … S₄ and one
+pass over V. Rounding errors stay as small as those of the direct product, as long as neither rows
+nor weights differ greatly in size (Higham 2002, "Accuracy and Stability of Numerical Algorithms",
+ch. 23).
 
-**The same numbers.** Which rows are added must not depend on how a step is cut for the threads, nor
-on the batch: a row of an image always meets that as far behind it as the image has pairs.
+**The same bits.** Which rows are added must depend neither on how a step is cut for the threads nor
+on the batch: row i of an image is always paired with row i + p, where p is the image's number of
+pairs.
 
-**Not a number.** A sum of two rows spreads what is infinite, or no number, to both, where the
-direct product would not. Such pairs of rows are therefore multiplied once more, directly. And a
+**NaN and infinity.** A sum of two rows spreads NaN and infinity from one to the other, which the
+direct product would not. Such pairs of rows are therefore multiplied once more, directly, and a
 layer with such weights is not packed for this.
 """
 
@@ -30,27 +32,41 @@ from __future__ import annotations
 
 from ..layers import Array
 from .activations import gelu_of_double, relu
-from .layout import GELU, LANES, NONE, RELU, packed_size, padded
-from .linear import FROM_BIAS, ONE_RUN, PACKED, linear
-from .vector import fma, inlined, kernel, load, splat, store, total
+from .layout import (
+    GELU,
+    LANES,
+    NO_ROWS,
+    NONE,
+    ONE_RUN,
+    RELU,
+    Pairs,
+    Panels,
+    Rows,
+    Span,
+    columns_from,
+    packed_size,
+    padded,
+    rows_from,
+    whole_layer,
+)
+from .linear import dense, linear
+from .vector import fma, inlined, kernel, load, reduce_add, splat, store
 
 inlined(padded)
 inlined(packed_size)
 
 TAME = 2.0**100
-"""With a sum of squares below that, nothing comes near the largest float32, 2¹²⁸."""
+"""If the sum of squares is below this, no sum comes near the largest float32, 2¹²⁸."""
 
 
 @inlined
-def _sums(
-    m: Array, s: int, squares: int, x: int, x_step: int, apart: int, half: int, pairs: int
-) -> None:
+def _sums(m: Array, s: int, squares: int, x: Pairs, half: int, pairs: int) -> None:
     """S₁ … S₄, one after the other, and for each pair of rows its sum of squares."""
-    size = pairs * half
+    size, apart = pairs * half, x.apart
     for i in range(pairs):
-        upper, at = x + i * x_step, s + i * half
+        row, at = x.at + i * x.step, s + i * half
         square = splat(0.0)
-        for c in range(upper, upper + half, LANES):
+        for c in range(row, row + half, LANES):
             a11, a12 = load(m, c), load(m, c + half)
             a21, a22 = load(m, c + apart), load(m, c + apart + half)
             square = square + (fma(a11, a11, a12 * a12) + fma(a21, a21, a22 * a22))
@@ -61,14 +77,13 @@ def _sums(
             store(m, at + 2 * size, a11 - a21)
             store(m, at + 3 * size, a12 - s2)
             at += LANES
-        m[squares + i] = total(square)
+        m[squares + i] = reduce_add(square)
 
 
 @inlined
 def _join(
-    m: Array, y: int, y_step: int, q: int, r: int, v: int, n: int, pairs: int,
-    activation: int, residual: int, residual_step: int,
-) -> None:  # fmt: skip
+    m: Array, y: Rows, q: int, r: int, v: int, n: int, pairs: int, activation: int, residual: Rows
+) -> None:
     """C₂₂ = R + V with what follows it, and Q + V in the place of Q."""
     for i in range(pairs):
         for c in range(0, n, LANES):
@@ -80,29 +95,33 @@ def _join(
                 result = gelu_of_double(result)
             elif activation == RELU:
                 result = relu(result)
-            if residual >= 0:
-                result = load(m, residual + i * residual_step + c) + result
-            store(m, y + i * y_step + c, result)
+            if residual.at >= 0:
+                result = load(m, residual.at + i * residual.step + c) + result
+            store(m, y.at + i * y.step + c, result)
+
+
+@inlined
+def upper(x: Pairs) -> Rows:
+    """The rows that have a partner."""
+    return Rows(x.at, x.step)
+
+
+@inlined
+def lower(x: Pairs) -> Rows:
+    """The partners; of `NO_PAIRS`, which are no distance apart, none."""
+    return Rows(x.at + x.apart, x.step)
 
 
 @kernel
 def strassen(
     m: Array,
-    y: int,
-    y_step: int,
-    y_apart: int,
-    x: int,
-    x_step: int,
-    x_apart: int,
+    y: Pairs,
+    x: Pairs,
     w: Array,
-    layer: int,
-    K: int,
-    N: int,
+    layer: Panels,
     pairs: int,
     activation: int,
-    residual: int,
-    residual_step: int,
-    residual_apart: int,
+    residual: Pairs,
     scratch: int,
 ) -> None:
     """Pairs of rows of a linear layer with what follows it.
@@ -110,67 +129,67 @@ def strassen(
     Parameters
     ----------
     m : ndarray of float32, flat
-    y, y_step, y_apart : int
-        Result: its upper rows, and how far behind each of them its partner is.
-    x, x_step, x_apart : int
+        Holds x, y and the residual.
+    y : Pairs
+        Result.
+    x : Pairs
         Input, K numbers in each row.
     w : ndarray of float32, flat
-        Holds, from index `layer`, a packed layer and behind it what
-        `npformer.kernels.layout.pack_sums` made of it.
-    layer, K, N : int
-        K and N are multiples of 32.
+        Holds the layer, and behind it what `npformer.kernels.layout.pack_sums` made of it.
+    layer : Panels
+        K is a multiple of 32, and the number of panels is even.
     pairs : int
         How many pairs of rows.
     activation : int
         One of those in `npformer.kernels.layout`.
-    residual, residual_step, residual_apart : int
-        Added to the result unless negative; not y itself. Not together with GELU.
+    residual : Pairs
+        Added to the result, unless it is `npformer.kernels.layout.NO_PAIRS`; not y itself. Not
+        together with GELU.
     scratch : int
-        Room for `npformer.kernels.layout.strassen_scratch` numbers.
+        Space in m for `npformer.kernels.layout.strassen_scratch` numbers.
     """
-    k, n, panels = K // 2, N // 2, N // (2 * LANES)
-    size, quarter = K * LANES, packed_size(k, n)
-    b11, b21, bias = layer, layer + k * LANES, layer + 2 * panels * size
-    b22 = b21 + panels * size
-    t1 = layer + packed_size(K, N)
-    t2, t3, t4 = t1 + quarter, t1 + 2 * quarter, t1 + 3 * quarter
-    s1, some = scratch, pairs * k
-    s2, s3, s4, q = s1 + some, s1 + 2 * some, s1 + 3 * some, s1 + 4 * some
-    r, v, squares = q + pairs * n, q + 2 * pairs * n, q + 3 * pairs * n
-    a11, a12, a22 = x, x + k, x + x_apart + k
-    c11, c12, c21, c22 = y, y + n, y + y_apart, y + y_apart + n
-    d11, d12, d21, d22 = -1, -1, -1, -1  # what is added to them
-    if residual >= 0:
-        d11, d12, d21 = residual, residual + n, residual + residual_apart
-        d22 = d21 + n
-    # T are layers by themselves. (`int` makes constants like the others: all rows are of one type.)
-    none, no = int(NONE), int(FROM_BIAS[0])
-    own, alone = int(PACKED[0]), int(PACKED[1])
+    k, panels = layer.K // 2, layer.number // 2
+    n, quarter = panels * LANES, packed_size(k, panels * LANES)
+    # Quarters of the weights, of which only that of P reads its bias; and T₁ … T₄ behind them.
+    b11 = Panels(layer.at, k, panels, layer.step, layer.bias)
+    b21 = Panels(layer.at + k * LANES, k, panels, layer.step, layer.bias)
+    b22 = Panels(b21.at + panels * layer.step, k, panels, layer.step, layer.bias)
+    sums = layer.at + packed_size(layer.K, 2 * n)
+    t1, t2 = whole_layer(sums, k, panels), whole_layer(sums + quarter, k, panels)
+    t3 = whole_layer(sums + 2 * quarter, k, panels)
+    t4 = whole_layer(sums + 3 * quarter, k, panels)
+    some = pairs * k
+    s1, s2 = Rows(scratch, k), Rows(scratch + some, k)
+    s3, s4 = Rows(scratch + 2 * some, k), Rows(scratch + 3 * some, k)
+    q = Rows(scratch + 4 * some, n)
+    r, v = Rows(q.at + pairs * n, n), Rows(q.at + 2 * pairs * n, n)
+    squares = q.at + 3 * pairs * n
+    a11, a12, a22 = upper(x), columns_from(upper(x), k), columns_from(lower(x), k)
+    c11, c12 = upper(y), columns_from(upper(y), n)
+    c21, c22 = lower(y), columns_from(lower(y), n)
+    d11, d12 = upper(residual), columns_from(upper(residual), n)
+    d21, d22 = lower(residual), columns_from(lower(residual), n)
+    none = int(NONE)  # a number like `activation`: all rows of the table are of one type
     products = (
-        (q, n, a11, x_step, b11, size, bias, no, none, no),
-        (c11, y_step, a12, x_step, b21, size, no, q, activation, d11),
-        (q, n, s2, k, t2, own, alone, q, none, no),
-        (r, n, s3, k, t3, own, alone, q, none, no),
-        (c21, y_step, a22, x_step, t4, own, alone, r, activation, d21),
-        (v, n, s1, k, t1, own, alone, no, none, no),
-        (c12, y_step, s4, k, b22, size, no, q, activation, d12),
+        (q, a11, b11, NO_ROWS, none, NO_ROWS),
+        (c11, a12, b21, q, activation, d11),
+        (q, s2, t2, q, none, NO_ROWS),
+        (r, s3, t3, q, none, NO_ROWS),
+        (c21, a22, t4, r, activation, d21),
+        (v, s1, t1, NO_ROWS, none, NO_ROWS),
+        (c12, s4, b22, q, activation, d12),
     )
-    _sums(m, s1, squares, x, x_step, x_apart, k, pairs)
-    for to, to_step, at, at_step, panel, apart, from_bias, start, act, add in products:
-        if to == c12:
-            _join(m, c22, y_step, q, r, v, n, pairs, activation, d22, residual_step)
-        linear(
-            m, to, to_step, at, at_step, w, panel, k, panels, pairs, 0, panels,
-            act, add, residual_step, *ONE_RUN, start, n, apart, from_bias,
-        )  # fmt: skip
+    every = Span(0, panels)
+    _sums(m, s1.at, squares, x, k, pairs)
+    for to, left, right, start, act, add in products:
+        if to.at == c12.at:
+            _join(m, c22, q.at, r.at, v.at, n, pairs, activation, d22)
+        linear(m, to, left, w, right, pairs, act, add, every, ONE_RUN, start)
     for i in range(pairs):
         if not m[squares + i] < TAME:
-            for lower in range(2):
-                to, at, add = y + i * y_step, x + i * x_step, residual
-                if residual >= 0:
-                    add = residual + i * residual_step + lower * residual_apart
-                linear(
-                    m, to + lower * y_apart, y_step, at + lower * x_apart, x_step, w, layer, K,
-                    2 * panels, 1, 0, 2 * panels, activation, add, residual_step,
-                    *ONE_RUN, *FROM_BIAS, *PACKED,
-                )  # fmt: skip
+            for to, row, add in (
+                (upper(y), upper(x), upper(residual)),
+                (lower(y), lower(x), lower(residual)),
+            ):
+                to_i, row_i, add_i = rows_from(to, i), rows_from(row, i), rows_from(add, i)
+                dense(m, to_i, row_i, w, layer, 1, activation, add_i)

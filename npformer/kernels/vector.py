@@ -1,14 +1,13 @@
-"""The vocabulary of the kernels: sixteen numbers at a time.
+"""The operations that kernels are written in: sixteen numbers at a time.
 
 A processor core multiplies several numbers with one instruction: 16 with AVX-512, 8 with AVX2, 4
 with NEON. The kernels are written for a *vector* of 16 ``float32`` on every machine, and LLVM
-splits it into as many registers as it takes. One text therefore serves all processors, and, because
-every sum runs in an order that the text fixes, gives the same bits on all of them that have fused
-multiply-add.
+splits it into as many registers as it takes. So the same source serves all processors, and since it
+fixes the order of every sum, gives the same bits on all of them that have fused multiply-add.
 
-Each word below is a plain Python function on NumPy arrays of 16 numbers, which says what it means
-and runs when the JIT is switched off. Beside it stands what it becomes in LLVM's intermediate
-representation, once compiled. A *tile* is a small block of a matrix: a tuple of panels of 16
+Each operation below is a plain Python function on NumPy arrays of 16 numbers, which defines it and
+runs when nothing is compiled. The function after it emits what it becomes in LLVM's intermediate
+representation. A *tile* is a small block of a matrix: a tuple of panels of 16
 columns, each a tuple of vectors, one for each row. Its size is part of its type, so the compiler
 unrolls every loop over it and holds the whole tile in registers.
 
@@ -37,7 +36,7 @@ from .layout import LANES
 Vector: TypeAlias = Any
 """16 float32: an array in Python; registers, once compiled."""
 Tile: TypeAlias = tuple[tuple[Vector, ...], ...]
-"""For each panel of a block a vector for each row."""
+"""A vector for each row of each panel of a block."""
 
 BOUNDSCHECK = os.environ.get("NPFORMER_BOUNDSCHECK", "0") not in ("", "0")
 
@@ -55,17 +54,20 @@ KERNELS: dict[str, Callable[..., Any]] = {}
 OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False}
 """What kernels do without: the interpreter lock, exceptions for a division by zero, reference
 counting (no kernel owns memory). Floating point stays strict: nothing is reordered, and NaN and
-infinity are honest."""
+infinity follow IEEE 754."""
 
 
 def kernel(function: F) -> F:
-    """Let compiled code call a function; in Python it stays what it is."""
+    """Let compiled code call a function; in Python it stays the function it is."""
     KERNELS[function.__name__] = function
     return _teach(function, OPTIONS)
 
 
 def inlined(function: F) -> F:
-    """Do as `kernel` does, and put the body of the function wherever it is called."""
+    """Do as `kernel` does, and put the body of the function wherever it is called.
+
+    Such a function should call no kernel: Numba would compile the kernel once more, inlined too.
+    """
     return _teach(function, OPTIONS | {"forceinline": True})
 
 
@@ -85,7 +87,7 @@ def compiled(function: F) -> F:
     return machine_code
 
 
-# What Numba has to know of a vector ---------------------------------------------------------------
+# The vector type in Numba -------------------------------------------------------------------------
 
 
 class VectorType(types.Type):
@@ -111,14 +113,14 @@ class VectorModel(models.PrimitiveModel):
 
 
 def emits(meaning: Callable[..., Any], typing: Callable[..., Any]) -> Callable[[F], F]:
-    """Teach Numba a word.
+    """Teach Numba an operation.
 
     Parameters
     ----------
     meaning : callable
         The Python function whose calls are to be replaced.
     typing : callable
-        ``typing(*argument_types)`` gives the signature, or None if the word does not take these.
+        ``typing(*argument_types)`` gives the signature, or None if it does not take these.
 
     Returns
     -------
@@ -265,24 +267,24 @@ def _square_root(context: Any, builder: Any, signature: Any, values: Any) -> Any
     return _intrinsic(builder, "sqrt", *values)
 
 
-def at_least(x: Vector, low: Vector) -> Vector:
+def maximum(x: Vector, low: Vector) -> Vector:
     """``low`` where ``x < low``, else ``x``: NaN stays NaN."""
     return np.where(x < low, low, x)
 
 
-@emits(at_least, lambda x, low: VECTOR(VECTOR, VECTOR))
-def _at_least(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+@emits(maximum, lambda x, low: VECTOR(VECTOR, VECTOR))
+def _maximum(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     x, low = values
     return builder.select(builder.fcmp_ordered("<", x, low), low, x)
 
 
-def at_most(x: Vector, high: Vector) -> Vector:
+def minimum(x: Vector, high: Vector) -> Vector:
     """``high`` where ``x > high``, else ``x``: NaN stays NaN."""
     return np.where(x > high, high, x)
 
 
-@emits(at_most, lambda x, high: VECTOR(VECTOR, VECTOR))
-def _at_most(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+@emits(minimum, lambda x, high: VECTOR(VECTOR, VECTOR))
+def _minimum(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     x, high = values
     return builder.select(builder.fcmp_ordered(">", x, high), high, x)
 
@@ -298,13 +300,13 @@ def _zero_below(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     return builder.select(builder.fcmp_ordered("<", x, _spread(builder, low)), _constant(0), y)
 
 
-def first(x: Vector, count: int) -> Vector:
+def mask(x: Vector, count: int) -> Vector:
     """The first `count` lanes of `x`; 0 in the others."""
     return np.where(np.arange(LANES) < count, x, np.float32(0))
 
 
-@emits(first, lambda x, count: VECTOR(VECTOR, INDEX))
-def _first(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+@emits(mask, lambda x, count: VECTOR(VECTOR, INDEX))
+def _mask(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     x, count = values
     undefined = ir.Constant(INTS, ir.Undefined)
     zero = ir.Constant(ir.IntType(32), 0)
@@ -334,15 +336,15 @@ def _power_of_two(context: Any, builder: Any, signature: Any, values: Any) -> An
     return builder.bitcast(builder.shl(bits, ir.Constant(INTS, [23] * LANES)), FLOATS)
 
 
-def total(x: Vector) -> float:
+def reduce_add(x: Vector) -> float:
     """Sum of the lanes: halves onto halves, 16 to 8 to 4 to 2 to 1."""
     while len(x) > 1:
         x = x[: len(x) // 2] + x[len(x) // 2 :]
     return x[0]
 
 
-def largest(x: Vector) -> float:
-    """Largest lane, by halves as `total`. With NaN among them, any of them."""
+def reduce_max(x: Vector) -> float:
+    """Largest lane, by halves as `reduce_add`. With NaN among them, any of them."""
     while len(x) > 1:
         low, high = x[: len(x) // 2], x[len(x) // 2 :]
         x = np.where(low < high, high, low)
@@ -351,21 +353,21 @@ def largest(x: Vector) -> float:
 
 def _halves(builder: Any, x: Any) -> tuple[Any, Any]:
     half = x.type.count // 2
-    mask = ir.VectorType(ir.IntType(32), half)
-    low, high = (ir.Constant(mask, list(range(s, s + half))) for s in (0, half))
+    lanes = ir.VectorType(ir.IntType(32), half)
+    low, high = (ir.Constant(lanes, list(range(s, s + half))) for s in (0, half))
     return builder.shuffle_vector(x, x, low), builder.shuffle_vector(x, x, high)
 
 
-@emits(total, lambda x: SCALAR(VECTOR))
-def _total(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+@emits(reduce_add, lambda x: SCALAR(VECTOR))
+def _reduce_add(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     (x,) = values
     while x.type.count > 1:
         x = builder.fadd(*_halves(builder, x))
     return builder.extract_element(x, ir.Constant(ir.IntType(32), 0))
 
 
-@emits(largest, lambda x: SCALAR(VECTOR))
-def _largest(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+@emits(reduce_max, lambda x: SCALAR(VECTOR))
+def _reduce_max(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     (x,) = values
     while x.type.count > 1:
         low, high = _halves(builder, x)

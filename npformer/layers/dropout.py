@@ -62,12 +62,24 @@ def drop_path(x: Array, rate: float, rng: Rng | None) -> Array:
 
 
 def dropout_mask(x: Array, rate: float, rng: Rng | None) -> Array:
-    """Draw what `dropout` multiplies `x` by, number by number; errors as in `dropout`."""
+    """Draw what `dropout` multiplies `x` by, number by number.
+
+    Raises
+    ------
+    ValueError
+        As in `dropout`.
+    """
     return _survival(x.shape, rate, rng).astype(x.dtype)
 
 
 def drop_path_mask(x: Array, rate: float, rng: Rng | None) -> Array:
-    """Draw what `drop_path` multiplies `x` by, (B, 1, ...); errors as in `drop_path`."""
+    """Draw what `drop_path` multiplies `x` by, (B, 1, ...).
+
+    Raises
+    ------
+    ValueError
+        As in `drop_path`.
+    """
     return _survival((len(x), *[1] * (x.ndim - 1)), rate, rng).astype(x.dtype)
 
 

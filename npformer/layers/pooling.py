@@ -63,7 +63,13 @@ def pooling_backward(dy: Array, size: int = 3) -> Array:
 
 
 def window_sum(x: Array, size: int) -> Array:
-    """Sum of the window around each pixel, with zeros around the image; errors as in `pooling`."""
+    """Sum of the window around each pixel, with zeros around the image.
+
+    Raises
+    ------
+    ValueError
+        As in `pooling`.
+    """
     if size < 1 or size % 2 == 0:
         raise ValueError(f"pool size must be odd and positive, got {size}")
     _, H, W, _ = x.shape

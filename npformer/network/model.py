@@ -225,7 +225,22 @@ def update_statistics(p: EfficientFormer, tape: Trace, momentum: float = 0.1) ->
 
 
 def check_input(shape: tuple[int, ...], p: EfficientFormer, config: EfficientFormerConfig) -> None:
-    """Refuse images that the network cannot take, before anything is computed."""
+    """Refuse images that the network cannot take, before anything is computed.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the images, (B, H, W, C₀).
+    p : EfficientFormer
+        Of arrays or anything else that has shapes.
+    config : EfficientFormerConfig
+
+    Raises
+    ------
+    ConfigError
+        If the images are too small, not (B, H, W, C₀), or give another grid of tokens than the
+        attention biases were learned for.
+    """
     if len(shape) != 4 or shape[-1] != config.num_channels:
         raise ConfigError(
             f"pixel values have shape {shape}; expected (batch, height, width, "

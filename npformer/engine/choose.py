@@ -1,0 +1,219 @@
+"""Which engine runs a network: compiled kernels where they work, else the plain NumPy layers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Protocol
+
+from ..errors import ConfigError
+from ..layers import EVALUATION, Array, Mode, Rng, Run
+from ..network import EfficientFormer, Gradients, Logits, Loss, model
+from ..network.configuration import EfficientFormerConfig
+from ..network.tree import leaves
+from . import machine_code
+from .fast import Fast
+from .pack import ACTIVATION_CODES
+
+ENGINES = ("auto", "numba", "numpy")
+
+
+class Forward(Protocol):
+    """A network that is ready to run."""
+
+    def __call__(self, x: Array, run: Run = EVALUATION) -> Logits:
+        """Run the network on preprocessed images, (B, H, W, C₀).
+
+        Raises `ConfigError` if the network cannot take such images.
+        """
+        ...
+
+
+class TrainingStep(Protocol):
+    """Forward, loss and backward of a network, ready to run."""
+
+    def __call__(self, x: Array, p: EfficientFormer, loss: Loss, rng: Rng) -> Gradients:
+        """Run forward, loss and backward on preprocessed images, (B, H, W, C₀).
+
+        Raises `ConfigError` if the network cannot take such images.
+        """
+        ...
+
+
+def make_forward(
+    params: EfficientFormer, config: EfficientFormerConfig, engine: str = "auto"
+) -> Forward:
+    """Make a network ready to run.
+
+    Parameters
+    ----------
+    params : EfficientFormer
+    config : EfficientFormerConfig
+    engine : {"auto", "numba", "numpy"}
+        ``"numba"`` runs the compiled kernels, ``"numpy"`` the plain layers. ``"auto"`` takes the
+        kernels where they work, and warns once with the reason where they do not. The kernels work
+        in float32; parameters of another dtype, which are for proofs, run on the plain layers.
+
+    Returns
+    -------
+    callable
+        ``forward(x, run=EVALUATION) -> Logits``, as `npformer.network.forward`. May be called by
+        several threads at once. The kernels show fewer arrays to a recorder: ``stem``,
+        ``stages.i.downsample``, ``stages.i.blocks.j`` and its ``token_mixer.attn``, ``stages.i``,
+        ``norm``, ``pooled``, ``head`` and ``head_dist``. With ``"auto"``, a call whose
+        recorder wants more runs the plain layers.
+
+    Raises
+    ------
+    ConfigError
+        If `engine` is none of these, or ``"numba"`` cannot run this network here.
+    """
+
+    def plain(x: Array, run: Run = EVALUATION) -> Logits:
+        return model.forward(x, params, config, run)
+
+    if not _use_kernels(params, config, engine):
+        return plain
+    fast = Fast(params, config)
+    if engine == "numba":
+        return fast
+
+    def automatic(x: Array, run: Run = EVALUATION) -> Logits:
+        inside = any(run.wants(name) for name in _inner_names(config))
+        return plain(x, run) if inside else fast(x, run)
+
+    return automatic
+
+
+def make_gradients(
+    params: EfficientFormer,
+    config: EfficientFormerConfig,
+    engine: str = "auto",
+    dropout: float = 0.0,
+    drop_path: float = 0.0,
+) -> TrainingStep:
+    """Make forward and backward in training ready to run.
+
+    Parameters
+    ----------
+    params : EfficientFormer
+        With the shapes and dtype that the parameters will have.
+    config : EfficientFormerConfig
+    engine : {"auto", "numba", "numpy"}
+        See `make_forward`. The kernels have drop path but no dropout: with dropout, ``"auto"``
+        takes the plain layers.
+    dropout, drop_path : float
+        Rates, see `npformer.layers.training`.
+
+    Returns
+    -------
+    callable
+        ``gradients(x, p, loss, rng) -> Gradients``, as `npformer.network.gradients`; noise is
+        drawn from `rng`. The kernels' tape holds the batch statistics only, and their
+        gradient of a convolution's bias before a batch norm, which subtracts it again, is
+        exactly zero. For one thread at a time.
+
+    Raises
+    ------
+    ConfigError
+        If `engine` is none of these, or ``"numba"`` cannot run this network here, as with dropout.
+    """
+    if dropout > 0 and engine == "numba":
+        raise ConfigError(f"dropout is {dropout} and engine='numba' has none; use engine='numpy'")
+    engine = "numpy" if dropout > 0 and engine == "auto" else engine
+    if not _use_kernels(params, config, engine, _training_unavailable_reason):
+
+        def plain(x: Array, p: EfficientFormer, loss: Loss, rng: Rng) -> Gradients:
+            return model.gradients(x, p, config, loss, Mode(True, dropout, drop_path, rng))
+
+        return plain
+    from .training import FastGradients
+
+    return FastGradients(config, drop_path)
+
+
+@cache
+def _unavailable_reason() -> str | None:
+    return machine_code.unavailable_reason()
+
+
+@cache
+def _training_unavailable_reason() -> str | None:
+    """Training needs Numba even where compiled code is there: its plan asks for sizes of tiles."""
+    try:
+        from . import training  # noqa: F401
+    except Exception as error:
+        return machine_code.describe(error)
+    return _unavailable_reason()
+
+
+def _use_kernels(
+    params: EfficientFormer,
+    config: EfficientFormerConfig,
+    engine: str,
+    unavailable_reason: Callable[[], str | None] = _unavailable_reason,
+) -> bool:
+    """Decide whether the kernels run a network; with ``"auto"``, warn once if they cannot.
+
+    Parameters
+    ----------
+    params : EfficientFormer
+    config : EfficientFormerConfig
+    engine : {"auto", "numba", "numpy"}
+    unavailable_reason : callable
+        Returns why the kernels cannot run here; None if they can.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such engine, or ``"numba"`` cannot run the network here.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"engine is {engine!r}; expected one of {', '.join(ENGINES)}")
+    if engine == "numpy" or (engine == "auto" and _dtypes(params) != {"float32"}):
+        return False
+    reason = _unsupported_reason(params, config) or unavailable_reason()
+    if reason is None:
+        return True
+    if engine == "numba":
+        raise ConfigError(f"engine='numba' cannot run: {reason}; use engine='numpy'")
+    _warn_once(reason)
+    return False
+
+
+def _unsupported_reason(params: EfficientFormer, config: EfficientFormerConfig) -> str | None:
+    """Say why the kernels cannot run this network; None if they can."""
+    if config.hidden_act not in ACTIVATION_CODES:
+        return f"there is no kernel for hidden_act={config.hidden_act!r}"
+    if (dtypes := _dtypes(params)) != {"float32"}:
+        return f"the parameters are {', '.join(sorted(dtypes))} and the kernels float32"
+    return None
+
+
+def _dtypes(params: EfficientFormer) -> set[str]:
+    return {str(leaf.dtype) for _, leaf in leaves(params)}
+
+
+@cache
+def _warn_once(reason: str) -> None:
+    warnings.warn(
+        f"npformer runs on NumPy alone, several times slower: {reason}",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+
+
+def _inner_names(config: EfficientFormerConfig) -> Iterator[str]:
+    """Names of arrays that the plain layers show to a recorder, and the kernels do not."""
+    for name in ("conv1", "norm1", "act1", "conv2", "norm2", "act2"):
+        yield f"stem.{name}"
+    for i, depth in enumerate(config.depths):
+        yield f"stages.{i}.downsample.conv"
+        yield f"stages.{i}.downsample.norm"
+        for j in range(depth + 1):  # the step from images to tokens counts as a block
+            for name in (
+                *("norm1", "token_mixer", "token_mixer.qkv", "token_mixer.proj", "ls1", "norm2"),
+                *("mlp", "mlp.fc1", "mlp.norm1", "mlp.act", "mlp.fc2", "mlp.norm2", "ls2"),
+            ):
+                yield f"stages.{i}.blocks.{j}.{name}"
