@@ -22,7 +22,7 @@ from transformers.activations import ACT2FN
 
 import npformer
 from npformer.engine.plan import ACTIVATIONS as IN_KERNELS
-from npformer.hf.backbone import group_norm
+from npformer.hf.group_norm import group_norm
 from npformer.layers import ACTIVATIONS, Array, LayerNorm
 from npformer.network.model import stage_sizes
 

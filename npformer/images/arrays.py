@@ -72,8 +72,8 @@ def layout_of(array: NDArray[Any], data_format: str | None = None) -> DataFormat
     )
 
 
-def channels_last(array: NDArray[Any], data_format: str | None = None) -> NDArray[Any]:
-    """Return a view of shape (H, W, C) of an image as `layout_of` understands it."""
+def view_channels_last(array: NDArray[Any], data_format: str | None = None) -> NDArray[Any]:
+    """Return a view of shape (H, W, C); arguments and errors as in `layout_of`."""
     layout = layout_of(array, data_format)
     if layout == "none":
         return array[:, :, None]

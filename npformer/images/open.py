@@ -32,7 +32,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ..errors import ImageError
-from .arrays import as_array, as_picture, channels_last
+from .arrays import as_array, as_picture, view_channels_last
 
 MAX_PIXELS = 1024**3 // 12
 """Larger images are refused: Pillow's own limit, a quarter GB of pixels."""
@@ -102,7 +102,7 @@ def open_image(
         name = str(getattr(source, "name", type(source).__name__))
         return _decode(_rewindable(source, name), name, max_pixels)
     if hasattr(source, "__array__"):
-        pixels = channels_last(as_array(source), data_format)
+        pixels = view_channels_last(as_array(source), data_format)
         _check_size(pixels.shape[1], pixels.shape[0], "this array", max_pixels)
         return _rgb(as_picture(pixels))
     raise TypeError(

@@ -36,15 +36,17 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from ..errors import ConfigError, ImageError, MissingWeights
+from ..files.atomic import write_json
+from ..files.names import PROCESSOR_NAME
 from ..files.strict_json import read_object
-from .settings import Settings, process, require, together
+from ..layers.arrays import Array
+from .layout import channels_first
+from .settings import IMAGENET_MEAN, IMAGENET_STD, Settings, process, require, together
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-FILE_NAME = "preprocessor_config.json"
 _PUBLISHED = {"tiny": (128, 128)} | {
     name: (256, 224)
     for variant in ("l1", "l3", "l7")
@@ -208,12 +210,36 @@ class EfficientFormerImageProcessor:
         results = []
         for i, image in enumerate(images if many else [images]):
             try:
-                results.append(process(image, settings, data_format, input_data_format))
+                x, layout = process(image, settings, input_data_format)
             except (ImageError, TypeError) as error:
                 if not many:
                     raise
                 raise type(error)(f"image {i}: {error}") from error
+            first = (data_format or layout) == "channels_first"
+            results.append(np.ascontiguousarray(channels_first(x) if first else x))
         return BatchFeature(pixel_values=together(results, return_tensors))
+
+    def pixels(self, image: Any) -> Array:
+        """Process one image for the layers of this package.
+
+        Parameters
+        ----------
+        image : any
+            Whatever `npformer.images.open_image` reads.
+
+        Returns
+        -------
+        ndarray, shape (H, W, C)
+            The image in ``pixel_values``, with its channels last.
+
+        Raises
+        ------
+        ImageError, ConfigError
+            As in `preprocess`.
+        FileNotFoundError, IsADirectoryError, PermissionError, TypeError
+            As in `npformer.images.open_image`.
+        """
+        return np.ascontiguousarray(process(image, self.settings)[0])
 
     @property
     def settings(self) -> Settings:
@@ -260,14 +286,14 @@ class EfficientFormerImageProcessor:
         _warn_of_unused(changes.keys() - set(Settings._fields))
         changes = {name: changes[name] for name in Settings._fields if name in changes}
         path = Path(source)
-        file = path / FILE_NAME if path.is_dir() else path
+        file = path / PROCESSOR_NAME if path.is_dir() else path
         if file.is_file():
             return cls.from_json_file(file, **changes)
         if str(source) in _PUBLISHED:
             edge, side = _PUBLISHED[str(source)]
             return cls(**{"size": {"shortest_edge": edge}, "crop_size": side, **changes})
         raise MissingWeights(
-            f"{source}: no such folder with a {FILE_NAME}, no such file, and no name of a "
+            f"{source}: no such folder with a {PROCESSOR_NAME}, no such file, and no name of a "
             f"published network; names are {', '.join(_PUBLISHED)}"
         )
 
@@ -290,9 +316,9 @@ class EfficientFormerImageProcessor:
 
     def save_pretrained(self, folder: str | Path) -> list[str]:
         """Write ``preprocessor_config.json`` into a folder, made if need be; return its path."""
-        path = Path(folder) / FILE_NAME
+        path = Path(folder) / PROCESSOR_NAME
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.to_json_string(), encoding="utf-8")
+        write_json(path, self.to_dict())
         return [str(path)]
 
     def to_dict(self) -> dict[str, Any]:

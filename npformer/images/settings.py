@@ -1,8 +1,8 @@
 """What the image processor does to one image: its settings, checked, and the steps in order.
 
-    read -> resize -> center_crop -> rescale -> normalize -> layout
+    read -> resize -> center_crop -> rescale -> normalize
 
-The steps themselves are in `npformer.images.transforms`.
+Channels are last from beginning to end. The steps themselves are in `npformer.images.transforms`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ from PIL import Image
 
 from ..errors import ConfigError, ImageError
 from ..layers.arrays import Array
-from .arrays import as_array, as_picture, channels_last, layout_of, white_of
+from .arrays import DataFormat, as_array, as_picture, layout_of, view_channels_last, white_of
 from .open import open_image
 from .transforms import MAX_RESIZED, center_crop, normalize, rescale, resize
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+"""Of the red, green and blue values from 0 to 1 of ImageNet's photographs."""
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Settings(NamedTuple):
@@ -49,7 +53,13 @@ class Settings(NamedTuple):
         )
 
     def checked(self) -> Settings:
-        """Return the settings in one spelling, or raise `ConfigError` naming the field."""
+        """Return the settings in their standard form.
+
+        Raises
+        ------
+        ConfigError
+            If a value is impossible; the message names the field.
+        """
         for name in ("do_resize", "do_center_crop", "do_rescale", "do_normalize"):
             require(isinstance(getattr(self, name), bool), name, getattr(self, name), "a bool")
         filters = {f.value: f.name for f in sorted(Image.Resampling)}
@@ -69,9 +79,30 @@ class Settings(NamedTuple):
 
 
 def process(
-    image: Any, settings: Settings, data_format: str | None, input_data_format: str | None
-) -> Array:
-    """Turn anything that `open_image` reads into an array as `settings` say."""
+    image: Any, settings: Settings, input_data_format: str | None = None
+) -> tuple[Array, DataFormat]:
+    """Process one image.
+
+    Parameters
+    ----------
+    image : any
+        Whatever `open_image` reads.
+    settings : Settings
+        Checked.
+    input_data_format : {None, "channels_first", "channels_last", "none"}
+        Layout of an array, as in `open_image`.
+
+    Returns
+    -------
+    x : ndarray, shape (H, W, C)
+    layout : {"channels_first", "channels_last", "none"}
+        The layout that the image had.
+
+    Raises
+    ------
+    ImageError, OSError, TypeError
+        As `open_image`; ImageError also if the image would become too large (see `resize`).
+    """
     s = settings
     picture, layout, unit = _read(image, input_data_format, s.wants_rgb())
     height, width = s.crop_size["height"], s.crop_size["width"]
@@ -89,18 +120,18 @@ def process(
         x = rescale(x, 255 * s.rescale_factor if unit else s.rescale_factor)
     if s.do_normalize:
         x = normalize(x, s.image_mean, s.image_std)
-    if (data_format or layout) == "channels_first":
-        x = np.moveaxis(x, -1, 0)  # (H, W, C) -> (C, H, W)
-    return np.ascontiguousarray(x)
+    return x, layout
 
 
-def _read(image: Any, data_format: str | None, rgb: bool) -> tuple[Image.Image | Array, str, bool]:
-    """Return an image, its layout, and whether its white is 1. Floats remain an (H, W, C) array."""
+def _read(
+    image: Any, data_format: str | None, rgb: bool
+) -> tuple[Image.Image | Array, DataFormat, bool]:
+    """Return an image, its layout, and whether its white is 1. Floats stay an (H, W, C) array."""
     if isinstance(image, Image.Image) or not hasattr(image, "__array__"):
         return open_image(image), "channels_last", False
     array = as_array(image)
     layout = layout_of(array, data_format)
-    x = channels_last(array, layout)
+    x = view_channels_last(array, layout)
     rgb = rgb or array.ndim == 2 or x.shape[2] != 1
     if x.dtype.kind != "f":
         picture = as_picture(x)
@@ -112,7 +143,15 @@ def _read(image: Any, data_format: str | None, rgb: bool) -> tuple[Image.Image |
 
 
 def together(results: list[Array], return_tensors: str | None) -> Any:
-    """Make one array or tensor of the results, if that is wanted."""
+    """Stack the results into one array or tensor, if `return_tensors` asks for it.
+
+    Raises
+    ------
+    ImageError
+        If there are no results, or they differ in shape.
+    MissingPackage
+        If a tensor is wanted and PyTorch is not installed.
+    """
     if not results:
         raise ImageError("no images; expected one or more")
     if return_tensors is None:
