@@ -14,10 +14,12 @@ import pytest
 from golden.image_processing import CASES, FILE, HUB, excerpt, picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layouts import arrays, sizes
 from PIL import Image
 
 from npformer.errors import ConfigError, ImageError, MissingWeights
 from npformer.images import transforms as image_transforms
+from npformer.images.layout import channels_first, channels_last
 from npformer.images.processor import EfficientFormerImageProcessor
 from npformer.images.transforms import center_crop, crop_start, resize
 
@@ -492,3 +494,36 @@ def test_files_that_are_not_usable(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.warns(UserWarning, match="not used: revision"):
         EfficientFormerImageProcessor.from_pretrained(path, revision="main")
+
+
+# Where the channels are
+
+
+@given(st.data())
+def test_axes_are_turned_and_turned_back(data: st.DataObject) -> None:
+    shape = data.draw(st.lists(sizes(), min_size=3, max_size=5))
+    x = data.draw(arrays(*shape))
+    y = channels_last(x)
+    assert y.shape == (*shape[:-3], *shape[-2:], shape[-3])
+    assert y.flags.c_contiguous
+    assert y.dtype == x.dtype
+    np.testing.assert_array_equal(y, np.moveaxis(x, -3, -1))
+    np.testing.assert_array_equal(channels_first(y), x)
+    assert np.shares_memory(channels_last(channels_first(y)), y)
+
+
+@pytest.mark.parametrize("source", ["gray", "color", "float"])
+def test_pixels_are_pixel_values_with_their_channels_last(source: str) -> None:
+    rng = np.random.default_rng(0)
+    image = {
+        "gray": rng.integers(0, 256, (30, 40), np.uint8),
+        "color": rng.integers(0, 256, (3, 30, 40), np.uint8),
+        "float": rng.random((30, 40, 3)),
+    }[source]
+    for changes in ({}, {"do_normalize": False}, {"do_rescale": False, "do_normalize": False}):
+        processor = EfficientFormerImageProcessor(size=20, crop_size=16, **changes)
+        expected = processor(image, return_tensors="np").pixel_values
+        found = processor.pixels(image)
+        assert found.dtype == expected.dtype
+        assert found.flags.c_contiguous
+        np.testing.assert_array_equal(found, expected[0].transpose(1, 2, 0))

@@ -31,7 +31,7 @@ from .outputs import BackboneOutput
 from .pretrained import BATCH_SIZE, EfficientFormerPreTrainedModel, as_maps
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self
 
 
 class EfficientFormerBackbone(EfficientFormerPreTrainedModel):

@@ -34,7 +34,7 @@ from .heads import check_shapes, refuse_biases_by_pair, with_fitting_heads, with
 from .outputs import ModelOutput
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self
 
 Output = TypeVar("Output", bound=ModelOutput)
 
