@@ -13,6 +13,7 @@ import numpy as np
 
 from ..checkpoints import read
 from ..engine.fold import AttentionBlock, Folded, PoolingBlock, fold, key_and_value
+from ..files.optional import optional
 from ..layers import Array, Conv2d, Linear
 from ..network.configuration import EfficientFormerConfig
 
@@ -30,7 +31,8 @@ def write_onnx(folder: Path) -> Path:
     """
     path = folder / "model.onnx"
     if not path.exists():
-        import onnx
+        with optional("onnx", "a graph for ONNX Runtime or OpenVINO", "npformer[peers]"):
+            import onnx
 
         found = read(folder)
         graph = Graph(fold(found.params, found.config, average_heads=True), found.config)

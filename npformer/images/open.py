@@ -32,6 +32,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ..errors import ImageError
+from ..files.sniff import LENGTH, what_is
 from .arrays import as_array, as_picture, view_channels_last
 
 MAX_PIXELS = 1024**3 // 12
@@ -46,14 +47,6 @@ _TURNS = {
     2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE,
     6: _T.ROTATE_270, 7: _T.TRANSVERSE, 8: _T.ROTATE_90,
 }  # fmt: skip
-_NOT_IMAGES = {
-    b"version https://git-lfs": "a Git LFS pointer, not the file itself; run `git lfs pull`",
-    b"%!PS": "a PostScript program, which is not run; save it as PNG or JPEG",
-    b"\xc5\xd0\xd3\xc6": "a PostScript program, which is not run; save it as PNG or JPEG",
-    b"%PDF": "a PDF document; save the page as PNG or JPEG",
-    b"ftyp": "of a kind that this Pillow cannot read, perhaps HEIC; save it as JPEG",
-    b"<": "a web page or XML, probably an answer in place of the image; download the image itself",
-}
 
 
 def open_image(
@@ -158,16 +151,11 @@ def _decode(file: IO[bytes], name: str, max_pixels: int) -> Image.Image:
 
 
 def _describe(file: IO[bytes]) -> str:
-    """Say what a file is that is not an image."""
+    """Describe a file that is not an image."""
     file.seek(0)
-    head = file.read(64)
-    if not head:
-        return "empty (0 bytes); expected an image"
-    # A HEIC file tells its kind after four bytes; before text, a byte order mark and blanks.
-    text = head[4:] if head[4:8] == b"ftyp" else head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    kinds = (kind for start, kind in _NOT_IMAGES.items() if text.startswith(start))
-    kind = next(kinds, f"damaged or not an image; expected {', '.join(FORMATS)}")
-    return f"{kind} (first bytes {head[:24]!r})"
+    head = file.read(LENGTH)
+    kind = what_is(head) or "damaged or not an image"
+    return f"this is {kind}; expected {', '.join(FORMATS)} (first bytes {head[:24]!r})"
 
 
 def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:

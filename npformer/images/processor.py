@@ -29,7 +29,6 @@ IMAGENET_DEFAULT's, ``longest_edge`` means nothing beside ``shortest_edge`` and 
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -39,13 +38,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..checks import require
 from ..errors import ConfigError, ImageError, MissingWeights
-from ..files.atomic import write_json
+from ..files.atomic import json_text, write_json
 from ..files.names import PROCESSOR_NAME
 from ..files.strict_json import read_object
 from ..layers.arrays import Array
 from .layout import channels_first
-from .settings import IMAGENET_MEAN, IMAGENET_STD, Settings, process, require, together
+from .settings import IMAGENET_MEAN, IMAGENET_STD, Settings, process, together
 
 _PUBLISHED = {"tiny": (128, 128)} | {
     name: (256, 224)
@@ -189,8 +189,8 @@ class EfficientFormerImageProcessor:
             If an image is not usable, there is none, or they do not make one array.
         ConfigError
             If a setting is impossible.
-        ImportError
-            If "pt" is wanted and PyTorch is not installed.
+        MissingPackage
+            If "pt" is asked for and PyTorch is not installed.
         """
         settings = self.settings.overridden(
             do_resize=do_resize, size=size, resample=resample, do_center_crop=do_center_crop,
@@ -330,7 +330,7 @@ class EfficientFormerImageProcessor:
 
     def to_json_string(self) -> str:
         """Return the text of the file, with sorted keys."""
-        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
+        return json_text(self.to_dict())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.to_json_string()}"

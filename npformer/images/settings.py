@@ -7,14 +7,15 @@ Channels are last from beginning to end. The steps themselves are in `npformer.i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from ..errors import ConfigError, ImageError
+from ..checks import is_real, is_whole, require
+from ..errors import ImageError
+from ..files.optional import optional
 from ..layers.arrays import Array
 from .arrays import DataFormat, as_array, as_picture, layout_of, view_channels_last, white_of
 from .open import open_image
@@ -63,9 +64,14 @@ class Settings(NamedTuple):
         for name in ("do_resize", "do_center_crop", "do_rescale", "do_normalize"):
             require(isinstance(getattr(self, name), bool), name, getattr(self, name), "a bool")
         filters = {f.value: f.name for f in sorted(Image.Resampling)}
-        require(_is_real(self.resample) and self.resample in filters, "resample", self.resample,
+        require(is_real(self.resample, numpy=True) and self.resample in filters, "resample", self.resample,
                  f"one of {filters}")  # fmt: skip
-        require(_is_real(self.rescale_factor), "rescale_factor", self.rescale_factor, "a number")
+        require(
+            is_real(self.rescale_factor, numpy=True),
+            "rescale_factor",
+            self.rescale_factor,
+            "a number",
+        )
         rounding = ("floor", "torchvision")
         require(self.crop_rounding in rounding, "crop_rounding", self.crop_rounding, rounding)
         return self._replace(
@@ -164,12 +170,8 @@ def together(results: list[Array], return_tensors: str | None) -> Any:
     batch = np.stack(results)
     if return_tensors == "np":
         return batch
-    try:
+    with optional("torch", "return_tensors='pt'", "torch"):
         import torch
-    except ImportError as error:
-        raise ImportError(
-            "return_tensors='pt' needs PyTorch, which is not installed; take 'np'"
-        ) from error
     return torch.from_numpy(batch)
 
 
@@ -182,7 +184,9 @@ def _size(name: str, value: Any, *others: set[str]) -> dict[str, int]:
     else:
         size = {"height": value, "width": value}
     keys = [{"height", "width"}, *others]
-    ok = set(size) in keys and all(_is_whole(side) and side >= 1 for side in size.values())
+    ok = set(size) in keys and all(
+        is_whole(side, numpy=True) and side >= 1 for side in size.values()
+    )
     sides = [side for key, side in size.items() if key != "longest_edge"]
     ok = ok and sides[0] * sides[-1] <= MAX_RESIZED
     require(ok, name, value, f"whole numbers from 1, product at most {MAX_RESIZED:,}, "
@@ -194,20 +198,6 @@ def _per_color(name: str, value: Any, low: float) -> float | list[float]:
     """Read a number that float32 can hold, or one for each color."""
     many = isinstance(value, (list, tuple, np.ndarray))
     values = list(value) if many else [value]
-    ok = len(values) in (1, 3) and all(_is_real(v) and low <= v <= 1e30 for v in values)
+    ok = len(values) in (1, 3) and all(is_real(v, numpy=True) and low <= v <= 1e30 for v in values)
     require(ok, name, value, f"one number or three, from {low} to 1e30")
     return [float(v) for v in values] if many else float(value)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _is_real(value: object) -> bool:
-    return _is_whole(value) or (isinstance(value, (float, np.floating)) and math.isfinite(value))
-
-
-def require(ok: bool, name: str, found: object, expected: object) -> None:
-    """Raise `ConfigError` naming the setting if it is not `ok`."""
-    if not ok:
-        raise ConfigError(f"{name} is {found!r}; expected {expected}")
