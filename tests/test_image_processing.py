@@ -217,7 +217,7 @@ def test_low_pictures_are_not_taken_for_channels() -> None:
         expected = run(Image.fromarray(x))
         np.testing.assert_array_equal(run(x, input_data_format="channels_last"), expected)
         assert np.ptp(expected, axis=2).any()
-    with pytest.raises(ImageError, match="input_data_format of the processor"):
+    with pytest.raises(ImageError, match="for a processor, input_data_format"):
         run(RGB[:, :3][:3])
 
 
@@ -285,7 +285,7 @@ def test_results_are_a_mapping_with_attributes(processor: Any) -> None:
     assert result.pixel_values is result["pixel_values"]
     assert {**result}.keys() == {"pixel_values"}
     assert list(copy.deepcopy(pickle.loads(pickle.dumps(result)))) == ["pixel_values"]
-    with pytest.raises(AttributeError, match="no 'pixels' here; there is pixel_values"):
+    with pytest.raises(AttributeError, match="no key 'pixels'; there is pixel_values"):
         result.pixels  # noqa: B018
 
 
@@ -405,7 +405,7 @@ def test_spellings_of_settings() -> None:
 def test_unknown_arguments_give_a_warning(processor: Any) -> None:
     with pytest.warns(UserWarning, match="not used: do_pad, padding"):
         processor(RGB, padding=True, do_pad=False)
-    with pytest.warns(UserWarning, match="'do_resise' is kept, and means nothing; is it 'do_resi"):
+    with pytest.warns(UserWarning, match="'do_resise' is kept but not used; did you mean 'do_resi"):
         EfficientFormerImageProcessor(do_resise=False)
     assert EfficientFormerImageProcessor(do_convert_rgb=True).extra == {"do_convert_rgb": True}
 

@@ -22,8 +22,9 @@ from .open import open_image
 from .transforms import MAX_RESIZED, center_crop, normalize, rescale, resize
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
-"""Of the red, green and blue values from 0 to 1 of ImageNet's photographs."""
+"""Mean of the red, green and blue values of ImageNet's photographs; white is 1."""
 IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Their standard deviation."""
 
 
 class Settings(NamedTuple):
@@ -48,7 +49,7 @@ class Settings(NamedTuple):
         )
 
     def wants_rgb(self) -> bool:
-        """Whether there are numbers for three colors."""
+        """Whether mean or deviation have a number for each of three colors."""
         return self.do_normalize and any(
             isinstance(v, list) and len(v) == 3 for v in (self.image_mean, self.image_std)
         )
@@ -64,20 +65,16 @@ class Settings(NamedTuple):
         for name in ("do_resize", "do_center_crop", "do_rescale", "do_normalize"):
             require(isinstance(getattr(self, name), bool), name, getattr(self, name), "a bool")
         filters = {f.value: f.name for f in sorted(Image.Resampling)}
-        require(is_real(self.resample, numpy=True) and self.resample in filters, "resample", self.resample,
-                 f"one of {filters}")  # fmt: skip
-        require(
-            is_real(self.rescale_factor, numpy=True),
-            "rescale_factor",
-            self.rescale_factor,
-            "a number",
-        )
+        resample, factor = self.resample, self.rescale_factor
+        known = is_real(resample, numpy=True) and resample in filters
+        require(known, "resample", resample, f"one of {filters}")
+        require(is_real(factor, numpy=True), "rescale_factor", factor, "a number")
         rounding = ("floor", "torchvision")
         require(self.crop_rounding in rounding, "crop_rounding", self.crop_rounding, rounding)
         return self._replace(
             size=_size("size", self.size, {"shortest_edge"}, {"shortest_edge", "longest_edge"}),
-            resample=Image.Resampling(self.resample),
-            rescale_factor=float(self.rescale_factor),
+            resample=Image.Resampling(resample),
+            rescale_factor=float(factor),
             crop_size=_size("crop_size", self.crop_size),
             image_mean=_per_color("image_mean", self.image_mean, -1e30),
             image_std=_per_color("image_std", self.image_std, 1e-30),
@@ -132,7 +129,10 @@ def process(
 def _read(
     image: Any, data_format: str | None, rgb: bool
 ) -> tuple[Image.Image | Array, DataFormat, bool]:
-    """Return an image, its layout, and whether its white is 1. Floats stay an (H, W, C) array."""
+    """Return an image, the layout that it had, and whether white is 1.
+
+    An image of floats, without transparency, stays an array, (H, W, C).
+    """
     if isinstance(image, Image.Image) or not hasattr(image, "__array__"):
         return open_image(image), "channels_last", False
     array = as_array(image)
@@ -176,7 +176,7 @@ def together(results: list[Array], return_tensors: str | None) -> Any:
 
 
 def _size(name: str, value: Any, *others: set[str]) -> dict[str, int]:
-    """Read a size: a dictionary with certain keys, the side of a square, or (height, width)."""
+    """Read a size: a dictionary with one of some sets of keys, a square's side, or a pair."""
     if isinstance(value, Mapping):
         size = dict(value)
     elif isinstance(value, (list, tuple)) and len(value) == 2:
@@ -184,11 +184,9 @@ def _size(name: str, value: Any, *others: set[str]) -> dict[str, int]:
     else:
         size = {"height": value, "width": value}
     keys = [{"height", "width"}, *others]
-    ok = set(size) in keys and all(
-        is_whole(side, numpy=True) and side >= 1 for side in size.values()
-    )
+    positive = all(is_whole(side, numpy=True) and side >= 1 for side in size.values())
     sides = [side for key, side in size.items() if key != "longest_edge"]
-    ok = ok and sides[0] * sides[-1] <= MAX_RESIZED
+    ok = set(size) in keys and positive and sides[0] * sides[-1] <= MAX_RESIZED
     require(ok, name, value, f"whole numbers from 1, product at most {MAX_RESIZED:,}, "
              f"with the keys {' or '.join(str(sorted(k)) for k in keys)}")  # fmt: skip
     return {key: int(side) for key, side in size.items()}
