@@ -128,7 +128,12 @@ def test_quoted_code_is_that_of_the_source(page: Path):
 
 def test_readme_notebook_and_pages_of_layers_quote_the_source():
     quoting = {p.stem for p in quote.pages() if quote.DIRECTIVE.search(p.read_text("utf-8"))}
-    pages = {p.stem for p in (ROOT / "docs/concepts").glob("*.md")} - {"index", "mode", "run", "trace"}
+    pages = {p.stem for p in (ROOT / "docs/concepts").glob("*.md")} - {
+        "index",
+        "mode",
+        "run",
+        "trace",
+    }
     assert {"README", "05_whole_model", "network", *pages} <= quoting
 
 

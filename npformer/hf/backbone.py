@@ -147,6 +147,7 @@ class EfficientFormerBackbone(EfficientFormerPreTrainedModel):
 
     @out_features.setter
     def out_features(self, names: Sequence[str]) -> None:
+        """Choose the maps to return; ConfigError if there are no such maps."""
         if not names or not set(names) <= set(self.stage_names):
             raise ConfigError(
                 f"out_features is {names!r}; expected some of {', '.join(self.stage_names)}"
@@ -160,6 +161,7 @@ class EfficientFormerBackbone(EfficientFormerPreTrainedModel):
 
     @out_indices.setter
     def out_indices(self, indices: Sequence[int]) -> None:
+        """Choose the maps to return; ConfigError if there are no such maps."""
         n = len(self.stage_names)
         if not indices or not all(-n <= index < n for index in indices):
             raise ConfigError(f"out_indices is {indices!r}; expected some of 0 to {n - 1}")

@@ -32,8 +32,8 @@ class PretrainedProcessor:
 
     @property
     def settings(self) -> Settings:
-        """The current settings, checked."""
-        raise NotImplementedError
+        """The current settings, checked; ConfigError if one is impossible."""
+        return Settings(*(getattr(self, name) for name in Settings._fields)).checked()
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], **changes: Any) -> Self:

@@ -215,8 +215,3 @@ class EfficientFormerImageProcessor(PretrainedProcessor):
             As in `npformer.images.open_image`.
         """
         return np.ascontiguousarray(process(image, self.settings)[0])
-
-    @property
-    def settings(self) -> Settings:
-        """The current settings, checked; ConfigError if one is impossible."""
-        return Settings(*(getattr(self, name) for name in Settings._fields)).checked()
