@@ -14,6 +14,7 @@ from npformer.errors import MissingPackage
 from npformer.files.atomic import replacing, write_json
 from npformer.files.optional import optional
 from npformer.files.sniff import what_is
+from npformer.images.processor import EfficientFormerImageProcessor
 from npformer.network.configuration import EfficientFormerConfig
 
 
@@ -80,6 +81,21 @@ def test_a_configuration_is_written_whole_or_not_at_all(tmp_path: Path):
         config.save_pretrained(tmp_path)
     assert EfficientFormerConfig.from_pretrained(tmp_path) == EfficientFormerConfig()
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_a_processor_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(source: Path, target: Path) -> None:
+        raise OSError("No space left on device")
+
+    old = EfficientFormerImageProcessor(size=10)
+    (written,) = old.save_pretrained(tmp_path)
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        EfficientFormerImageProcessor(size=20).save_pretrained(tmp_path)
+    assert EfficientFormerImageProcessor.from_json_file(written).to_dict() == old.to_dict()
+    assert [str(path) for path in tmp_path.iterdir()] == [written]
 
 
 def test_a_package_that_is_there_is_imported():
