@@ -22,8 +22,7 @@ from npformer import plots
 from npformer.layers import Conv2d, conv2d, im2col
 
 classifier = npformer.load("tiny", engine="numpy")  # the plain layers keep every array
-pixel_values = classifier.preprocess("images/coffee.png")
-x = np.moveaxis(pixel_values, 0, -1)[None]  # (3, H, W) -> (1, H, W, 3): channels last from here on
+x = classifier.processor.pixels("images/coffee.png")[None]  # (1, H, W, 3): channels last
 x.shape
 
 # %% [markdown]

@@ -78,7 +78,7 @@ classifier.summary()
 # Run it with a `Trace` and watch the shape change. Until the last blocks, all arrays have four axes.
 
 # %%
-x = np.moveaxis(classifier.preprocess("images/coffee.png"), 0, -1)[None]  # (1, 128, 128, 3)
+x = classifier.processor.pixels("images/coffee.png")[None]  # (1, 128, 128, 3)
 trace = npformer.Trace(
     "stem", "stages.?", "stages.?.downsample", "stages.?.blocks.?", "norm", "pooled"
 )

@@ -14,6 +14,7 @@ import numpy as np
 
 import npformer
 from npformer import plots
+from npformer.images import channels_first, channels_last
 from npformer.layers import (
     Linear,
     Mlp,
@@ -137,7 +138,7 @@ print(
 classifier = npformer.load("tiny", dtype="float64", engine="numpy")
 config, params = classifier.config, classifier.params
 image = classifier.preprocess("images/cat.png")
-x = np.moveaxis(image, 0, -1)[None].astype(np.float64)
+x = channels_last(image[None]).astype(np.float64)  # (1, 3, H, W) -> (1, H, W, 3)
 right = np.array([classifier.labels.index("Egyptian cat")])
 
 tape = Trace()
@@ -197,7 +198,7 @@ for _ in range(4):
 
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.8), layout="constrained")
 for ax, (title, picture) in zip(axes, {"before": x, "after": changed}.items(), strict=False):
-    pixel_values = np.moveaxis(picture[0], -1, 0)
+    pixel_values = channels_first(picture[0])
     plots.photograph(pixel_values, ax=ax)
     answer = classifier.predict(pixel_values[None], top=1)[0][0]
     ax.set_title(f"{title}: {answer.label}, {answer.score:.0%}", fontsize=10)

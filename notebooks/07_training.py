@@ -19,6 +19,7 @@ from PIL import Image
 
 import npformer
 from npformer import plots
+from npformer.images import channels_first
 from npformer.layers import (
     Linear,
     Trace,
@@ -58,7 +59,7 @@ x_test, y_test = draw(rng, 200, "test")
 x_show, y_show = draw(rng, 16, "train")
 figure, axes = plt.subplots(2, 8, figsize=(9, 2.9), layout="constrained")
 for ax, square, label in zip(axes.flat, x_show, y_show, strict=True):
-    plots.photograph(np.moveaxis(square, -1, 0), ax=ax)
+    plots.photograph(channels_first(square), ax=ax)
     ax.set_title(NAMES[label], fontsize=8)
 
 # %% [markdown]
@@ -158,7 +159,7 @@ def describe(x):
     parts = []
     for batch in np.array_split(large, max(len(x) // 20, 1)):
         trace = Trace("pooled")
-        tiny.forward(np.moveaxis(batch, -1, 1), trace)
+        tiny.model.network(batch, trace)
         parts.append(trace["pooled"])
     return np.concatenate(parts)
 

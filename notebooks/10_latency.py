@@ -371,8 +371,8 @@ for name in ("coffee.png", "cat.png", "astronaut.png", "rocket.jpg"):
     for _ in range(4):
         size = int(rng.integers(150, min(picture.size)))
         u, v = (int(rng.integers(0, s - size + 1)) for s in picture.size)
-        pieces.append(tiny.preprocess(picture.crop((u, v, u + size, v + size))))
-x = np.moveaxis(np.stack(pieces), 1, -1)
+        pieces.append(tiny.processor.pixels(picture.crop((u, v, u + size, v + size))))
+x = np.stack(pieces)
 
 
 def answers(params):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from os import PathLike
@@ -12,7 +12,9 @@ import numpy as np
 
 from .checkpoints import read
 from .display import bar
-from .engine import make_forward
+from .hf.modeling import model_class
+from .hf.pretrained import EfficientFormerPreTrainedModel
+from .images.layout import channels_first, channels_last
 from .images.processor import EfficientFormerImageProcessor
 from .layers import EVALUATION, Array, Run, softmax
 from .network import EfficientFormer, Logits
@@ -31,9 +33,9 @@ class Prediction(NamedTuple):
     label: str
     """name of the class"""
     score: float
-    """probability that the network gives it, in [0, 1]"""
-    index: int  # type: ignore[assignment]  # of the class, not the method of a tuple
-    """number of the class"""
+    """probability of the class, in [0, 1]"""
+    index: int  # type: ignore[assignment]  # hides the method of a tuple
+    """index of the class"""
 
 
 class Predictions(tuple[Prediction, ...]):
@@ -51,32 +53,45 @@ class Predictions(tuple[Prediction, ...]):
 
 
 class Classifier:
-    """A loaded network with all that it needs to name photographs.
+    """A network, and all that it takes to name photographs with it. Made by `load`.
 
-    It never changes after loading, so threads may share it. Made by `load`.
+    It never changes, so threads may share it.
+
+    Parameters
+    ----------
+    model : EfficientFormerPreTrainedModel
+        Usually with one head or two. A model without a head has no scores, but a `trace`.
+    processor : EfficientFormerImageProcessor
+        The preprocessing that the model was trained with.
 
     Attributes
     ----------
-    config : EfficientFormerConfig
-    params : EfficientFormer
-        The parameter tree; its arrays are read-only.
+    model : EfficientFormerPreTrainedModel
     processor : EfficientFormerImageProcessor
     labels : tuple of str
         Class names by index.
+    config : EfficientFormerConfig
+        The model's.
+    params : EfficientFormer
+        The model's parameter tree; its arrays are read-only.
     """
 
     def __init__(
-        self,
-        config: EfficientFormerConfig,
-        params: EfficientFormer,
-        processor: EfficientFormerImageProcessor,
-        engine: str = "auto",
+        self, model: EfficientFormerPreTrainedModel, processor: EfficientFormerImageProcessor
     ) -> None:
-        self.config = config
-        self.params = params
+        self.model = model
         self.processor = processor
-        self.labels = tuple(config.id2label[i] for i in range(config.num_labels))
-        self._forward: Callable[[Array, Run], Logits] = make_forward(params, config, engine)
+        self.labels = tuple(self.config.id2label[i] for i in range(self.config.num_labels))
+
+    @property
+    def config(self) -> EfficientFormerConfig:
+        """The model's configuration."""
+        return self.model.config
+
+    @property
+    def params(self) -> EfficientFormer:
+        """The model's parameters."""
+        return self.model.params
 
     def __repr__(self) -> str:
         return (
@@ -85,9 +100,27 @@ class Classifier:
         )
 
     def preprocess(self, image: Image) -> Array:
-        """Turn one image into what the network sees: float32, shape (3, H, W)."""
-        pixels: Array = self.processor(image, return_tensors="np")["pixel_values"]
-        return pixels[0]
+        """Turn one image into what the network sees.
+
+        Parameters
+        ----------
+        image : path, bytes, file, PIL.Image or ndarray
+
+        Returns
+        -------
+        ndarray of float32, shape (3, H, W)
+            A view of an array of shape (H, W, 3), so `forward` and `predict` copy nothing.
+
+        Raises
+        ------
+        ImageError
+            If the image is not usable.
+        FileNotFoundError, IsADirectoryError, PermissionError
+            If there is no such file, or it cannot be read.
+        TypeError
+            If it is not one of these kinds of image.
+        """
+        return channels_first(self.processor.pixels(image))
 
     def forward(self, pixel_values: Array, run: Run = EVALUATION) -> Logits:
         """Run the network on preprocessed images.
@@ -101,9 +134,13 @@ class Classifier:
         Returns
         -------
         Logits
+
+        Raises
+        ------
+        ConfigError
+            If the network cannot take images of this shape.
         """
-        x = np.moveaxis(np.asarray(pixel_values), 1, -1)  # (B, 3, H, W) -> (B, H, W, 3)
-        return self._forward(x, run)
+        return self.model.network(channels_last(np.asarray(pixel_values)), run)
 
     def trace(self, image: Image, *only: str) -> Trace:
         """Run the network on one image and return every intermediate array by module path.
@@ -112,14 +149,19 @@ class Classifier:
         ----------
         image : path, bytes, file, PIL.Image or ndarray
         *only : str
-            Patterns of the paths to keep, such as ``"*.attn"``; all by default.
+            Patterns of the paths to record, such as ``"*.attn"``; all by default.
 
         Returns
         -------
         Trace
+
+        Raises
+        ------
+        ImageError, FileNotFoundError, IsADirectoryError, PermissionError, TypeError
+            As in `preprocess`.
         """
         trace = Trace(*only)
-        self.forward(self.preprocess(image)[None], trace)
+        self.model.network(self.processor.pixels(image)[None], trace)
         return trace
 
     @overload
@@ -148,10 +190,10 @@ class Classifier:
 
         Raises
         ------
-        ImageError
-            If a file or array is not a usable image.
-        FileNotFoundError
-            If there is no such file.
+        ImageError, FileNotFoundError, IsADirectoryError, PermissionError, TypeError
+            As in `preprocess`.
+        ValueError
+            If `top` or `batch_size` is not a whole number, 1 or more.
         """
         if isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) == 4:
             return list(self.stream(cast(Iterable[Image], images), top, batch_size))
@@ -160,7 +202,7 @@ class Classifier:
     def stream(
         self, images: Iterable[Image], top: int = 5, batch_size: int = 8
     ) -> Iterator[Predictions]:
-        """Name what is on each image of an endless supply, a batch at a time.
+        """Name what is on each image of a stream of any length, a batch at a time.
 
         Parameters
         ----------
@@ -172,17 +214,42 @@ class Classifier:
         Yields
         ------
         Predictions
+
+        Raises
+        ------
+        ImageError, FileNotFoundError, IsADirectoryError, PermissionError, TypeError, ValueError
+            As in `classify`.
         """
         for name, value in (("top", top), ("batch_size", batch_size)):
             if not isinstance(value, (int, np.integer)) or value < 1:
                 raise ValueError(f"{name} is {value!r}; expected a whole number, 1 or more")
-        supply = iter(images)
-        while batch := [self.preprocess(image) for image in islice(supply, batch_size)]:
-            yield from self.predict(np.stack(batch), top)
+        remaining = iter(images)
+        while batch := [self.processor.pixels(image) for image in islice(remaining, batch_size)]:
+            yield from self._answers(self.model.network(np.stack(batch)), top)
 
     def predict(self, pixel_values: Array, top: int = 5) -> list[Predictions]:
-        """Name what is on preprocessed images, shape (B, 3, H, W): the `top` best for each."""
-        scores = softmax(self.forward(pixel_values).logits)  # (B, n_labels)
+        """Name what is on preprocessed images.
+
+        Parameters
+        ----------
+        pixel_values : ndarray of float, shape (B, 3, H, W)
+        top : int
+            How many answers to give for each image.
+
+        Returns
+        -------
+        list of Predictions
+
+        Raises
+        ------
+        ConfigError
+            If the network cannot take images of this shape.
+        """
+        return self._answers(self.forward(pixel_values), top)
+
+    def _answers(self, outputs: Logits, top: int) -> list[Predictions]:
+        """Return the `top` best classes of each image."""
+        scores = softmax(outputs.logits)  # (B, num_labels)
         best = np.argsort(-scores, kind="stable")[:, :top]  # (B, top)
         return [
             Predictions(Prediction(self.labels[i], float(row[i]), int(i)) for i in order)
@@ -201,20 +268,26 @@ def load(
     engine: str = "auto",
     image_size: int | Sequence[int] | None = None,
 ) -> Classifier:
-    """Load a network.
+    """Load a network to classify images with.
 
     Parameters
     ----------
     model : str or path
-        ``"tiny"`` (comes with npformer: 200 classes, 128 px), or a folder with ``config.json`` and
-        weights.
-    dtype : str
-        ``"float32"``, or ``"float64"`` for proofs.
+        * ``"tiny"``: comes with npformer; 200 classes, images of 128×128 pixels.
+        * ``"l1"``, ``"l3"`` or ``"l7"``: the published networks; 1000 classes, 224×224 pixels.
+          Downloaded from the Hugging Face Hub when first used.
+        * ``"owner/name"``: a repository on the Hub, such as
+          ``"snap-research/efficientformer-l1-300"``.
+        * A folder with ``config.json`` and weights, as npformer, transformers or timm save it.
+        * A file of weights: ``.safetensors``, or ``.bin``, ``.pt`` or ``.pth`` by PyTorch. The
+          configuration is then inferred from the shapes of the tensors.
+    dtype : {"float32", "float64", "float16"}
+        Type of the weights, and of all results.
     engine : {"auto", "numba", "numpy"}
-        Which floor computes: the kernels, or the plain functions; "auto" takes the faster one that
-        works here.
+        What computes: the compiled kernels ("numba") or the plain NumPy layers ("numpy"). "auto"
+        takes the kernels where they work.
     image_size : int or (height, width), optional
-        In pixels: run on images of another size than the weights were trained for. The attention
+        In pixels, to use images of another size than the weights were trained for. The attention
         biases are interpolated to the new grid (`npformer.network.resizing`).
 
     Returns
@@ -224,9 +297,15 @@ def load(
     Raises
     ------
     MissingWeights
-        If there are no weights at that place.
+        If there is no such model.
     WeightsError
-        If they are damaged or belong to another network.
+        If the weights are damaged or belong to another network.
+    UnsafeCheckpointError
+        If the file would have to run code to be read.
+    OfflineError
+        If the weights must be downloaded and cannot be.
+    ConfigError
+        If the configuration, `engine` or `image_size` is impossible.
     """
     found = read(model, dtype=dtype)
     config, params = found.config, found.params
@@ -234,7 +313,7 @@ def load(
     if image_size is not None:
         params, config = resize(params, config, image_size)
         processor = processor.for_size(*config.image_shape)
-    return Classifier(config, params, processor, engine)
+    return Classifier(model_class(params)(config, params, engine=engine), processor)
 
 
 @overload
@@ -260,6 +339,13 @@ def classify(
     -------
     Predictions, or a list of them
         The likeliest first, each with ``label``, ``score`` and ``index``.
+
+    Raises
+    ------
+    ImageError, FileNotFoundError, IsADirectoryError, PermissionError, TypeError, ValueError
+        As in `Classifier.classify`.
+    MissingWeights, WeightsError, UnsafeCheckpointError, OfflineError, ConfigError
+        As in `load`.
 
     Examples
     --------

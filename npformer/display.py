@@ -1,8 +1,8 @@
-"""How results show themselves: rows as HTML, arrays as small pictures, shares as bars.
+"""How results are displayed: rows as HTML, arrays as small pictures, shares as bars.
 
-The picture of an array is its first image, averaged over channels: dark is its smallest number,
-bright its largest. Attention maps are averaged over heads; a row is a token, a column what it looks
-at. Tokens are laid out as the square that they came from.
+The picture of an array shows its first image, averaged over channels, from dark for the smallest
+number to bright for the largest. Attention maps are averaged over heads: a row is a token, and a
+column a token that it attends to. Tokens are laid out on the square grid that they came from.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 
 from .layers import Array
 
-HIGHEST = 64
-"""Pixels of a picture's side; larger maps are thinned out."""
+MAX_SIDE = 64
+"""The most pixels along the side of a picture; larger maps are subsampled."""
 
 _STYLE = (
     "<style>.npformer td, .npformer th {text-align: left; padding: 0.15em 0.8em} "
@@ -38,7 +38,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[
     rows : iterable of sequence of str
         Text, which is escaped, or pictures made by `picture`.
     numbers : iterable of int
-        Which columns are flush right.
+        Which columns are right-aligned.
 
     Returns
     -------
@@ -62,11 +62,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[
 
 
 def picture(path: str, array: Array) -> str:
-    """Return a small gray picture of an array as an HTML image; "" for an array that has none."""
+    """Return a small gray picture of an array as an HTML image, or "" if `as_plane` has none."""
     plane = as_plane(path, array)
     if plane is None:
         return ""
-    step = -(-max(plane.shape) // HIGHEST)
+    step = -(-max(plane.shape) // MAX_SIDE)
     plane = np.nan_to_num(plane[::step, ::step].astype(np.float64))
     low, spread = plane.min(), np.ptp(plane)
     gray = (plane - low) / (spread or 1)  # a constant is black
@@ -74,7 +74,7 @@ def picture(path: str, array: Array) -> str:
 
 
 def as_plane(path: str, array: Array) -> Array | None:
-    """Reduce an array to rows and columns of its first image; None if it has no such two axes."""
+    """Reduce an array to the rows and columns of its first image; None if it is not an image."""
     if array.ndim == 4:  # (B, heads, N, N) or (B, H, W, C)
         return array[0].mean(0 if path.endswith("attn") else -1)
     if array.ndim == 3 and isqrt(array.shape[1]) ** 2 == array.shape[1]:  # (B, N, C)
@@ -91,13 +91,13 @@ def image(pixels: Array, alt: str = "") -> str:
     pixels : ndarray of float, shape (H, W), (H, W, 3) or (H, W, 4)
         From 0 to 1: gray, color, or color and opacity.
     alt : str
-        What stands for the picture where it cannot be seen.
+        Text for readers who cannot see the picture.
 
     Returns
     -------
     str
     """
-    from PIL import Image  # imported here: a table without pictures does not need it
+    from PIL import Image  # a table without pictures does not need it
 
     file = io.BytesIO()
     Image.fromarray((255 * pixels).astype(np.uint8)).save(file, "png", optimize=True)
@@ -105,7 +105,7 @@ def image(pixels: Array, alt: str = "") -> str:
 
 
 def encoded(data: bytes) -> str:
-    """Write bytes in base 64."""
+    """Encode bytes in base 64."""
     return base64.b64encode(data).decode()
 
 

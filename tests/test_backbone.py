@@ -13,7 +13,7 @@ from model_cases import network
 import npformer
 from npformer import EfficientFormerBackbone, EfficientFormerConfig
 from npformer.errors import ConfigError, ImageError
-from npformer.hf.backbone import group_norm
+from npformer.hf.group_norm import group_norm
 from npformer.layers import LayerNorm
 
 USUAL = cases.SMALL["usual"]

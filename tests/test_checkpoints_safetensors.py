@@ -91,7 +91,7 @@ GOOD = packed({"a": entry(), "b": entry((), (8, 12), "I32")}, bytes(12))
 DAMAGED = {
     "empty": (b"", "empty"),
     "seven bytes": (b"1234567", "7 bytes"),
-    "HTML page": (b"<!DOCTYPE html><html><body>Sign in</body></html>", "HTML page"),
+    "HTML page": (b"<!DOCTYPE html><html><body>Sign in</body></html>", "a web page"),
     "LFS pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(99), "TensorFlow"),
     "zip": (b"PK\x03\x04" + bytes(99), "zip archive"),

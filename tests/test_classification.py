@@ -12,6 +12,8 @@ from PIL import Image
 import npformer
 from npformer.classification import bar
 from npformer.errors import ImageError, MissingWeights
+from npformer.images.layout import channels_last
+from npformer.layers import FORGET
 
 IMAGES = Path(__file__).parents[1] / "notebooks" / "images"
 COFFEE = IMAGES / "coffee.png"
@@ -119,6 +121,62 @@ def test_forward_speaks_channels_first(model):
     logits = model.forward(pixels[None]).logits
     assert logits.shape == (1, 200)
     assert logits.argmax() == model.classify(COFFEE)[0].index
+
+
+def test_pixel_values_are_turned_back_without_a_copy(model):
+    one = model.preprocess(COFFEE)
+    assert channels_last(one).base is one.base is not None
+    assert channels_last(np.stack([one, one])).flags.c_contiguous
+    assert channels_last(one[None]).flags.c_contiguous
+
+
+@pytest.mark.parametrize("ask", ["classify", "stream", "trace", "predict"])
+def test_the_network_gets_its_channels_last_and_contiguous(ask):
+    model = npformer.load("tiny", engine="numpy")
+    seen, network = [], model.model.network
+
+    def spy(x, keep=FORGET):
+        seen.append(x)
+        return network(x, keep)
+
+    model.model.network = spy
+    calls = {
+        "classify": lambda: model.classify([COFFEE, COFFEE]),
+        "stream": lambda: list(model.stream([COFFEE])),
+        "trace": lambda: model.trace(COFFEE, "stem"),
+        "predict": lambda: model.predict(np.stack([model.preprocess(COFFEE)] * 2)),
+    }
+    calls[ask]()
+    (x,) = seen
+    assert x.shape[1:] == (128, 128, 3)
+    assert x.flags.c_contiguous
+
+
+def test_a_classifier_has_a_model(model):
+    kind = npformer.EfficientFormerForImageClassificationWithTeacher
+    assert isinstance(model.model, kind)
+    assert (model.config, model.params) == (model.model.config, model.model.params)
+    own = npformer.Classifier(kind(model.config, model.params, engine="numpy"), model.processor)
+    assert own.classify(COFFEE) == model.classify(COFFEE)
+    values = model.preprocess(COFFEE)[None]
+    logits = model.model(values).logits
+    np.testing.assert_array_equal(logits, model.forward(values).logits)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "EfficientFormerModel",
+        "EfficientFormerForImageClassification",
+        "EfficientFormerForImageClassificationWithTeacher",
+    ],
+)
+def test_the_class_of_the_model_is_that_of_its_heads(kind, tmp_path):
+    config = npformer.EfficientFormerConfig.variant("tiny")
+    getattr(npformer, kind)(config).save_pretrained(tmp_path)
+    found = npformer.load(tmp_path, engine="numpy")
+    assert type(found.model).__name__ == kind
+    assert found.trace(COFFEE, "norm")["norm"].shape == (1, 16, 256)
 
 
 @pytest.mark.parametrize(("size", "shape"), [(160, (160, 160)), ((96, 192), (96, 192))])

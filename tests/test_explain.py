@@ -46,7 +46,11 @@ def fresh(**changes):
     processor = EfficientFormerImageProcessor(
         size={"height": 64, "width": 96}, do_center_crop=False, do_normalize=False
     )
-    return npformer.Classifier(config, initialize(config), processor, "numpy")
+    params = initialize(config)
+    model = npformer.EfficientFormerForImageClassificationWithTeacher(
+        config, params, engine="numpy"
+    )
+    return npformer.Classifier(model, processor)
 
 
 def test_it_holds_what_the_network_computed(page, model):

@@ -1,15 +1,20 @@
-"""Whole files or none."""
+"""Whole files or none; files of another kind; packages that are not installed."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from pathlib import Path
 
 import pytest
 
+from npformer.errors import MissingPackage
 from npformer.files.atomic import replacing, write_json
+from npformer.files.optional import optional
+from npformer.files.sniff import what_is
+from npformer.images.processor import EfficientFormerImageProcessor
 from npformer.network.configuration import EfficientFormerConfig
 
 
@@ -76,3 +81,68 @@ def test_a_configuration_is_written_whole_or_not_at_all(tmp_path: Path):
         config.save_pretrained(tmp_path)
     assert EfficientFormerConfig.from_pretrained(tmp_path) == EfficientFormerConfig()
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_a_processor_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(source: Path, target: Path) -> None:
+        raise OSError("No space left on device")
+
+    old = EfficientFormerImageProcessor(size=10)
+    (written,) = old.save_pretrained(tmp_path)
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        EfficientFormerImageProcessor(size=20).save_pretrained(tmp_path)
+    assert EfficientFormerImageProcessor.from_json_file(written).to_dict() == old.to_dict()
+    assert [str(path) for path in tmp_path.iterdir()] == [written]
+
+
+def test_a_package_that_is_there_is_imported():
+    with optional("math", "this test", "math"):
+        import math
+    assert math.pi > 3
+
+
+def test_a_package_that_is_missing_is_named_with_how_to_install_it():
+    with (
+        pytest.raises(MissingPackage, match=re.escape("a test needs nothing")) as error,
+        optional("nothing", "a test", "npformer[some]"),
+    ):
+        import npformer.nothing  # type: ignore[import-not-found]  # noqa: F401
+    assert str(error.value).endswith('pip install "npformer[some]"')
+    assert "No module named 'npformer.nothing'" in str(error.value)
+    assert isinstance(error.value, ModuleNotFoundError)
+
+
+def test_other_errors_of_a_package_are_its_own():
+    with pytest.raises(ZeroDivisionError), optional("nothing", "a test", "npformer[some]"):
+        _ = 1 / 0
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"", "empty"),
+        (b"\xef\xbb\xbf\r\n <!doctype html>", "web page"),
+        (b"<svg>", "XML"),
+        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        (b"\x1f\x8b\x08", "compressed"),
+        (b"BZh9", "compressed"),
+        (b"PK\x03\x04", "zip archive"),
+        (b"\x89HDF\r\n", "TensorFlow"),
+        (b"%!PS-Adobe", "PostScript"),
+        (b"\xc5\xd0\xd3\xc6", "PostScript"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\0\0\0\x18ftypheic", "HEIC"),
+    ],
+)
+def test_a_file_is_recognized_by_its_first_bytes(data: bytes, kind: str):
+    found = what_is(data)
+    assert found is not None
+    assert kind in found
+
+
+@pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"hello", b"   "])
+def test_a_file_of_an_unknown_kind(data: bytes):
+    assert what_is(data) is None

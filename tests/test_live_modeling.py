@@ -22,7 +22,7 @@ from transformers.activations import ACT2FN
 
 import npformer
 from npformer.engine.pack import ACTIVATION_CODES
-from npformer.hf.backbone import group_norm
+from npformer.hf.group_norm import group_norm
 from npformer.layers import ACTIVATIONS, Array, LayerNorm
 from npformer.network import stage_sizes
 

@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..checkpoints import read
-from ..engine.fold import FoldedAttentionBlock, FoldedNetwork, FoldedPoolingBlock, fold
+from ..engine.fold import (
+    FoldedAttentionBlock,
+    FoldedNetwork,
+    FoldedPoolingBlock,
+    fold,
+)
+from ..files.optional import optional
 from ..layers import Array, Conv2d, Linear, head_sizes, relative_position_bias
 from ..network.configuration import EfficientFormerConfig
 
@@ -30,7 +36,8 @@ def write_onnx(folder: Path) -> Path:
     """
     path = folder / "model.onnx"
     if not path.exists():
-        import onnx
+        with optional("onnx", "a graph for ONNX Runtime or OpenVINO", "npformer[peers]"):
+            import onnx
 
         found = read(folder)
         graph = Graph(fold(found.params, found.config, average_heads=True), found.config)

@@ -16,6 +16,7 @@ import numpy as np
 from .. import engine
 from ..checkpoints import read
 from ..checkpoints.assemble import state_dict
+from ..images.layout import channels_first
 from ..layers import Array
 from .onnx_graph import write_onnx
 
@@ -138,7 +139,7 @@ def channels_first_view(x: Array) -> Any:
 
 
 def _channels_first(x: Array) -> Array:
-    return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+    return np.ascontiguousarray(channels_first(x))
 
 
 MAKERS: dict[str, Maker] = {

@@ -23,8 +23,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from ..errors import MissingWeights, OfflineError, WeightsError
+from ..errors import MissingPackage, MissingWeights, OfflineError, WeightsError
 from ..files.names import CONFIG_NAME, PROCESSOR_NAME, WEIGHTS_NAMES
+from ..files.optional import optional
 from ..files.shipped import shipped
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -163,12 +164,10 @@ def _source(name: str, revision: str | None) -> Source:
 
 def _huggingface_hub(name: str) -> ModuleType:
     try:
-        import huggingface_hub
-    except ModuleNotFoundError as error:
-        raise OfflineError(
-            f"{name} is on the Hugging Face Hub, and the package huggingface_hub, which downloads "
-            'it, is not installed. Install it: pip install "npformer[hub]"'
-        ) from error
+        with optional("huggingface_hub", f"{name}, on the Hugging Face Hub,", "npformer[hub]"):
+            import huggingface_hub
+    except MissingPackage as error:
+        raise OfflineError(str(error)) from error
     return huggingface_hub
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..images.processor import IMAGENET_MEAN, IMAGENET_STD
+from ..images.settings import IMAGENET_MEAN, IMAGENET_STD
 from ..network import stage_sizes
 from ..network.configuration import EfficientFormerConfig
 from .naming import Naming

@@ -225,7 +225,9 @@ def _is_text_map(value: Any) -> bool:
 def _why_not(data: bytes) -> str:
     """Describe a file that is not a safetensors file."""
     length = int.from_bytes(data[:8], "little")
-    return what_is(data) or (
+    if kind := what_is(data):
+        return f"this is {kind}"
+    return (
         f"its header would be {length} bytes long and the file has {len(data)}: it is truncated or "
         "another kind of file"
     )

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigError
-from ..images.processor import IMAGENET_MEAN, IMAGENET_STD
+from ..images.settings import IMAGENET_MEAN, IMAGENET_STD
 from ..network.configuration import EfficientFormerConfig
 from .dtypes import Tensors
 from .infer import infer_config, variant_of

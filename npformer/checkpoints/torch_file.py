@@ -89,10 +89,9 @@ def _not_an_archive(start: bytes, source: str) -> WeightsError:
             "code. If you trust it, save it again: torch.save(torch.load(path, weights_only=True), "
             "path)"
         )
-    return WeightsError(
-        f"{source}: {what_is(start) or 'it does not begin like a zip archive'}; expected a file "
-        "written by torch.save"
-    )
+    kind = what_is(start)
+    found = f"this is {kind}" if kind else "it does not begin like a zip archive"
+    return WeightsError(f"{source}: {found}; expected a file written by torch.save")
 
 
 class _Archive:

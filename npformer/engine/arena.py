@@ -27,23 +27,12 @@ def empty_aligned(count: int) -> Array:
     return raw[start : start + count]
 
 
-def copy_images(images: Array, out: Array) -> None:
-    """Copy images, (B, H, W, C), into an array of the same shape.
-
-    Images that are channels-first in memory are copied one channel at a time, which is much faster.
-    """
-    if images.flags.c_contiguous:
-        return np.copyto(out, images, "same_kind")
-    for c in range(images.shape[-1]):
-        np.copyto(out[..., c], images[..., c], "same_kind")
-
-
 def flatten_images(images: Array) -> Array:
     """Return images, (B, H, W, C), as flat float32: a view where that is possible, else a copy."""
     flags = images.flags
     if not (images.dtype == np.float32 and flags.c_contiguous and flags.aligned):
         images, source = np.empty(images.shape, np.float32), images
-        copy_images(source, images)
+        np.copyto(images, source, "same_kind")
     return images.reshape(-1)
 
 

@@ -17,7 +17,7 @@ from ..layers.dropout import drop_path_mask
 from ..network import EfficientFormer, Gradients, Loss
 from ..network.configuration import EfficientFormerConfig
 from ..network.tree import build, leaves
-from .arena import Arena, Buffer, copy_images
+from .arena import Arena, Buffer
 from .builder import image_fields, window_fields
 from .pack import ACTIVATION_CODES
 from .steps import Kind
@@ -94,7 +94,7 @@ class TrainingPlan(TrainingBuilder):
             masks[:] = drop_path_mask(masks, rate, rng)
         call.pack(self._layers, self._scales)
         at = self._input.at
-        copy_images(x, arena.memory[at : at + x.size].reshape(x.shape))
+        np.copyto(arena.memory[at : at + x.size].reshape(x.shape), x, "same_kind")
         self._run(arena, call)
         dp = build(lambda path, leaf: call.dp.get(path, np.zeros_like(leaf)), params)
         return Gradients(call.loss_value, call.statistics, dp)

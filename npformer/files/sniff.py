@@ -1,21 +1,40 @@
-"""Say what a file is that is not what it should be."""
+"""Recognize a file that is not what it should be, by its first bytes."""
 
 from __future__ import annotations
 
-_STARTS = (
-    ((b"<!doctype", b"<html", b"<head", b"<?xml"),
-     "this is an HTML page, not weights: the download link was wrong or needs a login"),
+LENGTH = 256
+"""How many bytes `what_is` looks at."""
+
+_KINDS = (
+    ((b"<",), "a web page (HTML or XML); the download link was wrong or needs a login"),
     ((b"version https://git-lfs",),
-     "this is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`"),
-    ((b"\x89hdf",), "this is an HDF5 file (TensorFlow): take the weights for PyTorch"),
-    ((b"pk\x03\x04", b"pk\x05\x06"), "this is a zip archive"),
-    ((b"\x1f\x8b", b"bzh", b"\xfd7zxz", b"(\xb5/\xfd"), "this file is compressed: unpack it"),
+     "a Git LFS pointer, not the file itself; fetch the file with `git lfs pull`"),
+    ((b"\x1f\x8b", b"bzh", b"\xfd7zxz", b"(\xb5/\xfd"), "a compressed file; unpack it"),
+    ((b"pk\x03\x04", b"pk\x05\x06"), "a zip archive"),
+    ((b"\x89hdf",), "an HDF5 file, such as TensorFlow's weights"),
+    ((b"%!ps", b"\xc5\xd0\xd3\xc6"), "a PostScript program, which is not run"),
+    ((b"%pdf",), "a PDF document"),
 )  # fmt: skip
 
 
 def what_is(data: bytes) -> str | None:
-    """Recognize a file by its first bytes, or return None."""
+    """Say what a file is.
+
+    Parameters
+    ----------
+    data : bytes
+        The file, or its beginning.
+
+    Returns
+    -------
+    str or None
+        What comes after "this is", with advice where it is the same for all readers; None if the
+        kind is unknown.
+    """
     if not data:
-        return "the file is empty"
-    start = data[:200].lstrip().lower()
-    return next((said for starts, said in _STARTS if start.startswith(starts)), None)
+        return "empty (0 bytes)"
+    if data[4:8] == b"ftyp":
+        return "an ISO media file, such as HEIC, AVIF or MP4"
+    # A byte order mark and blanks may come before text.
+    start = data[:LENGTH].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return next((kind for starts, kind in _KINDS if start.startswith(starts)), None)

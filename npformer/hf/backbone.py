@@ -6,13 +6,11 @@
     stage3    stride 16      hidden_sizes[2]
     stage4    stride 32      hidden_sizes[3]; tokens, laid out as an image again
 
-What a stage hands to the next is what is returned, as by the authors' code for detection
+A feature map is what a stage hands to the next, as in the authors' code for detection
 (``detection/backbone.py``, ``fork_feat``). There, and here with ``normalize=True``, a group norm
-with one group follows, over all numbers of an image (Wu & He 2018, equation 3):
+follows (`npformer.hf.group_norm`). It belongs to the task and not to ImageNet, so its weights are 1
+and its biases 0 until the task has trained them.
 
-    y = (x − mean(x)) / √(variance(x) + ε) · weight + bias      weight and bias for each channel
-
-It belongs to the task, not to ImageNet: its weights are 1 and 0 until the task has trained them.
 Names and arguments are those of transformers' backbones (``utils/backbone_utils.py``).
 """
 
@@ -20,20 +18,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import ConfigError
-from ..layers import Array, LayerNorm
-from ..network import stage_sizes
+from ..layers import LayerNorm
 from ..network.configuration import EfficientFormerConfig
+from .group_norm import group_norm
 from .outputs import BackboneOutput
-from .pretrained import BATCH_SIZE, EfficientFormerPreTrainedModel, channels_first
+from .pretrained import BATCH_SIZE, EfficientFormerPreTrainedModel, as_maps
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self
 
 
 class EfficientFormerBackbone(EfficientFormerPreTrainedModel):
@@ -43,23 +41,29 @@ class EfficientFormerBackbone(EfficientFormerPreTrainedModel):
     ----------
     config : EfficientFormerConfig
     params : EfficientFormer, optional
-        The weights; fresh ones by default.
+        The weights; random ones by default.
     out_features : sequence of str, optional
-        Which maps to return, from ``stage_names``; by default those of all stages.
+        Which maps to return, by their names in ``stage_names``; those of all stages by default.
     out_indices : sequence of int, optional
-        The same by index in ``stage_names``, in place of `out_features`.
+        The same by index in ``stage_names``, instead of `out_features`.
     normalize : bool
         Whether a group norm follows each map.
     **options
-        As of the other model classes: ``seed``, ``dtype``, ``engine``.
+        ``seed``, ``dtype`` and ``engine``, as in `EfficientFormerPreTrainedModel`.
 
     Attributes
     ----------
     out_features : list of str
-        Can be set, as can ``out_indices``.
+        Can be set, and so can ``out_indices``.
     normalize : bool
     norms : dict of str to LayerNorm
-        Weight and bias of the group norm of each map; trained ones can be put in.
+        Weight and bias of the group norm of each map; can be replaced by trained ones.
+
+    Raises
+    ------
+    ConfigError, WeightsError
+        As in `EfficientFormerPreTrainedModel`; ConfigError also if there are no such maps, or both
+        `out_features` and `out_indices` are given.
 
     Examples
     --------
@@ -97,7 +101,27 @@ class EfficientFormerBackbone(EfficientFormerPreTrainedModel):
         normalize: bool = False,
         **options: Any,
     ) -> Self:
-        """Load a network; other arguments and errors as of the other model classes."""
+        """Load a network.
+
+        Parameters
+        ----------
+        source : str or path
+            As in `EfficientFormerPreTrainedModel.from_pretrained`.
+        out_features, out_indices, normalize
+            As in the constructor.
+        **options
+            As in `EfficientFormerPreTrainedModel.from_pretrained`.
+
+        Returns
+        -------
+        EfficientFormerBackbone
+
+        Raises
+        ------
+        MissingWeights, WeightsError, UnsafeCheckpointError, OfflineError, ConfigError, TypeError
+            As in `EfficientFormerPreTrainedModel.from_pretrained`; ConfigError also if there are no
+            such maps.
+        """
         backbone = super().from_pretrained(source, **options)
         backbone._select(out_features, out_indices)
         backbone.normalize = normalize
@@ -105,7 +129,7 @@ class EfficientFormerBackbone(EfficientFormerPreTrainedModel):
 
     def _select(self, features: Sequence[str] | None, indices: Sequence[int] | None) -> None:
         if features is not None and indices is not None:
-            raise ConfigError("out_features and out_indices say the same; give one of them")
+            raise ConfigError("out_features and out_indices mean the same; give one of them")
         if indices is not None:
             self.out_indices = list(indices)
         else:
@@ -113,16 +137,17 @@ class EfficientFormerBackbone(EfficientFormerPreTrainedModel):
 
     @property
     def stage_names(self) -> list[str]:
-        """Names of all maps: ``["stem", "stage1", …]``."""
+        """The names of all maps: ``["stem", "stage1", …]``."""
         return ["stem", *(f"stage{i + 1}" for i in range(len(self.config.depths)))]
 
     @property
     def out_features(self) -> list[str]:
-        """Names of the maps that are returned, in order."""
+        """The names of the maps that are returned, in order."""
         return self._out_features
 
     @out_features.setter
     def out_features(self, names: Sequence[str]) -> None:
+        """Choose the maps to return; ConfigError if there are no such maps."""
         if not names or not set(names) <= set(self.stage_names):
             raise ConfigError(
                 f"out_features is {names!r}; expected some of {', '.join(self.stage_names)}"
@@ -131,11 +156,12 @@ class EfficientFormerBackbone(EfficientFormerPreTrainedModel):
 
     @property
     def out_indices(self) -> list[int]:
-        """Places of the maps that are returned in ``stage_names``."""
+        """The indices in ``stage_names`` of the maps that are returned."""
         return [self.stage_names.index(name) for name in self.out_features]
 
     @out_indices.setter
     def out_indices(self, indices: Sequence[int]) -> None:
+        """Choose the maps to return; ConfigError if there are no such maps."""
         n = len(self.stage_names)
         if not indices or not all(-n <= index < n for index in indices):
             raise ConfigError(f"out_indices is {indices!r}; expected some of 0 to {n - 1}")
@@ -149,12 +175,12 @@ class EfficientFormerBackbone(EfficientFormerPreTrainedModel):
 
     @property
     def channels(self) -> list[int]:
-        """Numbers of channels of the maps that are returned."""
+        """The numbers of channels of the maps that are returned."""
         return [self.out_feature_channels[name] for name in self.out_features]
 
     @property
     def strides(self) -> list[int]:
-        """How many pixels of the image one of each returned map stands for."""
+        """The strides of the maps that are returned, in pixels of the image."""
         strides = {"stem": 4}
         for i in range(len(self.config.depths)):
             shrinks = i > 0 and self.config.has_downsample(i)
@@ -162,6 +188,24 @@ class EfficientFormerBackbone(EfficientFormerPreTrainedModel):
             strides[self.stage_names[i + 1]] = strides[self.stage_names[i]] * step
         return [strides[name] for name in self.out_features]
 
+    @overload
+    def __call__(
+        self, pixel_values: ArrayLike | None = ..., output_hidden_states: bool | None = ...,
+        output_attentions: bool | None = ..., return_dict: Literal[True] | None = ..., *,
+        batch_size: int = ...,
+    ) -> BackboneOutput: ...  # fmt: skip
+    @overload
+    def __call__(
+        self, pixel_values: ArrayLike | None = ..., output_hidden_states: bool | None = ...,
+        output_attentions: bool | None = ..., *, return_dict: Literal[False],
+        batch_size: int = ...,
+    ) -> tuple[Any, ...]: ...  # fmt: skip
+    @overload
+    def __call__(
+        self, pixel_values: ArrayLike | None = ..., output_hidden_states: bool | None = ...,
+        output_attentions: bool | None = ..., return_dict: bool | None = ..., *,
+        batch_size: int = ...,
+    ) -> BackboneOutput | tuple[Any, ...]: ...  # fmt: skip
     def __call__(
         self,
         pixel_values: ArrayLike | None = None,
@@ -170,56 +214,23 @@ class EfficientFormerBackbone(EfficientFormerPreTrainedModel):
         return_dict: bool | None = None,
         *,
         batch_size: int = BATCH_SIZE,
-    ) -> Any:
-        """Run the network.
+    ) -> BackboneOutput | tuple[Any, ...]:
+        """Run the network. Arguments and errors are as in a call of `EfficientFormerModel`.
 
-        Parameters
-        ----------
-        pixel_values : array_like of float, shape (B, C, H, W)
-            Preprocessed images. Other sizes than the network was trained for: see ``image_size`` of
-            `from_pretrained`.
-        output_hidden_states, output_attentions, return_dict : bool, optional
-            By default what the configuration says.
-        batch_size : int
-            How many images run at once.
+        Their order is that of transformers' backbones: `output_hidden_states` comes first.
 
         Returns
         -------
         BackboneOutput, or a tuple of its fields if not `return_dict`
         """
-        traced = {"stem": "stem"} | {
-            f"stage{i + 1}": f"stages.{i}" for i in range(len(self.config.depths))
-        }
-        x = self._channels_last(pixel_values)
-        _, seen, inside = self._look(
-            x, output_attentions, output_hidden_states, False, batch_size,
+        stages = (f"stages.{i}" for i in range(len(self.config.depths)))
+        traced = dict(zip(self.stage_names, ["stem", *stages], strict=True))
+        seen = self._look(
+            pixel_values, output_attentions, output_hidden_states, batch_size,
             also=[traced[name] for name in self.out_features],
         )  # fmt: skip
-        grid = stage_sizes(x.shape[1], x.shape[2], self.config)[-1]
         maps = []
         for name in self.out_features:
-            y = channels_first(seen[traced[name]], grid)  # (B, C, H, W)
+            y = as_maps(seen.arrays[traced[name]], seen.grid)  # (B, C, H, W)
             maps.append(group_norm(y, self.norms[name]) if self.normalize else y)
-        return self._returned(BackboneOutput(tuple(maps), **inside), return_dict)
-
-
-def group_norm(x: Array, p: LayerNorm, eps: float = 1e-5) -> Array:
-    """Normalize each image by the mean and variance of all its numbers.
-
-    Parameters
-    ----------
-    x : ndarray, shape (B, C, H, W)
-    p : LayerNorm
-        Weight and bias for each channel.
-    eps : float
-        Added to the variance.
-
-    Returns
-    -------
-    ndarray of the shape of `x`
-    """
-    axes = (1, 2, 3)
-    centered = x - x.mean(axes, keepdims=True)
-    variance = np.square(centered).mean(axes, keepdims=True)  # (B, 1, 1, 1)
-    weight, bias = p.weight[:, None, None], p.bias[:, None, None]  # (C, 1, 1)
-    return centered / np.sqrt(variance + eps) * weight + bias
+        return self._returned(BackboneOutput(tuple(maps), **seen.inside), return_dict)

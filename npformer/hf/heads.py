@@ -1,4 +1,4 @@
-"""Which parameters a class of `npformer.hf` needs, and whether those are the ones it got."""
+"""Which parameters a class of `npformer.hf` needs, and whether it was given these."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..network.tree import leaves
 
 
 def with_heads(params: EfficientFormer, heads: Sequence[str]) -> EfficientFormer:
-    """Leave out the heads that are not named."""
+    """Remove the heads that are not named."""
     return params._replace(
         head=params.head if "head" in heads else None,
         head_dist=params.head_dist if "head_dist" in heads else None,
@@ -24,7 +24,7 @@ def with_heads(params: EfficientFormer, heads: Sequence[str]) -> EfficientFormer
 def with_fitting_heads(
     params: EfficientFormer, config: EfficientFormerConfig, seed: int
 ) -> EfficientFormer:
-    """Replace heads that are missing or have another number of classes by fresh ones."""
+    """Replace heads that are missing, or have another number of classes, by random ones."""
     rng = np.random.default_rng(seed)
     shape, dtype = (config.hidden_size, config.num_labels), params.norm.weight.dtype
 
@@ -37,28 +37,46 @@ def with_fitting_heads(
     return params._replace(head=fit(params.head), head_dist=fit(params.head_dist))
 
 
-def check_shapes(params: EfficientFormer, plan: EfficientFormer) -> None:
-    """Refuse parameters that are not those of the planned network."""
+def check_shapes(params: EfficientFormer, specs: EfficientFormer) -> None:
+    """Check that parameters have the shapes that their configuration demands.
+
+    Parameters
+    ----------
+    params : EfficientFormer
+    specs : EfficientFormer of ParamSpec
+        As from `npformer.network.params.param_specs`.
+
+    Raises
+    ------
+    WeightsError
+        If an array is missing, not expected, or has another shape.
+    """
     found = {path: array.shape for path, array in leaves(params)}
-    expected = {path: leaf.shape for path, leaf in leaves(plan)}
+    expected = {path: spec.shape for path, spec in leaves(specs)}
     for path in [*expected, *found]:
         shape = found.get(path, ())
         if path.endswith("attention_biases"):
-            shape = shape[:3]  # biases by pair of places have more
+            shape = shape[:3]  # biases by pair of tokens have two more axes
         if shape != expected.get(path, ()):
             raise WeightsError(
                 f"the weights have {path} of shape {shape}, their configuration demands "
-                f"{expected.get(path, ())}; () means that there is none. Take the configuration "
-                "that belongs to the weights, or, for other heads, begin with fresh ones: "
+                f"{expected.get(path, ())}; () means that there is none. Use the configuration "
+                "that belongs to the weights, or, for new heads, "
                 "from_pretrained(…, ignore_mismatched_sizes=True)"
             )
 
 
 def refuse_biases_by_pair(params: EfficientFormer) -> None:
-    """Refuse to write what only this package could read."""
+    """Refuse attention biases that only this package could read from a file.
+
+    Raises
+    ------
+    WeightsError
+        If the biases are one for each pair of tokens.
+    """
     if any(path.endswith("attention_biases") and array.ndim == 5 for path, array in leaves(params)):
         raise WeightsError(
-            "the attention biases are one for each pair of places (method='original'), which no "
-            "format of checkpoints holds; save the network before it is resized, or resize it by "
+            "there is an attention bias for each pair of tokens (method='original'), which no "
+            "format of checkpoints holds; save the network before resizing it, or resize it with "
             "method='offsets'"
         )

@@ -13,17 +13,18 @@ Source: ``modeling_efficientformer.py`` of transformers 4.40.2. Where it errs or
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Generic, Literal, cast, overload
 
 from numpy.typing import ArrayLike
 
-from ..network import Logits
+from ..layers import Array
+from ..network import EfficientFormer
 from .outputs import (
     BaseModelOutput,
     EfficientFormerForImageClassificationWithTeacherOutput,
     ImageClassifierOutput,
 )
-from .pretrained import BATCH_SIZE, EfficientFormerPreTrainedModel
+from .pretrained import BATCH_SIZE, EfficientFormerPreTrainedModel, Output, Seen
 from .task_loss import classification_loss
 
 __all__ = [
@@ -31,12 +32,37 @@ __all__ = [
     "EfficientFormerForImageClassificationWithTeacher",
     "EfficientFormerModel",
     "EfficientFormerPreTrainedModel",
+    "model_class",
 ]
 
 
-class EfficientFormerModel(EfficientFormerPreTrainedModel):
-    """The network without a head: images in, tokens out."""
+class _PixelsToOutput(EfficientFormerPreTrainedModel, Generic[Output]):
+    """A model whose only input is pixel values."""
 
+    _arrays: ClassVar[tuple[str, ...]] = ()
+    """Names of the arrays of the trace that `_output` needs."""
+
+    def _output(self, seen: Seen) -> Output:
+        raise NotImplementedError
+
+    @overload
+    def __call__(
+        self, pixel_values: ArrayLike | None = ..., output_attentions: bool | None = ...,
+        output_hidden_states: bool | None = ..., return_dict: Literal[True] | None = ..., *,
+        reshape_last: bool = ..., batch_size: int = ...,
+    ) -> Output: ...  # fmt: skip
+    @overload
+    def __call__(
+        self, pixel_values: ArrayLike | None = ..., output_attentions: bool | None = ...,
+        output_hidden_states: bool | None = ..., *, return_dict: Literal[False],
+        reshape_last: bool = ..., batch_size: int = ...,
+    ) -> tuple[Any, ...]: ...  # fmt: skip
+    @overload
+    def __call__(
+        self, pixel_values: ArrayLike | None = ..., output_attentions: bool | None = ...,
+        output_hidden_states: bool | None = ..., return_dict: bool | None = ..., *,
+        reshape_last: bool = ..., batch_size: int = ...,
+    ) -> Output | tuple[Any, ...]: ...  # fmt: skip
     def __call__(
         self,
         pixel_values: ArrayLike | None = None,
@@ -46,7 +72,7 @@ class EfficientFormerModel(EfficientFormerPreTrainedModel):
         *,
         reshape_last: bool = False,
         batch_size: int = BATCH_SIZE,
-    ) -> Any:
+    ) -> Output | tuple[Any, ...]:
         """Run the network.
 
         Parameters
@@ -58,24 +84,37 @@ class EfficientFormerModel(EfficientFormerPreTrainedModel):
         reshape_last : bool
             Whether the last hidden state, the tokens, comes as (B, C, H, W) like the others.
         batch_size : int
-            How many images run at once; bounds the memory and changes no number.
+            How many images run at once; bounds the memory and changes no result.
 
         Returns
         -------
-        BaseModelOutput, or a tuple of its fields if not `return_dict`
+        output : ModelOutput
+            Of the class that belongs to this model; a tuple of its fields if not `return_dict`.
 
         Raises
         ------
+        ValueError
+            If there are no `pixel_values`.
         ImageError, TypeError
-            If these are not preprocessed images.
+            If they are not preprocessed images: of another shape, or whole numbers.
         ConfigError
-            If the size of the images does not fit the attention biases.
+            If the size of the images does not fit the attention biases, or `batch_size` is not
+            positive.
         """
-        x = self._channels_last(pixel_values)
-        _, seen, inside = self._look(
-            x, output_attentions, output_hidden_states, reshape_last, batch_size, also=["norm"]
-        )
-        return self._returned(BaseModelOutput(seen["norm"], **inside), return_dict)
+        seen = self._look(
+            pixel_values, output_attentions, output_hidden_states, batch_size, reshape_last,
+            self._arrays,
+        )  # fmt: skip
+        return self._returned(self._output(seen), return_dict)
+
+
+class EfficientFormerModel(_PixelsToOutput[BaseModelOutput]):
+    """The network without a head: images in, tokens out, as a `BaseModelOutput`."""
+
+    _arrays = ("norm",)
+
+    def _output(self, seen: Seen) -> BaseModelOutput:
+        return BaseModelOutput(seen.arrays["norm"], **seen.inside)
 
 
 class EfficientFormerForImageClassification(EfficientFormerPreTrainedModel):
@@ -83,6 +122,25 @@ class EfficientFormerForImageClassification(EfficientFormerPreTrainedModel):
 
     heads = ("head",)
 
+    @overload
+    def __call__(
+        self, pixel_values: ArrayLike | None = ..., labels: ArrayLike | None = ...,
+        output_attentions: bool | None = ..., output_hidden_states: bool | None = ...,
+        return_dict: Literal[True] | None = ..., *,
+        reshape_last: bool = ..., batch_size: int = ...,
+    ) -> ImageClassifierOutput: ...  # fmt: skip
+    @overload
+    def __call__(
+        self, pixel_values: ArrayLike | None = ..., labels: ArrayLike | None = ...,
+        output_attentions: bool | None = ..., output_hidden_states: bool | None = ..., *,
+        return_dict: Literal[False], reshape_last: bool = ..., batch_size: int = ...,
+    ) -> tuple[Any, ...]: ...  # fmt: skip
+    @overload
+    def __call__(
+        self, pixel_values: ArrayLike | None = ..., labels: ArrayLike | None = ...,
+        output_attentions: bool | None = ..., output_hidden_states: bool | None = ...,
+        return_dict: bool | None = ..., *, reshape_last: bool = ..., batch_size: int = ...,
+    ) -> ImageClassifierOutput | tuple[Any, ...]: ...  # fmt: skip
     def __call__(
         self,
         pixel_values: ArrayLike | None = None,
@@ -93,69 +151,54 @@ class EfficientFormerForImageClassification(EfficientFormerPreTrainedModel):
         *,
         reshape_last: bool = False,
         batch_size: int = BATCH_SIZE,
-    ) -> Any:
-        """Run the network; arguments and errors as of `EfficientFormerModel`, and `labels`.
+    ) -> ImageClassifierOutput | tuple[Any, ...]:
+        """Run the network. All but `labels` is as in a call of `EfficientFormerModel`.
 
         Parameters
         ----------
-        pixel_values : array_like of float, shape (B, C, H, W)
         labels : array_like, optional
-            What the logits should be, for ``loss``; see `classification_loss`.
-        output_attentions, output_hidden_states, return_dict : bool, optional
-        reshape_last : bool
-        batch_size : int
+            The right answers, to compute ``loss``; see `classification_loss`.
 
         Returns
         -------
         ImageClassifierOutput, or a tuple of its fields if not `return_dict`
-            For ``num_labels=0`` the logits are the pooled features.
+            If ``num_labels`` is 0, the logits are the pooled features.
+
+        Raises
+        ------
+        ConfigError, TypeError, ValueError
+            Also if the labels do not fit the logits, as in `classification_loss`.
         """
-        x = self._channels_last(pixel_values)
-        answer, _, inside = self._look(
-            x, output_attentions, output_hidden_states, reshape_last, batch_size
+        seen = self._look(
+            pixel_values, output_attentions, output_hidden_states, batch_size, reshape_last
         )
-        loss = None
+        logits, loss = seen.logits.logits, None
         if labels is not None:
-            loss = classification_loss(
-                answer.logits, labels, self.num_labels, self.config.problem_type
-            )
-        return self._returned(ImageClassifierOutput(loss, answer.logits, **inside), return_dict)
+            loss = classification_loss(logits, labels, self.num_labels, self.config.problem_type)
+        return self._returned(ImageClassifierOutput(loss, logits, **seen.inside), return_dict)
 
 
-class EfficientFormerForImageClassificationWithTeacher(EfficientFormerPreTrainedModel):
-    """The network with two heads, one of which was taught by another network (distillation)."""
+class EfficientFormerForImageClassificationWithTeacher(
+    _PixelsToOutput[EfficientFormerForImageClassificationWithTeacherOutput]
+):
+    """The network with two heads, one of which was taught by another network (distillation).
+
+    If ``num_labels`` is 0, all three logits are the pooled features.
+    """
 
     heads = ("head", "head_dist")
 
-    def __call__(
-        self,
-        pixel_values: ArrayLike | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-        *,
-        reshape_last: bool = False,
-        batch_size: int = BATCH_SIZE,
-    ) -> Any:
-        """Run the network; arguments and errors as of `EfficientFormerModel`.
-
-        Parameters
-        ----------
-        pixel_values : array_like of float, shape (B, C, H, W)
-        output_attentions, output_hidden_states, return_dict : bool, optional
-        reshape_last : bool
-        batch_size : int
-
-        Returns
-        -------
-        EfficientFormerForImageClassificationWithTeacherOutput, or a tuple of its fields
-            For ``num_labels=0`` all three logits are the pooled features.
-        """
-        x = self._channels_last(pixel_values)
-        answer, _, inside = self._look(
-            x, output_attentions, output_hidden_states, reshape_last, batch_size
-        )
+    def _output(self, seen: Seen) -> EfficientFormerForImageClassificationWithTeacherOutput:
+        logits = cast("tuple[Array, Array, Array]", seen.logits)  # there are two heads, or none
         if self.num_labels == 0:
-            answer = Logits(answer.logits, answer.logits, answer.logits)
-        output = EfficientFormerForImageClassificationWithTeacherOutput(*answer, **inside)
-        return self._returned(output, return_dict)
+            logits = (logits[0],) * 3
+        return EfficientFormerForImageClassificationWithTeacherOutput(*logits, **seen.inside)
+
+
+def model_class(params: EfficientFormer) -> type[EfficientFormerPreTrainedModel]:
+    """Return the class that has the heads of `params`."""
+    if params.head is None:
+        return EfficientFormerModel
+    if params.head_dist is None:
+        return EfficientFormerForImageClassification
+    return EfficientFormerForImageClassificationWithTeacher

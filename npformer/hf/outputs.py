@@ -1,7 +1,7 @@
 """What the classes of `npformer.hf.modeling` return, as the outputs of transformers are.
 
-An output is read by attribute, by key, by index or by slice. Fields that are None are attributes,
-and neither keys nor entries: ``output[0]`` is the first field that is there.
+An output is read by attribute, by key, by index or by slice. Fields that are None can be read as
+attributes alone; keys and indices skip them: ``output[0]`` is the first field that is not None.
 Source: ``ModelOutput`` of ``transformers/utils/generic.py``.
 """
 
@@ -19,23 +19,23 @@ class ModelOutput(Mapping[str, Any]):
     """An ordered mapping without the fields that are None."""
 
     def __getitem__(self, key: str | int | slice) -> Any:
-        return dict(self._there())[key] if isinstance(key, str) else self.to_tuple()[key]
+        return dict(self._present())[key] if isinstance(key, str) else self.to_tuple()[key]
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, _ in self._there())
+        return (name for name, _ in self._present())
 
     def __len__(self) -> int:
         return len(self.to_tuple())
 
     def to_tuple(self) -> tuple[Any, ...]:
         """Return the fields that are not None, in order."""
-        return tuple(value for _, value in self._there())
+        return tuple(value for _, value in self._present())
 
-    def _there(self) -> Iterator[tuple[str, Any]]:
+    def _present(self) -> Iterator[tuple[str, Any]]:
         pairs = ((field.name, getattr(self, field.name)) for field in fields(self))
         return ((name, value) for name, value in pairs if value is not None)
 
-    # Arrays have no single truth value, so two outputs are equal only if they are the same.
+    # Comparing arrays gives arrays, so two outputs are equal only if they are the same object.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
@@ -45,7 +45,7 @@ class ModelOutput(Mapping[str, Any]):
                 return f"({', '.join(map(describe, value))})"
             return f"{value.dtype}{list(value.shape)}"
 
-        inside = ", ".join(f"{name}={describe(value)}" for name, value in self._there())
+        inside = ", ".join(f"{name}={describe(value)}" for name, value in self._present())
         return f"{type(self).__name__}({inside})"
 
 
@@ -65,19 +65,19 @@ class BaseModelOutput(ModelOutput):
     def pooler_output(self) -> Array:
         """(B, C), the mean over tokens that the heads see.
 
-        The reference's documentation promises this field and its code has none, so it is an
-        attribute and no key: indices stay as they are there.
+        An attribute and not a key, so that indices stay as in the reference: its documentation
+        promises this field, but its code has none.
         """
         return self.last_hidden_state.mean(1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageClassifierOutput(ModelOutput):
-    """What one head says."""
+    """Results of one head."""
 
-    loss: Array | None = None
+    loss: Array | None
     """(), if labels were given"""
-    logits: Array | None = None
+    logits: Array
     """(B, num_labels)"""
     hidden_states: tuple[Array, ...] | None = None
     """as in `BaseModelOutput`"""
@@ -87,13 +87,13 @@ class ImageClassifierOutput(ModelOutput):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class EfficientFormerForImageClassificationWithTeacherOutput(ModelOutput):
-    """What two heads say."""
+    """Results of two heads."""
 
-    logits: Array | None = None
+    logits: Array
     """(B, num_labels), the mean of both"""
-    cls_logits: Array | None = None
+    cls_logits: Array
     """(B, num_labels), of the class head"""
-    distillation_logits: Array | None = None
+    distillation_logits: Array
     """(B, num_labels), of the distillation head"""
     hidden_states: tuple[Array, ...] | None = None
     """as in `BaseModelOutput`"""

@@ -1,9 +1,9 @@
-"""What the classes of `npformer.hf.modeling` share: a configuration, weights, and a look inside.
+"""What the classes of `npformer.hf.modeling` share: configuration, weights, and running them.
 
-A class holds a configuration and parameters that never change, runs `npformer.network.forward`
-or that of the engine, and puts what a `Trace` of it saw into an output: there is no second network
-here.
-Pixels and hidden states have their channels first, as the field writes them: (B, C, H, W).
+A model holds a configuration and parameters that never change. Its `network` is
+`npformer.network.forward` or the engine's: there is no second network here. A call of a model
+turns pixel values, (B, C, H, W), into images with their channels last, runs the network with a
+`Trace`, and fills an output from its logits and the trace.
 
 Source: ``modeling_utils.py`` of transformers 4.40.2.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -21,8 +21,9 @@ from numpy.typing import ArrayLike, DTypeLike
 from .. import checkpoints
 from ..checkpoints import Naming
 from ..checkpoints.dtypes import target
-from ..engine import make_forward
+from ..engine import Forward, make_forward
 from ..errors import ConfigError, ImageError
+from ..images.layout import channels_first, channels_last
 from ..layers import EVALUATION, Array, AttentionBlock, Trace
 from ..network import EfficientFormer, Logits, stage_sizes
 from ..network.configuration import EfficientFormerConfig
@@ -30,29 +31,44 @@ from ..network.params import initialize, param_specs
 from ..network.resizing import Method, resize
 from ..network.tree import leaves
 from .heads import check_shapes, refuse_biases_by_pair, with_fitting_heads, with_heads
+from .outputs import ModelOutput
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self
+
+Output = TypeVar("Output", bound=ModelOutput)
 
 BATCH_SIZE = 16
-"""How many images run at once. More run in turn: no image's numbers depend on the others'."""
+"""How many images run at once. No image's results depend on the others in its batch."""
+
+
+class Seen(NamedTuple):
+    """What a call of a model computed."""
+
+    logits: Logits
+    arrays: dict[str, Array]
+    """the arrays of the trace that were asked for, by name"""
+    grid: tuple[int, int]
+    """rows and columns of tokens"""
+    inside: dict[str, Any]
+    """the fields ``hidden_states`` and ``attentions`` of an output, if they were asked for"""
 
 
 class EfficientFormerPreTrainedModel:
-    """What the classes share: weights, and running them.
+    """Base class of all models: configuration, weights, and the network that runs them.
 
     Parameters
     ----------
     config : EfficientFormerConfig
-        Is copied: what is set on ``model.config`` later is the model's own.
+        It is copied, so changing ``model.config`` later changes this model alone.
     params : EfficientFormer, optional
-        The weights, with at least the heads of this class; fresh ones by default.
+        The weights, with at least the heads of this class; random ones by default.
     seed : int
-        Of fresh weights. The body does not depend on the class.
+        Seed of random weights. The body does not depend on the class.
     dtype : {"float32", "float64"}
-        Of fresh weights.
+        Type of random weights.
     engine : {"auto", "numba", "numpy"}
-        Which floor computes: the kernels, or the plain functions.
+        What computes, as in `npformer.load`.
 
     Attributes
     ----------
@@ -60,13 +76,16 @@ class EfficientFormerPreTrainedModel:
     params : EfficientFormer
         The tree of parameters, read-only arrays. To train, see `npformer.learn`.
     engine : str
+    network : callable
+        ``network(x, run) -> Logits`` runs the network on images with their channels last,
+        (B, H, W, C), as `npformer.network.forward` does; `run` may be a `Trace`.
 
     Raises
     ------
     ConfigError
-        If no network can be like that.
+        If the configuration is impossible, or `engine` cannot run it.
     WeightsError
-        If the weights are those of another network.
+        If the weights do not fit the configuration or lack a head, or `dtype` is neither type.
     """
 
     config_class = EfficientFormerConfig
@@ -91,7 +110,7 @@ class EfficientFormerPreTrainedModel:
             params = initialize(self.config, seed, dtype=target(dtype))
         self.params = with_heads(params, self.heads)
         check_shapes(self.params, with_heads(param_specs(self.config), self.heads))
-        self._forward = make_forward(self.params, self.config, engine)
+        self.network: Forward = make_forward(self.params, self.config, engine)
 
     @classmethod
     def from_pretrained(
@@ -114,20 +133,21 @@ class EfficientFormerPreTrainedModel:
             A folder, a file of weights, ``"tiny"`` (comes with npformer), ``"l1"``, ``"l3"``,
             ``"l7"`` or the name of a repository on the Hugging Face Hub.
         dtype : {"float32", "float64", "float16"}
-            Of the weights, and so of all that is computed.
+            Type of the weights, and of all results.
         engine : {"auto", "numba", "numpy"}
-            Which floor computes.
+            What computes, as in `npformer.load`.
         image_size : int or pair of int, optional
-            Side, or height and width, of the images that it shall take, in pixels; the attention
-            biases are interpolated for it. By default it takes those it was trained for.
+            Side, or height and width, in pixels, to use images of another size than the weights
+            were trained for; the attention biases are interpolated.
         method : {"offsets", "original"}
-            How; see `npformer.network.resizing`.
+            How to interpolate; see `npformer.network.resizing`.
         ignore_mismatched_sizes : bool
-            Whether heads that are missing or have another number of classes are made anew, from
-            `seed`; otherwise they are an error.
+            Whether heads that are missing, or have another number of classes, are replaced by
+            random ones; otherwise they are an error.
         seed : int
+            Seed of random heads.
         **changes
-            Other values for some keys of the configuration, such as ``num_labels``.
+            Values that replace those of the configuration, such as ``num_labels=10``.
 
         Returns
         -------
@@ -136,9 +156,10 @@ class EfficientFormerPreTrainedModel:
         Raises
         ------
         MissingWeights, WeightsError, UnsafeCheckpointError, OfflineError
-            As from `npformer.checkpoints.read`.
+            As in `npformer.load`; WeightsError also if a head is missing or has another number of
+            classes.
         ConfigError
-            If the configuration or the size of the images is impossible.
+            If the configuration, `engine` or `image_size` is impossible.
         TypeError
             If a keyword is neither an argument nor a key of the configuration.
         """
@@ -147,7 +168,8 @@ class EfficientFormerPreTrainedModel:
         for name in changes:
             if not hasattr(config, name):
                 raise TypeError(
-                    f"from_pretrained has no argument {name!r}, nor has a configuration"
+                    f"{name!r} is neither an argument of from_pretrained nor a key of the "
+                    "configuration"
                 )
         if changes:
             config = EfficientFormerConfig.from_dict(config.to_dict(), **changes)
@@ -165,11 +187,18 @@ class EfficientFormerPreTrainedModel:
         Parameters
         ----------
         folder : str or path
-            Is made if need be.
+            Created if it does not exist.
         naming : {"hf", "timm"}
             How the tensors are named.
         **options
-            As of `npformer.checkpoints.write`, such as ``processor``.
+            As in `npformer.checkpoints.write`, such as ``processor``.
+
+        Raises
+        ------
+        ConfigError
+            If the names or the configuration cannot be written in that format.
+        WeightsError
+            If the attention biases were resized by ``method="original"``, which no format holds.
         """
         refuse_biases_by_pair(self.params)
         checkpoints.write(folder, self.config, self.params, naming=naming, **options)
@@ -190,16 +219,16 @@ class EfficientFormerPreTrainedModel:
         return checkpoints.state_dict(self.params, self.config, naming)
 
     def eval(self) -> Self:
-        """Return itself: it is always in evaluation mode."""
+        """Return the model itself: it is always in evaluation mode."""
         return self
 
     def num_parameters(self) -> int:
-        """How many numbers were learned; running statistics do not count."""
+        """Return the number of learned parameters, without running statistics."""
         return sum(array.size for path, array in leaves(self.params) if ".running_" not in path)
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the weights, and of all that is computed."""
+        """Type of the weights, and of all results."""
         return self.params.norm.weight.dtype
 
     @property
@@ -214,31 +243,15 @@ class EfficientFormerPreTrainedModel:
             f"{self.num_parameters():,} parameters, {self.dtype})"
         )
 
-    def _run(
-        self, x: Array, names: Sequence[str], batch_size: int
-    ) -> tuple[Logits, dict[str, Array]]:
-        """Run the network in batches; return its answer, and the named arrays of its trace."""
-        if batch_size < 1:
-            raise ConfigError(f"batch_size is {batch_size}; expected 1 or more")
-        answers, traces = [], []
-        for start in range(0, max(len(x), 1), batch_size):
-            trace = Trace(*names)
-            answers.append(
-                self._forward(x[start : start + batch_size], trace if names else EVALUATION)
-            )
-            traces.append(trace)
-        logits = Logits(*(_join(parts) for parts in zip(*answers, strict=True)))
-        return logits, {name: _join([trace[name] for trace in traces]) for name in names}
-
     def _channels_last(self, pixel_values: ArrayLike | None) -> Array:
-        """Check ``pixel_values`` and turn (B, C, H, W) into (B, H, W, C)."""
+        """Check pixel values, (B, C, H, W), and return them as (B, H, W, C)."""
         if pixel_values is None:
             raise ValueError("You have to specify pixel_values")
         x = np.asarray(pixel_values)
         if x.dtype.kind != "f":
             raise TypeError(
-                f"pixel_values are {x.dtype}; expected floating point numbers. Images of whole "
-                "numbers have to be preprocessed first, by EfficientFormerImageProcessor"
+                f"pixel_values are {x.dtype}; expected floating point numbers. Preprocess images "
+                "first, with EfficientFormerImageProcessor"
             )
         C = self.config.num_channels
         if x.ndim != 4 or x.shape[1] != C:
@@ -247,40 +260,57 @@ class EfficientFormerPreTrainedModel:
                 f"pixel_values have shape {x.shape}; expected (batch, {C} channels, height, width)"
                 + (". Move the channels: np.moveaxis(pixel_values, -1, 1)" if last else "")
             )
-        return np.ascontiguousarray(np.moveaxis(x, 1, -1))
+        return channels_last(x)
 
     def _look(
         self,
-        x: Array,
+        pixel_values: ArrayLike | None,
         output_attentions: bool | None,
         output_hidden_states: bool | None,
-        reshape_last: bool,
         batch_size: int,
+        reshape_last: bool = False,
         also: Sequence[str] = (),
-    ) -> tuple[Logits, dict[str, Array], dict[str, Any]]:
-        """Run the network on (B, H, W, C) pixels.
+    ) -> Seen:
+        """Check pixel values, run the network on them, and collect what was asked for.
 
-        Returns its answer, the arrays of its trace that `also` names, and the fields of an output
-        that were asked for.
+        `also` names further arrays of the trace. Other arguments are those of a call.
         """
         config = self.config
+        x = self._channels_last(pixel_values)
         if output_attentions is None:
             output_attentions = config.output_attentions
         if output_hidden_states is None:
             output_hidden_states = config.output_hidden_states
         states = hidden_state_names(config) if output_hidden_states else []
         attentions = attention_names(self.params) if output_attentions else []
-        logits, seen = self._run(x, [*also, *states, *attentions], batch_size)
+        logits, arrays = self._run(x, [*also, *states, *attentions], batch_size)
 
+        grid = stage_sizes(x.shape[1], x.shape[2], config)[-1]
         inside: dict[str, Any] = {}
         if output_hidden_states:
-            grid = stage_sizes(x.shape[1], x.shape[2], config)[-1] if reshape_last else None
-            inside["hidden_states"] = tuple(channels_first(seen[name], grid) for name in states)
+            shape = grid if reshape_last else None
+            inside["hidden_states"] = tuple(as_maps(arrays[name], shape) for name in states)
         if output_attentions:
-            inside["attentions"] = tuple(seen[name] for name in attentions)
-        return logits, seen, inside
+            inside["attentions"] = tuple(arrays[name] for name in attentions)
+        return Seen(logits, arrays, grid, inside)
 
-    def _returned(self, output: Any, return_dict: bool | None) -> Any:
+    def _run(
+        self, x: Array, names: Sequence[str], batch_size: int
+    ) -> tuple[Logits, dict[str, Array]]:
+        """Run the network in batches; return its logits, and the named arrays of its trace."""
+        if batch_size < 1:
+            raise ConfigError(f"batch_size is {batch_size}; expected 1 or more")
+        logits, traces = [], []
+        for start in range(0, max(len(x), 1), batch_size):
+            trace = Trace(*names)
+            logits.append(
+                self.network(x[start : start + batch_size], trace if names else EVALUATION)
+            )
+            traces.append(trace)
+        joined = Logits(*(_join(parts) for parts in zip(*logits, strict=True)))
+        return joined, {name: _join([trace[name] for trace in traces]) for name in names}
+
+    def _returned(self, output: Output, return_dict: bool | None) -> Output | tuple[Any, ...]:
         """Return an output as it is, or as a tuple."""
         if return_dict is None:
             return_dict = self.config.use_return_dict
@@ -307,15 +337,15 @@ def attention_names(params: EfficientFormer) -> list[str]:
     ]
 
 
-def channels_first(x: Array, grid: tuple[int, int] | None = None) -> Array:
-    """View (B, H, W, C) as (B, C, H, W), and (B, N, C) so too if its `grid` is given."""
+def as_maps(x: Array, grid: tuple[int, int] | None = None) -> Array:
+    """View (B, H, W, C) as (B, C, H, W), and tokens, (B, N, C), too if their `grid` is given."""
     if x.ndim == 3 and grid is not None:
         x = x.reshape(len(x), *grid, x.shape[-1])  # (B, N, C) -> (B, H, W, C)
-    return x.transpose(0, 3, 1, 2) if x.ndim == 4 else x
+    return channels_first(x) if x.ndim == 4 else x
 
 
 def _join(parts: Iterable[Array | None]) -> Any:
-    """Put batches together; None stays None."""
+    """Concatenate batches; None stays None."""
     arrays = [part for part in parts if part is not None]
     if len(arrays) > 1:
         return np.concatenate(arrays)

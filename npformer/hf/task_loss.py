@@ -1,4 +1,4 @@
-"""The loss that labels mean: a number, one class of several, or several classes at once.
+"""The loss that fits the labels: a number, one class of several, or several classes at once.
 
 Source: ``modeling_efficientformer.py`` of transformers 4.40.2.
 """
@@ -15,21 +15,21 @@ from ..layers import Array, bce_with_logits, cross_entropy, mse
 def classification_loss(
     logits: Array, labels: ArrayLike, num_labels: int, problem_type: str | None = None
 ) -> Array:
-    """How wrong the logits are.
+    """Return how wrong the logits are.
 
     Parameters
     ----------
     logits : ndarray, shape (B, K)
     labels : array_like
-        "single_label_classification": (B,) of int, indices of classes; −100 does not count.
-        "multi_label_classification": (B, K), from 0, no, to 1, yes.
-        "regression": (B, K) of numbers, or (B,) for one of them.
+        "single_label_classification": (B,) of int, indices of classes; −100 is ignored.
+        "multi_label_classification": (B, K), from 0 (no) to 1 (yes).
+        "regression": (B, K), or (B,) if K is 1.
     num_labels : int
-        K; 0 stands for logits that are features.
+        K; 0 if the logits are features.
     problem_type : str, optional
-        Which of these it is. By default regression for one label, single_label_classification for
-        whole numbers, else multi_label_classification. (The reference remembers its first guess
-        in the configuration; this one guesses anew.)
+        One of these three. By default regression if K is 1, single_label_classification if the
+        labels are integers, else multi_label_classification. (The reference stores its first
+        guess in the configuration; here each call guesses again.)
 
     Returns
     -------
@@ -39,11 +39,11 @@ def classification_loss(
     Raises
     ------
     ConfigError
-        If there are no classes, or labels have another shape.
+        If there are no classes, or the labels have another shape.
     TypeError
-        If indices of classes are not whole numbers.
+        If indices of classes are not integers.
     ValueError
-        If a label is no class.
+        If an index is not that of a class.
     """
     labels = np.asarray(labels)
     whole = labels.dtype.kind in "iu"
@@ -62,8 +62,8 @@ def classification_loss(
         labels = labels.reshape(expected)
     if labels.shape != expected:
         raise ConfigError(
-            f"labels have shape {labels.shape}; expected {expected} for {problem_type}. Another "
-            f"kind of loss is chosen by problem_type in the configuration"
+            f"labels have shape {labels.shape}; expected {expected} for {problem_type}. To choose "
+            "another loss, set problem_type in the configuration"
         )
     if single:
         return cross_entropy(logits, labels)

@@ -1,6 +1,7 @@
-"""Photographs: any file to pixels, pixels to what the network sees."""
+"""Photographs: from any file to pixels, and from pixels to the input of the network."""
 
+from .layout import channels_first, channels_last
 from .open import open_image
 from .processor import EfficientFormerImageProcessor
 
-__all__ = ["EfficientFormerImageProcessor", "open_image"]
+__all__ = ["EfficientFormerImageProcessor", "channels_first", "channels_last", "open_image"]

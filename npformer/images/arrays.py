@@ -1,7 +1,7 @@
-"""Arrays as images: where the colors are, which value is white, 8 bits per color.
+"""Arrays as images: which axis holds the colors, which value is white, 8 bits per color.
 
-What an array means is decided by its shape and type, never by guessing: a shape that could be read
-in two ways is refused, and the one rule that looks at values (see `white_of`) is stated.
+The shape and type of an array decide what it means. A shape that could mean two things is refused;
+only `white_of` looks at values.
 """
 
 from __future__ import annotations
@@ -15,22 +15,28 @@ from PIL import Image
 from ..errors import ImageError
 
 DataFormat = Literal["channels_first", "channels_last", "none"]
-"""Where the colors of an array are: (C, H, W), (H, W, C) or (H, W)."""
+"""The layout of an array: (C, H, W), (H, W, C) or (H, W)."""
 
 
 def as_array(source: Any) -> NDArray[Any]:
-    """Return anything with ``__array__`` as an array; TypeError if it cannot be one."""
+    """Return anything with ``__array__`` as an array.
+
+    Raises
+    ------
+    TypeError
+        If it cannot be one, such as a tensor that requires a gradient.
+    """
     try:
         return np.asarray(source)
-    except Exception as error:  # each library has its own
+    except Exception as error:  # each library raises its own
         raise TypeError(
-            f"this {type(source).__name__} does not become an array ({error}); "
-            "pass a plain one, as from tensor.detach().cpu().numpy()"
+            f"this {type(source).__name__} cannot be read as an array ({error}); "
+            "pass an array, such as tensor.detach().cpu().numpy()"
         ) from error
 
 
 def layout_of(array: NDArray[Any], data_format: str | None = None) -> DataFormat:
-    """Find out, or check, where the colors of an array are.
+    """Determine or check the layout of an array.
 
     Parameters
     ----------
@@ -44,13 +50,13 @@ def layout_of(array: NDArray[Any], data_format: str | None = None) -> DataFormat
     Raises
     ------
     ImageError
-        If no image has that shape, or it could be both.
+        If no image has that shape, or it could be both (C, H, W) and (H, W, C).
     """
     shape, ndim = array.shape, array.ndim
     if ndim not in (2, 3) or 0 in shape:
         raise ImageError(
             f"an array of shape {shape} is not an image; expected (H, W), (H, W, C) or (C, H, W)"
-            + ("; pass the images of a batch one by one or as a list" if ndim == 4 else "")
+            + ("; pass the images of a batch one by one, or as a list" if ndim == 4 else "")
         )
     if ndim == 2:
         fits: list[DataFormat] = ["none"]
@@ -63,7 +69,7 @@ def layout_of(array: NDArray[Any], data_format: str | None = None) -> DataFormat
     if data_format is None and fits:
         raise ImageError(
             f"an array of shape {shape} may have its colors first or last; say which: "
-            "data_format (input_data_format of the processor) 'channels_first' or 'channels_last'"
+            "data_format (for a processor, input_data_format) 'channels_first' or 'channels_last'"
         )
     raise ImageError(
         f"an array of shape {shape} is not an image with 1, 3 or 4 colors"
@@ -72,8 +78,8 @@ def layout_of(array: NDArray[Any], data_format: str | None = None) -> DataFormat
     )
 
 
-def channels_last(array: NDArray[Any], data_format: str | None = None) -> NDArray[Any]:
-    """Return a view of shape (H, W, C) of an image as `layout_of` understands it."""
+def view_channels_last(array: NDArray[Any], data_format: str | None = None) -> NDArray[Any]:
+    """Return a view of shape (H, W, C); arguments and errors as in `layout_of`."""
     layout = layout_of(array, data_format)
     if layout == "none":
         return array[:, :, None]
@@ -81,17 +87,17 @@ def channels_last(array: NDArray[Any], data_format: str | None = None) -> NDArra
 
 
 def white_of(pixels: NDArray[Any]) -> float:
-    """Return which value is white in an array.
+    """Return the value that means white in an array.
 
-    Whole types say it themselves. Floats are of unit range if no value exceeds 1 (so an image of
-    ones is white) and go to 255 otherwise.
+    For bool, uint8 and uint16 it is the largest value of the type, and for other integers 255. For
+    floats it is 1 if no value exceeds 1 (an image of ones is white), else 255.
 
     Raises
     ------
     ImageError
-        If values are outside of that range, NaN or infinite.
+        If a value is NaN, infinite, negative or more than 255.
     TypeError
-        If the type is not bool, a whole type or float.
+        If the type is not bool, an integer type or a float type.
     """
     kind, size = pixels.dtype.kind, pixels.dtype.itemsize
     if kind not in "buif":
@@ -114,10 +120,10 @@ def white_of(pixels: NDArray[Any]) -> float:
 
 
 def eight_bit(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return an array with its white (see `white_of`) at 255.
+    """Scale an array so that white is 255; errors as in `white_of`.
 
-    Floats of unit range are cut after ``v·255`` is rounded to float32, as transformers does (k/255
-    gives k); floats up to 255 are rounded.
+    Floats up to 1 are multiplied by 255, rounded to float32 and then truncated, as in transformers
+    (k/255 gives k). Floats up to 255 are rounded.
     """
     white = white_of(pixels)
     if white == 65535:
@@ -129,6 +135,9 @@ def eight_bit(pixels: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def as_picture(pixels: NDArray[Any]) -> Image.Image:
-    """Return an array of shape (H, W, C) as a Pillow image: L, RGB or, with 4 colors, RGBA."""
+    """Return an array of shape (H, W, C) as a Pillow image: L, RGB or, for C = 4, RGBA.
+
+    Errors are those of `white_of`.
+    """
     x = eight_bit(pixels)
     return Image.fromarray(x[:, :, 0] if x.shape[2] == 1 else x)

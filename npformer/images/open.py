@@ -1,22 +1,22 @@
 """Any photograph, from anywhere, as an upright RGB image of 8 bits per color.
 
 =================== =============================================================================
-what is found       what becomes of it
+input               result
 =================== =============================================================================
-EXIF orientation    the image is turned upright, also when a ``PIL.Image`` still carries it
-gray, 1 bit         the three colors are equal; a bit is 0 or 255
+EXIF orientation    the image is turned upright, also if a ``PIL.Image`` still carries it
+gray, 1 bit         three equal colors; a bit becomes 0 or 255
 palette             looked up
-transparency        composited over white: what is hidden stays hidden
+transparency        composited over white, so that hidden pixels stay hidden
 CMYK, YCCK          Pillow's plain conversion (Adobe's inverted inks included); no ICC profile
-YCbCr, HSV, LAB     converted, not reinterpreted
-16 bits, gray       scaled, ``round(v / 257)``; 16 bits in color are cut to 8 by Pillow
-32 bits, whole      taken as they are if none exceeds 255, else as 16 bits
+YCbCr, HSV, LAB     converted
+16 bits, gray       ``round(v / 257)``; Pillow cuts 16 bits in color to 8
+32-bit integers     unchanged if no value exceeds 255, else as 16 bits
 float               white is 1 if no value exceeds 1, else 255: see `white_of`
-animation           the first frame, and a warning
+animation           the first frame, with a warning
 =================== =============================================================================
 
-Only formats that hold nothing but pixels are read, by an allow-list: PostScript, for one, is a
-program. What cannot be read is refused with `ImageError`, whatever Pillow's decoders may raise.
+An allow-list admits only formats that contain nothing but pixels; PostScript, for example, is a
+program. Whatever Pillow's decoders raise becomes an `ImageError`.
 """
 
 from __future__ import annotations
@@ -32,62 +32,56 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ..errors import ImageError
-from .arrays import as_array, as_picture, channels_last
+from ..files.sniff import LENGTH, what_is
+from .arrays import as_array, as_picture, view_channels_last
 
 MAX_PIXELS = 1024**3 // 12
-"""Larger images are refused: Pillow's own limit, a quarter GB of pixels."""
+"""Larger images are refused. The limit is Pillow's own: a quarter of a GB of pixels."""
 MAX_STREAM = 2**28
-"""Bytes to read at most from a source that cannot be rewound."""
+"""The most bytes that are read from a source that cannot be rewound."""
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "JPEG2000", "WEBP", "AVIF")
-"""What is read, by Pillow's names; those that a Pillow may lack come last."""
+"""Pillow's names for the formats that are read; those that a Pillow may lack come last."""
 
 _T = Image.Transpose
 _TURNS = {
     2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE,
     6: _T.ROTATE_270, 7: _T.TRANSVERSE, 8: _T.ROTATE_90,
 }  # fmt: skip
-_NOT_IMAGES = {
-    b"version https://git-lfs": "a Git LFS pointer, not the file itself; run `git lfs pull`",
-    b"%!PS": "a PostScript program, which is not run; save it as PNG or JPEG",
-    b"\xc5\xd0\xd3\xc6": "a PostScript program, which is not run; save it as PNG or JPEG",
-    b"%PDF": "a PDF document; save the page as PNG or JPEG",
-    b"ftyp": "of a kind that this Pillow cannot read, perhaps HEIC; save it as JPEG",
-    b"<": "a web page or XML, probably an answer in place of the image; download the image itself",
-}
 
 
 def open_image(
     source: Any, *, data_format: str | None = None, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
-    """Read an image from wherever it is; the table above says what becomes of it.
+    """Read an image, wherever it is; the table above shows the results.
 
     Parameters
     ----------
     source : str, path, bytes, binary file, PIL.Image.Image, ndarray or tensor
         A file is read from its beginning. An array has shape (H, W), (H, W, C) or (C, H, W), with
-        C of 1 (gray), 3 (RGB) or 4 (RGB and alpha), of any memory layout, and is of bool, uint8,
-        uint16 (white is 65535), another whole type (0 to 255) or float (see `white_of`). A tensor
-        is whatever has ``__array__``.
+        C of 1 (gray), 3 (RGB) or 4 (RGB and alpha), in any memory layout. Its type is bool, uint8,
+        uint16 (white is 65535), another integer type (0 to 255) or float (see `white_of`). A
+        tensor is anything with ``__array__``.
     data_format : {None, "channels_first", "channels_last", "none"}
-        Where the colors of an array are; "none" for (H, W). None finds out, and refuses what
-        could be both, such as (3, 224, 3).
+        Layout of an array; "none" for (H, W). By default the shape tells, and a shape that fits
+        two layouts, such as (3, 224, 3), is refused.
     max_pixels : int
-        Larger images are refused before they are decoded. Above twice ``PIL.Image``'s
-        ``MAX_IMAGE_PIXELS`` Pillow refuses all the same.
+        Larger images are refused before they are decoded. Pillow itself refuses images of more
+        than twice ``PIL.Image.MAX_IMAGE_PIXELS``.
 
     Returns
     -------
     PIL.Image.Image
-        Mode RGB, new, without metadata.
+        A new image of mode RGB, without metadata.
 
     Raises
     ------
     ImageError
-        If it is not a usable image, is too large, truncated, or of unclear shape or range.
+        If it is not an image, is damaged or too large, or an array of unclear shape or range.
     FileNotFoundError, IsADirectoryError, PermissionError
-        If there is no such file, or none that may be read.
+        If there is no such file, or it must not be read.
     TypeError
-        If the source is none of the above.
+        If `source` is none of the above, a file is open as text, or an array has a type without a
+        meaning, such as complex.
     """
     if isinstance(source, Image.Image):
         name = getattr(source, "filename", "") or f"this {type(source).__name__}"
@@ -102,7 +96,7 @@ def open_image(
         name = str(getattr(source, "name", type(source).__name__))
         return _decode(_rewindable(source, name), name, max_pixels)
     if hasattr(source, "__array__"):
-        pixels = channels_last(as_array(source), data_format)
+        pixels = view_channels_last(as_array(source), data_format)
         _check_size(pixels.shape[1], pixels.shape[0], "this array", max_pixels)
         return _rgb(as_picture(pixels))
     raise TypeError(
@@ -114,7 +108,7 @@ def open_image(
 def _open_file(path: str) -> IO[bytes]:
     try:
         kind = os.stat(path).st_mode
-    except ValueError as error:  # a zero character
+    except ValueError as error:  # it contains a null character
         raise ImageError(f"{path!r} is not a path: {error}") from error
     if stat.S_ISDIR(kind):
         raise IsADirectoryError(errno.EISDIR, "Is a folder; expected an image file", path)
@@ -124,7 +118,7 @@ def _open_file(path: str) -> IO[bytes]:
 
 
 def _rewindable(source: Any, name: str) -> IO[bytes]:
-    """Return a file that can be read twice."""
+    """Return the file, or its contents if it cannot be read twice."""
     try:
         if not isinstance(source.read(0), bytes):
             raise TypeError(f"{name} is open as text; open it with mode 'rb'")
@@ -143,7 +137,7 @@ def _rewindable(source: Any, name: str) -> IO[bytes]:
 def _decode(file: IO[bytes], name: str, max_pixels: int) -> Image.Image:
     try:
         image = Image.open(file, formats=FORMATS)
-        # The further pictures of an MPO are previews and depth maps.
+        # The other pictures of an MPO are previews and depth maps.
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     except (UnidentifiedImageError, KeyError):  # KeyError: this Pillow lacks a format
         raise ImageError(f"{name}: {_describe(file)}") from None
@@ -158,16 +152,11 @@ def _decode(file: IO[bytes], name: str, max_pixels: int) -> Image.Image:
 
 
 def _describe(file: IO[bytes]) -> str:
-    """Say what a file is that is not an image."""
+    """Describe a file that is not an image."""
     file.seek(0)
-    head = file.read(64)
-    if not head:
-        return "empty (0 bytes); expected an image"
-    # A HEIC file tells its kind after four bytes; before text, a byte order mark and blanks.
-    text = head[4:] if head[4:8] == b"ftyp" else head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    kinds = (kind for start, kind in _NOT_IMAGES.items() if text.startswith(start))
-    kind = next(kinds, f"damaged or not an image; expected {', '.join(FORMATS)}")
-    return f"{kind} (first bytes {head[:24]!r})"
+    head = file.read(LENGTH)
+    kind = what_is(head) or "damaged or not an image"
+    return f"this is {kind}; expected {', '.join(FORMATS)} (first bytes {head[:24]!r})"
 
 
 def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:

@@ -1,24 +1,30 @@
 """What the image processor does to one image: its settings, checked, and the steps in order.
 
-    read -> resize -> center_crop -> rescale -> normalize -> layout
+    read -> resize -> center_crop -> rescale -> normalize
 
-The steps themselves are in `npformer.images.transforms`.
+Channels are last from beginning to end. The steps themselves are in `npformer.images.transforms`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from ..errors import ConfigError, ImageError
+from ..checks import is_real, is_whole, require
+from ..errors import ImageError
+from ..files.optional import optional
 from ..layers.arrays import Array
-from .arrays import as_array, as_picture, channels_last, layout_of, white_of
+from .arrays import DataFormat, as_array, as_picture, layout_of, view_channels_last, white_of
 from .open import open_image
 from .transforms import MAX_RESIZED, center_crop, normalize, rescale, resize
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+"""Mean of the red, green and blue values of ImageNet's photographs; white is 1."""
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Their standard deviation."""
 
 
 class Settings(NamedTuple):
@@ -43,25 +49,32 @@ class Settings(NamedTuple):
         )
 
     def wants_rgb(self) -> bool:
-        """Whether there are numbers for three colors."""
+        """Whether mean or deviation have a number for each of three colors."""
         return self.do_normalize and any(
             isinstance(v, list) and len(v) == 3 for v in (self.image_mean, self.image_std)
         )
 
     def checked(self) -> Settings:
-        """Return the settings in one spelling, or raise `ConfigError` naming the field."""
+        """Return the settings in their standard form.
+
+        Raises
+        ------
+        ConfigError
+            If a value is impossible; the message names the field.
+        """
         for name in ("do_resize", "do_center_crop", "do_rescale", "do_normalize"):
             require(isinstance(getattr(self, name), bool), name, getattr(self, name), "a bool")
         filters = {f.value: f.name for f in sorted(Image.Resampling)}
-        require(_is_real(self.resample) and self.resample in filters, "resample", self.resample,
-                 f"one of {filters}")  # fmt: skip
-        require(_is_real(self.rescale_factor), "rescale_factor", self.rescale_factor, "a number")
+        resample, factor = self.resample, self.rescale_factor
+        known = is_real(resample, numpy=True) and resample in filters
+        require(known, "resample", resample, f"one of {filters}")
+        require(is_real(factor, numpy=True), "rescale_factor", factor, "a number")
         rounding = ("floor", "torchvision")
         require(self.crop_rounding in rounding, "crop_rounding", self.crop_rounding, rounding)
         return self._replace(
             size=_size("size", self.size, {"shortest_edge"}, {"shortest_edge", "longest_edge"}),
-            resample=Image.Resampling(self.resample),
-            rescale_factor=float(self.rescale_factor),
+            resample=Image.Resampling(resample),
+            rescale_factor=float(factor),
             crop_size=_size("crop_size", self.crop_size),
             image_mean=_per_color("image_mean", self.image_mean, -1e30),
             image_std=_per_color("image_std", self.image_std, 1e-30),
@@ -69,9 +82,30 @@ class Settings(NamedTuple):
 
 
 def process(
-    image: Any, settings: Settings, data_format: str | None, input_data_format: str | None
-) -> Array:
-    """Turn anything that `open_image` reads into an array as `settings` say."""
+    image: Any, settings: Settings, input_data_format: str | None = None
+) -> tuple[Array, DataFormat]:
+    """Process one image.
+
+    Parameters
+    ----------
+    image : any
+        Whatever `open_image` reads.
+    settings : Settings
+        Checked.
+    input_data_format : {None, "channels_first", "channels_last", "none"}
+        Layout of an array, as in `open_image`.
+
+    Returns
+    -------
+    x : ndarray, shape (H, W, C)
+    layout : {"channels_first", "channels_last", "none"}
+        The layout that the image had.
+
+    Raises
+    ------
+    ImageError, OSError, TypeError
+        As `open_image`; ImageError also if the image would become too large (see `resize`).
+    """
     s = settings
     picture, layout, unit = _read(image, input_data_format, s.wants_rgb())
     height, width = s.crop_size["height"], s.crop_size["width"]
@@ -89,18 +123,21 @@ def process(
         x = rescale(x, 255 * s.rescale_factor if unit else s.rescale_factor)
     if s.do_normalize:
         x = normalize(x, s.image_mean, s.image_std)
-    if (data_format or layout) == "channels_first":
-        x = np.moveaxis(x, -1, 0)  # (H, W, C) -> (C, H, W)
-    return np.ascontiguousarray(x)
+    return x, layout
 
 
-def _read(image: Any, data_format: str | None, rgb: bool) -> tuple[Image.Image | Array, str, bool]:
-    """Return an image, its layout, and whether its white is 1. Floats remain an (H, W, C) array."""
+def _read(
+    image: Any, data_format: str | None, rgb: bool
+) -> tuple[Image.Image | Array, DataFormat, bool]:
+    """Return an image, the layout that it had, and whether white is 1.
+
+    An image of floats, without transparency, stays an array, (H, W, C).
+    """
     if isinstance(image, Image.Image) or not hasattr(image, "__array__"):
         return open_image(image), "channels_last", False
     array = as_array(image)
     layout = layout_of(array, data_format)
-    x = channels_last(array, layout)
+    x = view_channels_last(array, layout)
     rgb = rgb or array.ndim == 2 or x.shape[2] != 1
     if x.dtype.kind != "f":
         picture = as_picture(x)
@@ -112,7 +149,15 @@ def _read(image: Any, data_format: str | None, rgb: bool) -> tuple[Image.Image |
 
 
 def together(results: list[Array], return_tensors: str | None) -> Any:
-    """Make one array or tensor of the results, if that is wanted."""
+    """Stack the results into one array or tensor, if `return_tensors` asks for it.
+
+    Raises
+    ------
+    ImageError
+        If there are no results, or they differ in shape.
+    MissingPackage
+        If a tensor is wanted and PyTorch is not installed.
+    """
     if not results:
         raise ImageError("no images; expected one or more")
     if return_tensors is None:
@@ -125,17 +170,13 @@ def together(results: list[Array], return_tensors: str | None) -> Any:
     batch = np.stack(results)
     if return_tensors == "np":
         return batch
-    try:
+    with optional("torch", "return_tensors='pt'", "torch"):
         import torch
-    except ImportError as error:
-        raise ImportError(
-            "return_tensors='pt' needs PyTorch, which is not installed; take 'np'"
-        ) from error
     return torch.from_numpy(batch)
 
 
 def _size(name: str, value: Any, *others: set[str]) -> dict[str, int]:
-    """Read a size: a dictionary with certain keys, the side of a square, or (height, width)."""
+    """Read a size: a dictionary with one of some sets of keys, a square's side, or a pair."""
     if isinstance(value, Mapping):
         size = dict(value)
     elif isinstance(value, (list, tuple)) and len(value) == 2:
@@ -143,9 +184,9 @@ def _size(name: str, value: Any, *others: set[str]) -> dict[str, int]:
     else:
         size = {"height": value, "width": value}
     keys = [{"height", "width"}, *others]
-    ok = set(size) in keys and all(_is_whole(side) and side >= 1 for side in size.values())
+    positive = all(is_whole(side, numpy=True) and side >= 1 for side in size.values())
     sides = [side for key, side in size.items() if key != "longest_edge"]
-    ok = ok and sides[0] * sides[-1] <= MAX_RESIZED
+    ok = set(size) in keys and positive and sides[0] * sides[-1] <= MAX_RESIZED
     require(ok, name, value, f"whole numbers from 1, product at most {MAX_RESIZED:,}, "
              f"with the keys {' or '.join(str(sorted(k)) for k in keys)}")  # fmt: skip
     return {key: int(side) for key, side in size.items()}
@@ -155,20 +196,6 @@ def _per_color(name: str, value: Any, low: float) -> float | list[float]:
     """Read a number that float32 can hold, or one for each color."""
     many = isinstance(value, (list, tuple, np.ndarray))
     values = list(value) if many else [value]
-    ok = len(values) in (1, 3) and all(_is_real(v) and low <= v <= 1e30 for v in values)
+    ok = len(values) in (1, 3) and all(is_real(v, numpy=True) and low <= v <= 1e30 for v in values)
     require(ok, name, value, f"one number or three, from {low} to 1e30")
     return [float(v) for v in values] if many else float(value)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _is_real(value: object) -> bool:
-    return _is_whole(value) or (isinstance(value, (float, np.floating)) and math.isfinite(value))
-
-
-def require(ok: bool, name: str, found: object, expected: object) -> None:
-    """Raise `ConfigError` naming the setting if it is not `ok`."""
-    if not ok:
-        raise ConfigError(f"{name} is {found!r}; expected {expected}")

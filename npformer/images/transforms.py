@@ -1,11 +1,11 @@
 """The steps from an image to the input of a network: resize, crop, rescale, normalize.
 
-    resize       Pillow, on 8 bits: the shorter edge to s, the longer to ⌊s · long / short⌋
-    center_crop  begins at ⌊(old − new) / 2⌋; zeros around where the image is smaller
-    rescale      x · factor, computed in float64 for whole numbers, rounded to float32
+    resize       by Pillow, in 8 bits: the shorter edge to s, the longer to ⌊s · long / short⌋
+    center_crop  begins at ⌊(old − new) / 2⌋; zeros around an image that is smaller
+    rescale      x · factor, computed in float64 for integers, rounded to float32
     normalize    (x − mean) / std for each color, in float32
 
-Source: ``image_transforms.py`` of transformers 4.40.2, which these steps equal to the last bit.
+Source: ``image_transforms.py`` of transformers 4.40.2; the results are equal to the last bit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..errors import ImageError
 from ..layers.arrays import Array
 
 MAX_RESIZED = 2**24
-"""Pixels of a resized image (4096×4096) that are computed in one go."""
+"""The most pixels that a resized image may have as a whole: 4096×4096."""
 
 
 def resized_size(height: int, width: int, size: Mapping[str, int]) -> tuple[int, int]:
@@ -38,9 +38,9 @@ def resized_size(height: int, width: int, size: Mapping[str, int]) -> tuple[int,
 
 
 def crop_start(old: int, new: int, rounding: str = "floor") -> int:
-    """Return where the `new` middle pixels of `old` begin; below 0 if there are fewer.
+    """Return where the middle `new` of `old` pixels begin; negative if `new` is larger.
 
-    "floor" is transformers' rounding, "torchvision" rounds half to even.
+    "floor" rounds as transformers does, "torchvision" rounds half to even.
     """
     if rounding == "floor":
         return (old - new) // 2
@@ -64,12 +64,12 @@ def resize(
         As in `resized_size`.
     resample : PIL.Image.Resampling
     crop : (height, width), optional
-        What `center_crop` will keep. An image that would become larger than `MAX_RESIZED` is only
-        resized there, and `center_crop` has nothing left to cut off. Values may differ from
-        those of the whole by 1 for each direction, as Pillow's coordinates are float32; NEAREST
-        and BOX may choose otherwise between pixels equally near.
-    rounding : str
-        That of the crop.
+        What `center_crop` will keep. If the resized image would exceed `MAX_RESIZED`, only this
+        part is computed, and `center_crop` has nothing left to cut off. Its values may differ
+        by 1 in each direction from those of the whole image, as Pillow's coordinates are float32;
+        NEAREST and BOX may choose another of two pixels that are equally near.
+    rounding : {"floor", "torchvision"}
+        How the crop rounds, as in `crop_start`.
 
     Returns
     -------
@@ -106,37 +106,37 @@ def center_crop(x: Array, height: int, width: int, rounding: str = "floor") -> A
 
 
 def rescale(x: Array, factor: float) -> NDArray[np.float32]:
-    """Multiply by a factor, a float: a whole number would stay in the 8 bits of the pixels."""
+    """Multiply by a factor. It must be a float: with an int, uint8 pixels would overflow."""
     return (x * factor).astype(np.float32)
 
 
 def normalize(x: Array, mean: float | Sequence[float], std: float | Sequence[float]) -> Array:
-    """Subtract the mean and divide by the standard deviation, colors on the last axis."""
+    """Subtract the mean and divide by the standard deviation, (H, W, C) -> (H, W, C)."""
     x = x if x.dtype.kind == "f" else x.astype(np.float32)
     return (x - np.array(mean, x.dtype)) / np.array(std, x.dtype)
 
 
 class _Window(NamedTuple):
-    """A piece of one side of an image, and which part of it becomes the result."""
+    """A section of one side of an image, and the part of it that becomes the result."""
 
     length: int
-    """of the result"""
+    """pixels of the result"""
     start: int
     stop: int
     low: float
-    """where the part begins and ends, counted from `start`"""
+    """the part begins here and ends at `high`, both counted from `start`"""
     high: float
 
 
 def _window(old: int, new: int, crop: int, rounding: str) -> _Window:
-    """Find what a crop keeps of a side that is resized from `old` to `new` pixels.
+    """Return the section of a side that a crop keeps when `old` pixels are resized to `new`.
 
-    The piece is small, so that Pillow's float32 coordinates are exact enough.
+    The section is short, so that Pillow's float32 coordinates are exact enough.
     """
     length = min(new, crop)
     first = max(0, crop_start(new, crop, rounding))
     low, high = first * old / new, (first + length) * old / new
-    margin = 5 * max(1.0, old / new) + 1  # no filter of Pillow reaches farther
+    margin = 5 * max(1.0, old / new) + 1  # none of Pillow's filters reaches farther
     start = max(0, math.floor(low - margin))
     stop = min(old, math.ceil(high + margin))
     return _Window(length, start, stop, low - start, high - start)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files.atomic import replacing
+from ..files.optional import optional
 
 
 def draw(history: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -21,10 +22,11 @@ def draw(history: Sequence[Mapping[str, Any]], path: Path) -> None:
 
     Raises
     ------
-    ModuleNotFoundError
+    MissingPackage
         If matplotlib is not installed.
     """
-    from matplotlib.figure import Figure
+    with optional("matplotlib", "a picture of a training", "npformer[plot]"):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.4), layout="constrained", facecolor="white")
     loss, accuracy = figure.subplots(1, 2)

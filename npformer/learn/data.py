@@ -183,14 +183,6 @@ def input_size(processor: EfficientFormerImageProcessor) -> tuple[int, int]:
     return size["height"], size["width"]
 
 
-def evaluation_pixels(image: Image.Image, processor: EfficientFormerImageProcessor) -> Array:
-    """Turn a photograph into an input of the network: (H, W, 3), float32."""
-    pixels: Array = processor(image, return_tensors="np", data_format="channels_last")[
-        "pixel_values"
-    ]
-    return pixels[0]
-
-
 def epoch_order(photos: Photographs, seed: int, epoch: int) -> Array:
     """Return the order, (n,), of the photographs in an epoch."""
     return generator(seed, "order", epoch).permutation(len(photos.paths))
@@ -278,7 +270,7 @@ def evaluation_batches(
     """
 
     def read(index: int) -> Array:
-        return evaluation_pixels(open_image(photos.paths[index]), processor)
+        return processor.pixels(photos.paths[index])
 
     everything = np.arange(len(photos.paths))
     yield from _batches(photos, everything, read, batch_size, unreadable, workers)

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import classification
 from ..classification import Classifier, Image
+from ..images.layout import channels_last
 from ..layers import Trace
 from ..network import forward, stage_sizes
 from . import saliency
@@ -61,7 +62,7 @@ def explain(
         model = classification.load(model, engine="numpy")
     params, config = model.params, model.config
     pixel_values = model.preprocess(image)
-    x = np.moveaxis(pixel_values[None], 1, -1)  # (3, H, W) -> (1, H, W, 3)
+    x = channels_last(pixel_values[None])  # (1, H, W, 3)
     tape = Trace()
     forward(x, params, config, tape)
     predictions = model.predict(pixel_values[None], max(top, 5))[0]

@@ -12,6 +12,8 @@ import numpy as np
 
 from .. import display
 from ..classification import Classifier, Predictions
+from ..images.layout import channels_first
+from ..images.settings import IMAGENET_MEAN, IMAGENET_STD
 from ..layers import Array
 from ..network import stage_sizes
 from . import page, plots
@@ -246,7 +248,7 @@ def _photograph(explanation: Explanation) -> Array:
     normalized = processor.do_normalize
     mean, std = (processor.image_mean, processor.image_std) if normalized else ([0], [1])
     shown = plots.denormalize(explanation.pixel_values, mean, std)  # (H, W, 3)
-    return np.moveaxis((shown - plots.IMAGENET_MEAN) / plots.IMAGENET_STD, -1, 0)
+    return channels_first((shown - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_STD))
 
 
 def _grid(explanation: Explanation) -> tuple[int, int]:

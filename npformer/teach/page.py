@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from .. import display
-from ..errors import MissingPackage
+from ..files.optional import optional
 from ..version import __version__
 
 if TYPE_CHECKING:
@@ -89,13 +89,8 @@ def document(title: str, body: str) -> str:
 
 def _figure(height: float) -> Figure:
     """Return a figure that opens no window."""
-    try:
+    with optional("matplotlib", "the page of an explanation", "npformer[plot]"):
         from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingPackage(
-            "an explanation is drawn with matplotlib, which is not installed. Install it: "
-            'pip install "npformer[plot]"'
-        ) from error
     return Figure(figsize=(WIDTH, height), layout="constrained", facecolor="white")
 
 

@@ -12,7 +12,7 @@ Colors: viridis and cividis for amounts, PuOr for signed numbers, and the palett
 also survive printing in gray.
 """
 
-from ...images.processor import IMAGENET_MEAN, IMAGENET_STD
+from ...images.settings import IMAGENET_MEAN, IMAGENET_STD
 from .axes import COLORS
 from .charts import bars, histograms, predictions, stacked_bars
 from .network import architecture, bias_tables

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...errors import MissingPackage
+from ...files.optional import optional
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,13 +42,8 @@ def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
     """
     if ax is not None:
         return ax
-    try:
+    with optional("matplotlib", "npformer.plots", "npformer[plot]"):
         import matplotlib.pyplot as plt
-    except ModuleNotFoundError as error:
-        raise MissingPackage(
-            "npformer.plots draws with matplotlib, which is not installed. Install it: "
-            'pip install "npformer[plot]"'
-        ) from error
     return plt.subplots(figsize=size, layout="constrained")[1]
 
 

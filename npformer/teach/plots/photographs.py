@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...images.processor import IMAGENET_MEAN, IMAGENET_STD
+from ...images.layout import channels_last
+from ...images.settings import IMAGENET_MEAN, IMAGENET_STD
 from ...layers import Array
 from .axes import COLORS, axes_or_new, without_frame
 
@@ -64,7 +65,7 @@ def denormalize(
     ndarray of float64, shape (H, W, 3)
         From 0 to 1.
     """
-    image = np.moveaxis(np.asarray(pixel_values, np.float64), 0, -1)  # (3, H, W) -> (H, W, 3)
+    image = channels_last(np.asarray(pixel_values, np.float64))
     return np.clip(image * np.asarray(std) + np.asarray(mean), 0, 1)
 
 

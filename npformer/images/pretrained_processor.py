@@ -1,0 +1,193 @@
+"""A processor's settings as a file: ``preprocessor_config.json`` of a model's folder."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError, MissingWeights
+from ..files.atomic import json_text, write_json
+from ..files.names import PROCESSOR_NAME
+from ..files.strict_json import read_object
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_PUBLISHED = {"tiny": (128, 128)} | {
+    name: (256, 224)
+    for variant in ("l1", "l3", "l7")
+    for name in (variant, f"snap-research/efficientformer-{variant}-300")
+}
+"""Shorter edge and crop of the named networks."""
+
+
+class PretrainedProcessor:
+    """An image processor as far as its settings are read, changed and written."""
+
+    extra: dict[str, Any]
+    """keys of the file that are not settings"""
+
+    @property
+    def settings(self) -> Settings:
+        """The current settings, checked; ConfigError if one is impossible."""
+        return Settings(*(getattr(self, name) for name in Settings._fields)).checked()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], **changes: Any) -> Self:
+        """Make a processor from the keys of a ``preprocessor_config.json``.
+
+        Parameters
+        ----------
+        values : mapping
+        **changes
+            Values that replace those of `values`.
+
+        Returns
+        -------
+        a processor of this class
+
+        Raises
+        ------
+        ConfigError
+            If a value is impossible.
+        """
+        return cls(**{**values, **changes})
+
+    @classmethod
+    def from_json_file(cls, path: str | Path, **changes: Any) -> Self:
+        """Read a ``preprocessor_config.json``.
+
+        Parameters
+        ----------
+        path : str or path
+        **changes
+            Values that replace those of the file.
+
+        Returns
+        -------
+        a processor of this class
+
+        Raises
+        ------
+        ConfigError
+            If the file is not usable; the message names it.
+        OSError
+            If it cannot be read.
+        """
+        values = read_object(path)
+        try:
+            return cls.from_dict(values, **changes)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, **changes: Any) -> Self:
+        """Read the processor of a model's folder, or make that of a published network.
+
+        Parameters
+        ----------
+        source : str or path
+            A folder with a ``preprocessor_config.json``; such a file; ``"tiny"``, ``"l1"``,
+            ``"l3"``, ``"l7"`` or one of their repositories, such as
+            ``"snap-research/efficientformer-l1-300"``.
+        **changes
+            Values that replace those of the file.
+
+        Returns
+        -------
+        a processor of this class
+
+        Raises
+        ------
+        MissingWeights
+            If there is no such file.
+        ConfigError
+            If the file is not usable.
+        """
+        warn_of_unused(changes.keys() - set(Settings._fields))
+        changes = {name: changes[name] for name in Settings._fields if name in changes}
+        path = Path(source)
+        file = path / PROCESSOR_NAME if path.is_dir() else path
+        if file.is_file():
+            return cls.from_json_file(file, **changes)
+        if str(source) in _PUBLISHED:
+            edge, side = _PUBLISHED[str(source)]
+            return cls(**{"size": {"shortest_edge": edge}, "crop_size": side, **changes})
+        raise MissingWeights(
+            f"{source}: no such folder with a {PROCESSOR_NAME}, no such file, and no name of a "
+            f"published network; names are {', '.join(_PUBLISHED)}"
+        )
+
+    def for_size(self, height: int, width: int) -> Self:
+        """Return a processor for another image size that shows as much of a photograph.
+
+        Parameters
+        ----------
+        height, width : int
+            In pixels. The ratio of the shorter edge to the longer side of the crop stays the same:
+            a network trained on 224 pixels out of 256 sees 256 out of 293.
+
+        Returns
+        -------
+        a processor of this class
+
+        Raises
+        ------
+        ConfigError
+            If the size is impossible.
+        """
+        new = {"crop_size": {"height": height, "width": width}, "size": self.settings.size}
+        if "shortest_edge" in new["size"]:
+            ratio = max(height, width) / max(self.settings.crop_size.values())
+            new["size"] = {"shortest_edge": round(new["size"]["shortest_edge"] * ratio)}
+        else:
+            new["size"] = new["crop_size"]
+        return type(self).from_dict({**self.to_dict(), **new})
+
+    def save_pretrained(self, folder: str | Path) -> list[str]:
+        """Write ``preprocessor_config.json``, whole or not at all.
+
+        Parameters
+        ----------
+        folder : str or path
+            Created if it does not exist.
+
+        Returns
+        -------
+        list of str
+            The path of the file.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is impossible.
+        OSError
+            If the file cannot be written.
+        """
+        path = Path(folder) / PROCESSOR_NAME
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, self.to_dict())
+        return [str(path)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the keys and values that transformers has, and the other keys of the file."""
+        values = {**self.extra, **self.settings._asdict()}
+        if values["crop_rounding"] == "floor":  # the reference's
+            del values["crop_rounding"]
+        return {**values, "image_processor_type": type(self).__name__}
+
+    def to_json_string(self) -> str:
+        """Return the text of the file, with sorted keys."""
+        return json_text(self.to_dict())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self.to_json_string()}"
+
+
+def warn_of_unused(names: Iterable[str]) -> None:
+    """Warn of arguments that have no meaning."""
+    if unused := sorted(names):
+        warnings.warn(f"unknown arguments, not used: {', '.join(unused)}", stacklevel=3)
