@@ -56,7 +56,7 @@ def traces_agree(fast, plain, tolerance=5e-6):
 
 @pytest.mark.parametrize("distilled", [True, False])
 @pytest.mark.parametrize("name", CASES)
-def test_any_network_agrees_with_the_plain_floor(name, distilled):
+def test_any_network_agrees_with_the_plain_layers(name, distilled):
     c = config(**CASES[name])
     p = network(c, distilled=distilled)
     x = images(2)[..., : c.num_channels]
@@ -175,7 +175,7 @@ def test_a_batch_of_none():
 
 @pytest.mark.parametrize("case", TWO)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_a_number_comes_out_as_from_the_plain_floor(bad, case):
+def test_what_is_not_a_number_comes_out_as_from_the_plain_layers(bad, case):
     """Where it was put in; neither in the next image nor in the next call, which is clean."""
     c = config(**CASES[case])
     p, x = network(c), images(2)
@@ -300,7 +300,7 @@ def test_an_engine_that_there_is_not():
         engine.make_forward(network(c), c, "fast")
 
 
-def test_numpy_is_the_plain_floor():
+def test_numpy_means_the_plain_layers():
     c = config()
     p, x = network(c), images(1)
     trace = Trace()

@@ -133,7 +133,7 @@ assert len(run._plans) <= fast.MAX_PLANS
     )
 
 
-def test_without_numba_and_without_code_the_plain_floor_runs(tmp_path):
+def test_without_numba_and_without_code_the_plain_layers_runs(tmp_path):
     in_a_process(
         """
 sys.modules["numba"] = None
@@ -198,7 +198,7 @@ assert text.startswith(f"Numba {numba.__version__} has no JITCPUCodegen.set_env,
     )
 
 
-def test_without_llvmlite_the_plain_floor_runs():
+def test_without_llvmlite_the_plain_layers_runs():
     in_a_process(
         """
 sys.modules["llvmlite"] = sys.modules["llvmlite.binding"] = None
@@ -211,7 +211,7 @@ np.testing.assert_array_equal(run(x).logits, want)
     )
 
 
-def test_without_fused_multiply_add_the_plain_floor_runs():
+def test_without_fused_multiply_add_the_plain_layers_runs():
     in_a_process(
         """
 from npformer import errors
@@ -310,7 +310,7 @@ def test_code_is_made_once_and_then_needs_no_numba(tmp_path, monkeypatch, capsys
     assert file.stat().st_mtime_ns == made
 
 
-def test_without_numba_training_runs_on_the_plain_floor():
+def test_without_numba_training_runs_on_the_plain_layers():
     """Though the machine code may be there."""
     in_a_process(
         """

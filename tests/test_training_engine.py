@@ -1,4 +1,4 @@
-"""Training on the kernels: loss, gradients, statistics of the plain floor; the same bits always."""
+"""Training on the kernels agrees with the plain layers, and gives the same bits always."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def noisy(drop_path: float) -> Mode:
 
 
 class Plain:
-    """The plain floor in float64, and how far from it the plain floor is in float32."""
+    """The plain layers in float64, and how far their float32 is from that."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ def biases_before_a_norm(p: EfficientFormer) -> set[str]:
 
 @pytest.mark.parametrize("distilled", [True, False])
 @pytest.mark.parametrize("name", sorted(set(CASES) - {"no labels"}))
-def test_any_network_learns_as_on_the_plain_floor(name, distilled):
+def test_any_network_learns_as_on_the_plain_layers(name, distilled):
     c = config(**CASES[name])
     p, x = network(c, distilled=distilled), images(3)[..., : c.num_channels]
     Plain(x, p, c).agrees(engine.make_gradients(p, c, "numba")(x, p, loss, RNG))
@@ -145,7 +145,7 @@ def test_channels_far_from_zero():
 
 
 @pytest.mark.parametrize("name", sorted(set(CASES) - {"no labels"}))
-def test_drop_path_draws_and_learns_as_on_the_plain_floor(name):
+def test_drop_path_draws_and_learns_as_on_the_plain_layers(name):
     c, rate = config(**CASES[name]), 0.4
     p, x = network(c), images(6)[..., : c.num_channels]
     plain, rng = noisy(rate), np.random.default_rng(5)
@@ -294,7 +294,7 @@ def test_buffers_in_use_do_not_overlap():
 # Which engine -------------------------------------------------------------------------------------
 
 
-def test_numpy_is_the_plain_floor():
+def test_numpy_means_the_plain_layers():
     c = config()
     p, x = network(c), images(2)
     found = engine.make_gradients(p, c, "numpy")(x, p, loss, RNG)
@@ -302,7 +302,7 @@ def test_numpy_is_the_plain_floor():
     assert "stages.0.blocks.0.mlp.fc1" in found.tape
 
 
-def test_dropout_runs_on_the_plain_floor():
+def test_dropout_runs_on_the_plain_layers():
     c, noise = config(), {"dropout": 0.5, "drop_path": 0.5}
     p, x = network(c), images(2)
     found = engine.make_gradients(p, c, **noise)(x, p, loss, np.random.default_rng(5))
@@ -312,7 +312,7 @@ def test_dropout_runs_on_the_plain_floor():
         engine.make_gradients(p, c, "numba", **noise)
 
 
-def test_float64_runs_on_the_plain_floor():
+def test_float64_runs_on_the_plain_layers():
     c = config()
     p, x = transform(np.float64, network(c)), images(2)
     found = engine.make_gradients(p, c)(x, p, loss, RNG)

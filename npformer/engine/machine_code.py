@@ -21,7 +21,6 @@ import threading
 import warnings
 from collections.abc import Callable
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -69,6 +68,8 @@ def describe(error: Exception) -> str:
 
 
 def _version(package: str) -> str:
+    from importlib import metadata  # here, since its import is slow
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
