@@ -13,7 +13,7 @@ import npformer
 from npformer.classification import bar
 from npformer.errors import ImageError, MissingWeights
 from npformer.images.layout import channels_last
-from npformer.layers import FORGET
+from npformer.layers import EVALUATION
 
 IMAGES = Path(__file__).parents[1] / "notebooks" / "images"
 COFFEE = IMAGES / "coffee.png"
@@ -135,7 +135,7 @@ def test_the_network_gets_its_channels_last_and_contiguous(ask):
     model = npformer.load("tiny", engine="numpy")
     seen, network = [], model.model.network
 
-    def spy(x, keep=FORGET):
+    def spy(x, keep=EVALUATION):
         seen.append(x)
         return network(x, keep)
 
