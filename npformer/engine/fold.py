@@ -192,20 +192,20 @@ def fold_batch_norm(conv: Conv2d, norm: BatchNorm, eps: float) -> Conv2d:
     """
     scale = norm.weight / np.sqrt(norm.running_var.astype(np.float64) + eps)
     bias = (conv.bias - norm.running_mean.astype(np.float64)) * scale + norm.bias
-    return Conv2d(_times(conv.weight, scale), bias.astype(conv.bias.dtype))
+    return Conv2d(times(conv.weight, scale), bias.astype(conv.bias.dtype))
 
 
 def fold_layer_scale(p: Linear, scale: LayerScale | None) -> Linear:
     """Return the linear layer that equals `p` followed by `scale`; `p` itself if that is None."""
     if scale is None:
         return p
-    return Linear(_times(p.weight, scale.gamma), _times(p.bias, scale.gamma))
+    return Linear(times(p.weight, scale.gamma), times(p.bias, scale.gamma))
 
 
 def fold_layer_norm(norm: LayerNorm, p: Linear) -> Linear:
     """Return the linear layer that equals the affine part of `norm` followed by `p`."""
     bias = norm.bias @ p.weight.astype(np.float64) + p.bias
-    return Linear(_times(p.weight, norm.weight[:, None]), bias.astype(p.bias.dtype))
+    return Linear(times(p.weight, norm.weight[:, None]), bias.astype(p.bias.dtype))
 
 
 def fold_key_scale(p: Attention) -> Linear:
@@ -213,10 +213,10 @@ def fold_key_scale(p: Attention) -> Linear:
     n, (K, _) = len(p.attention_biases), head_sizes(p)
     scale = np.ones((n, len(p.qkv.bias) // n))
     scale[:, :K] = K**-0.5
-    return Linear(_times(p.qkv.weight, scale.ravel()), _times(p.qkv.bias, scale.ravel()))
+    return Linear(times(p.qkv.weight, scale.ravel()), times(p.qkv.bias, scale.ravel()))
 
 
-def _times(weight: Array, scale: Array) -> Array:
+def times(weight: Array, scale: Array) -> Array:
     """Multiply in float64 and round once, to the dtype of `weight`.
 
     NumPy converts a few thousand numbers at a time, so no whole array of float64 is allocated.

@@ -69,7 +69,7 @@ def dropout_mask(x: Array, rate: float, rng: Rng | None) -> Array:
     ValueError
         As in `dropout`.
     """
-    return _survival(x.shape, rate, rng).astype(x.dtype)
+    return survival(x.shape, rate, rng).astype(x.dtype)
 
 
 def drop_path_mask(x: Array, rate: float, rng: Rng | None) -> Array:
@@ -80,7 +80,7 @@ def drop_path_mask(x: Array, rate: float, rng: Rng | None) -> Array:
     ValueError
         As in `drop_path`.
     """
-    return _survival((len(x), *[1] * (x.ndim - 1)), rate, rng).astype(x.dtype)
+    return survival((len(x), *[1] * (x.ndim - 1)), rate, rng).astype(x.dtype)
 
 
 def apply_mask(x: Array, tape: Mapping[str, Array]) -> Array:
@@ -92,8 +92,14 @@ def apply_mask(x: Array, tape: Mapping[str, Array]) -> Array:
     return x * tape["mask"] if "mask" in tape else x
 
 
-def _survival(shape: tuple[int, ...], rate: float, rng: Rng | None) -> Array:
-    """Draw 0 with probability `rate`, else 1 / (1 − rate)."""
+def survival(shape: tuple[int, ...], rate: float, rng: Rng | None) -> Array:
+    """Draw 0 with probability `rate`, else 1 / (1 − rate).
+
+    Raises
+    ------
+    ValueError
+        As in `dropout`.
+    """
     if not 0 <= rate <= 1:
         raise ValueError(f"a dropout rate is a probability, got {rate}")
     if rng is None:

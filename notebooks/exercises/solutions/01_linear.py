@@ -17,12 +17,19 @@ import npformer
 #
 # `p.weight` has shape `(C_in, C_out)`, `p.bias` has `(C_out,)`; `x` may have any number of axes
 # before the last: `(B, ..., C_in) -> (B, ..., C_out)`.
+#
+# The formula is one line of NumPy. npformer's answer has two more, about shapes: it lays out the positions of each
+# image as the rows of a matrix, `(B, ·, C_in)`, and restores the axes afterwards. Then each image is a matrix product
+# of its own, and its numbers do not depend on how many images are in the batch.
 
 
 # %%
 def linear(x, p):
     ### BEGIN SOLUTION
-    return x @ p.weight + p.bias
+    C_in, C_out = p.weight.shape
+    rows = x.reshape(len(x), -1, C_in) if x.size else x.reshape(len(x), 0, C_in)  # (B, ·, C_in)
+    y = rows @ p.weight + p.bias  # (B, ·, C_in) -> (B, ·, C_out)
+    return y.reshape(*x.shape[:-1], C_out)
     ### END SOLUTION
 
 
@@ -51,8 +58,10 @@ from npformer.layers import Linear
 def linear_backward(dy, x, p):
     ### BEGIN SOLUTION
     C_in, C_out = p.weight.shape
-    rows = dy.reshape(-1, C_out)
-    return dy @ p.weight.T, Linear(x.reshape(-1, C_in).T @ rows, rows.sum(0))
+    columns = x.reshape(-1, C_in).T  # (C_in, B·positions)
+    rows = dy.reshape(-1, C_out)  # (B·positions, C_out)
+    dx = (rows @ p.weight.T).reshape(x.shape)  # (B·positions, C_out) -> (B, ..., C_in)
+    return dx, Linear(columns @ rows, rows.sum(0))
     ### END SOLUTION
 
 

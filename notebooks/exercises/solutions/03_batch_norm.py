@@ -15,7 +15,7 @@ from npformer.layers import BatchNorm
 # ## Evaluation
 #
 # Batch norm shifts and scales each channel, the last axis of `x`, by the mean and the variance that
-# training left behind:
+# training left behind, the *running* statistics:
 #
 # $$y = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} \cdot w + \beta$$
 #
@@ -25,7 +25,8 @@ from npformer.layers import BatchNorm
 # %%
 def batch_norm(x, p, eps=1e-5):
     ### BEGIN SOLUTION
-    return (x - p.running_mean) / np.sqrt(p.running_var + eps) * p.weight + p.bias
+    mean, variance = p.running_mean, p.running_var
+    return (x - mean) * (p.weight / np.sqrt(variance + eps)) + p.bias
     ### END SOLUTION
 
 
@@ -38,15 +39,16 @@ npformer.check("batch_norm", batch_norm, seed=1000, raises=True)
 # %% [markdown]
 # ## Training
 #
-# In training the mean and the variance are those of the batch itself: for each channel over the
-# batch, the rows and the columns. The variance is the biased one, $\frac1n\sum(x-\mu)^2$. Return both,
+# In training the mean and the variance are those of the batch itself: for each channel over all axes
+# but the last, which are the batch, the rows and the columns of images. The variance is the biased one, $\frac1n\sum(x-\mu)^2$. Return both,
 # each of shape `(C,)`.
 
 
 # %%
 def batch_statistics(x):
     ### BEGIN SOLUTION
-    return x.mean((0, 1, 2)), x.var((0, 1, 2))
+    axes = tuple(range(x.ndim - 1))
+    return x.mean(axes), x.var(axes)
     ### END SOLUTION
 
 
@@ -64,7 +66,7 @@ npformer.check("batch_statistics", batch_statistics, seed=1000, raises=True)
 def batch_norm_training(x, p, eps=1e-5):
     ### BEGIN SOLUTION
     mean, variance = batch_statistics(x)
-    return (x - mean) / np.sqrt(variance + eps) * p.weight + p.bias
+    return (x - mean) * (p.weight / np.sqrt(variance + eps)) + p.bias
     ### END SOLUTION
 
 
@@ -83,12 +85,14 @@ npformer.check("batch_norm_training", batch_norm_training, seed=1000, raises=Tru
 #
 # and likewise the variance. The batch itself was normalized by its biased variance, which you are given; as in
 # PyTorch, the *unbiased* one, $\frac n{n-1}$ times as large, enters the average. `n` is the number of values per
-# channel. Return a new `BatchNorm`; `p._replace(running_mean=..., running_var=...)` makes one.
+# channel; a single value has no unbiased variance, which is an error. Return a new `BatchNorm`; `p._replace(running_mean=..., running_var=...)` makes one.
 
 
 # %%
 def update_running_stats(p, mean, variance, n, momentum=0.1):
     ### BEGIN SOLUTION
+    if n < 2:
+        raise ValueError(f"batch statistics need at least 2 values a channel, got {n}")
     return p._replace(
         running_mean=(1 - momentum) * p.running_mean + momentum * mean,
         running_var=(1 - momentum) * p.running_var + momentum * variance * n / (n - 1),
@@ -119,17 +123,16 @@ npformer.check("update_running_stats", update_running_stats, seed=1000, raises=T
 # %%
 def batch_norm_backward(dy, x, p, eps=1e-5, tape=()):
     ### BEGIN SOLUTION
-    axes = (0, 1, 2)
+    axes = tuple(range(x.ndim - 1))
     by_batch = "mean" in tape
     mean, variance = (tape["mean"], tape["var"]) if by_batch else (p.running_mean, p.running_var)
-    sigma = np.sqrt(variance + eps)
+    sigma = np.sqrt(variance + eps)  # (C,)
     x_hat = (x - mean) / sigma
     g = dy * p.weight
-    dx = g / sigma
     if by_batch:
-        dx = (g - g.mean(axes) - x_hat * (g * x_hat).mean(axes)) / sigma
+        g = g - g.mean(axes) - x_hat * (g * x_hat).mean(axes)
     zero = np.zeros_like(p.running_mean)
-    return dx, BatchNorm((dy * x_hat).sum(axes), dy.sum(axes), zero, zero)
+    return g / sigma, BatchNorm((dy * x_hat).sum(axes), dy.sum(axes), zero, zero)
     ### END SOLUTION
 
 

@@ -23,8 +23,9 @@ from npformer.layers import LayerNorm
 # %%
 def layer_norm(x, p, eps=1e-12):
     ### BEGIN SOLUTION
-    mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
-    return (x - mean) / np.sqrt(variance + eps) * p.weight + p.bias
+    centered = x - x.mean(-1, keepdims=True)
+    variance = np.square(centered).mean(-1, keepdims=True)  # (B, N, 1)
+    return centered / np.sqrt(variance + eps) * p.weight + p.bias
     ### END SOLUTION
 
 
@@ -48,11 +49,13 @@ npformer.check("layer_norm", layer_norm, seed=1000, raises=True)
 # %%
 def layer_norm_backward(dy, x, p, eps=1e-12):
     ### BEGIN SOLUTION
-    sigma = np.sqrt(x.var(-1, keepdims=True) + eps)
-    x_hat = (x - x.mean(-1, keepdims=True)) / sigma
+    centered = x - x.mean(-1, keepdims=True)
+    sigma = np.sqrt(np.square(centered).mean(-1, keepdims=True) + eps)  # (B, N, 1)
+    x_hat = centered / sigma
     g = dy * p.weight
     dx = (g - g.mean(-1, keepdims=True) - x_hat * (g * x_hat).mean(-1, keepdims=True)) / sigma
-    return dx, LayerNorm((dy * x_hat).sum((0, 1)), dy.sum((0, 1)))
+    C = x.shape[-1]
+    return dx, LayerNorm((dy * x_hat).reshape(-1, C).sum(0), dy.reshape(-1, C).sum(0))
     ### END SOLUTION
 
 

@@ -6,6 +6,8 @@
 # graded.
 
 # %%
+from math import pi, sqrt
+
 import numpy as np
 
 import npformer
@@ -37,7 +39,7 @@ npformer.check("relu", relu, seed=1000, raises=True)
 # %%
 def gelu(x):
     ### BEGIN SOLUTION
-    return 0.5 * x * (1 + erf(x * 0.5**0.5))
+    return 0.5 * x * (1 + erf(x * sqrt(0.5)))
     ### END SOLUTION
 
 
@@ -50,14 +52,21 @@ npformer.check("gelu", gelu, seed=1000, raises=True)
 # %% [markdown]
 # ## Backward
 #
-# The chain rule: $dx = dy \cdot f'(x)$. The derivative of ReLU is 1 where $x$ is positive, else 0. For GELU
+# The chain rule: $dx = dy \cdot f'(x)$, in two steps: first the derivative $f'$, then the gradient. The derivative of
+# ReLU is 1 where $x$ is positive, else 0, in the dtype of `x`. For GELU
 # use the product rule, and the fact that the derivative of $\Phi$ is the density $\exp(-x^2/2)/\sqrt{2\pi}$.
 
 
 # %%
+def relu_derivative(x):
+    ### BEGIN SOLUTION
+    return (x > 0).astype(x.dtype)
+    ### END SOLUTION
+
+
 def relu_backward(dy, x):
     ### BEGIN SOLUTION
-    return dy * (x > 0)
+    return dy * relu_derivative(x)
     ### END SOLUTION
 
 
@@ -69,11 +78,15 @@ npformer.check("relu_backward", relu_backward, seed=1000, raises=True)
 
 
 # %%
+def gelu_derivative(x):
+    ### BEGIN SOLUTION
+    return 0.5 * (1 + erf(x * sqrt(0.5))) + x * np.exp(-0.5 * x * x) / sqrt(2 * pi)
+    ### END SOLUTION
+
+
 def gelu_backward(dy, x):
     ### BEGIN SOLUTION
-    distribution = 0.5 * (1 + erf(x * 0.5**0.5))
-    density = np.exp(-0.5 * x * x) / (2 * np.pi) ** 0.5
-    return dy * (distribution + x * density)
+    return dy * gelu_derivative(x)
     ### END SOLUTION
 
 

@@ -6,6 +6,8 @@
 # graded.
 
 # %%
+from functools import reduce
+
 import numpy as np
 
 import npformer
@@ -18,20 +20,49 @@ import npformer
 #
 # `x` is `(B, H, W, C)`, and so is the result. Pixels outside the image do not count: a corner of a 3×3
 # pool averages 4 values, an edge 6, the inside 9.
+#
+# So an average is a sum of the window divided by the number of pixels that are inside the image:
+#
+# * `window_sum`: surround the image by zeros, which change no sum. A square window is a sum over rows, then over columns:
+#   `size` shifted images are added each time. `reduce(np.add, list)` adds up a list of arrays. An even size has no middle,
+#   and is an error.
+# * `window_count`: along one axis, how many of the positions `i - size // 2` to `i + size // 2` are from 0 to `length - 1`?
+# * `window_area`: the product of both axes' counts, `(H, W, 1)`, in the dtype of `x`.
 
 
 # %%
+def window_sum(x, size):
+    ### BEGIN SOLUTION
+    if size < 1 or size % 2 == 0:
+        raise ValueError(f"pool size must be odd and positive, got {size}")
+    _, H, W, _ = x.shape
+    pad = size // 2
+    padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))  # (B, H + 2 pad, W + 2 pad, C)
+    rows = reduce(np.add, [padded[:, k : k + H] for k in range(size)])  # -> (B, H, W + 2 pad, C)
+    return reduce(np.add, [rows[:, :, k : k + W] for k in range(size)])  # -> (B, H, W, C)
+    ### END SOLUTION
+
+
+def window_count(length, size):
+    ### BEGIN SOLUTION
+    position = np.arange(length)
+    first = np.maximum(position - size // 2, 0)
+    last = np.minimum(position + size // 2, length - 1)
+    return last - first + 1
+    ### END SOLUTION
+
+
+def window_area(x, size):
+    ### BEGIN SOLUTION
+    _, H, W, _ = x.shape
+    count = np.outer(window_count(H, size), window_count(W, size))  # (H, W)
+    return count[:, :, None].astype(x.dtype)
+    ### END SOLUTION
+
+
 def average_pool(x, size=3):
     ### BEGIN SOLUTION
-    B, H, W, C = x.shape
-    pad = size // 2
-    y = np.empty_like(x)
-    for i in range(H):
-        for j in range(W):
-            rows = slice(max(i - pad, 0), i + pad + 1)
-            columns = slice(max(j - pad, 0), j + pad + 1)
-            y[:, i, j] = x[:, rows, columns].mean((1, 2))
-    return y
+    return window_sum(x, size) / window_area(x, size)
     ### END SOLUTION
 
 
@@ -58,23 +89,16 @@ npformer.check("pooling", pooling, seed=1000, raises=True)
 # %% [markdown]
 # ## Backward
 #
-# Pooling is linear, so its gradient does not need $x$. An output pixel sent `dy / count` to each
+# Pooling is linear, so its gradient does not need $x$. An output pixel sends `dy / count` to each
 # pixel of its window; a pixel sums up what it is sent, and gets $-dy$ for the subtraction.
+#
+# Which windows does a pixel lie in? Those of the pixels of its own window: so this sum is a `window_sum` again.
 
 
 # %%
 def pooling_backward(dy, size=3):
     ### BEGIN SOLUTION
-    B, H, W, C = dy.shape
-    pad = size // 2
-    dx = -dy
-    for i in range(H):
-        for j in range(W):
-            rows = slice(max(i - pad, 0), min(i + pad + 1, H))
-            columns = slice(max(j - pad, 0), min(j + pad + 1, W))
-            count = (rows.stop - rows.start) * (columns.stop - columns.start)
-            dx[:, rows, columns] += dy[:, i : i + 1, j : j + 1] / count
-    return dx
+    return window_sum(dy / window_area(dy, size), size) - dy
     ### END SOLUTION
 
 

@@ -9,6 +9,7 @@
 import numpy as np
 
 import npformer
+from npformer.engine.fold import times
 from npformer.layers import Conv2d, Linear
 
 # %% [markdown]
@@ -21,13 +22,17 @@ from npformer.layers import Conv2d, Linear
 #
 # `conv.weight` is `(kh, kw, C_in, C_out)`; the norm has `weight` ($w$), `bias` ($\beta$), `running_mean` ($\mu$) and `running_var`
 # ($\sigma^2$), each `(C_out,)`. Return a `Conv2d`.
+#
+# Folding happens once, so it can afford to be exact: compute in float64, and round the result once, to the dtype of the parameters.
+# `times(weight, scale)` multiplies in this way; for the bias use `astype`.
 
 
 # %%
 def fold_batch_norm(conv, norm, eps):
     ### BEGIN SOLUTION
-    s = norm.weight / np.sqrt(norm.running_var + eps)
-    return Conv2d(conv.weight * s, (conv.bias - norm.running_mean) * s + norm.bias)
+    scale = norm.weight / np.sqrt(norm.running_var.astype(np.float64) + eps)
+    bias = (conv.bias - norm.running_mean.astype(np.float64)) * scale + norm.bias
+    return Conv2d(times(conv.weight, scale), bias.astype(conv.bias.dtype))
     ### END SOLUTION
 
 
@@ -50,7 +55,7 @@ def fold_layer_scale(p, scale):
     ### BEGIN SOLUTION
     if scale is None:
         return p
-    return Linear(p.weight * scale.gamma, p.bias * scale.gamma)
+    return Linear(times(p.weight, scale.gamma), times(p.bias, scale.gamma))
     ### END SOLUTION
 
 
@@ -71,7 +76,8 @@ npformer.check("fold_layer_scale", fold_layer_scale, seed=1000, raises=True)
 # %%
 def fold_layer_norm(norm, p):
     ### BEGIN SOLUTION
-    return Linear(norm.weight[:, None] * p.weight, norm.bias @ p.weight + p.bias)
+    bias = norm.bias @ p.weight.astype(np.float64) + p.bias
+    return Linear(times(p.weight, norm.weight[:, None]), bias.astype(p.bias.dtype))
     ### END SOLUTION
 
 
