@@ -40,9 +40,7 @@ CHANGES = {
     "batch_norm_training": Change(
         "batch_norm",
         "the other side of the branch on the mode, in an exercise of its own",
-        {
-            "mean, variance = (p.running_mean, p.running_var)": "mean, variance = batch_statistics(x)"
-        },
+        {"= (p.running_mean, p.running_var)": "= batch_statistics(x)"},
     ),
     "relu_backward": Change(
         "activation_backward", NO_TABLE, {"DERIVATIVES[activation](x)": "relu_derivative(x)"}
