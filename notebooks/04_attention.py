@@ -20,7 +20,7 @@ import numpy as np
 
 import npformer
 from npformer import plots
-from npformer.layers import attention, head_sizes, relative_position_bias
+from npformer.layers import attend, attention, head_sizes, linear, relative_position_bias
 
 classifier = npformer.load("tiny", dtype="float64", engine="numpy")
 photo = "images/cat.png"
@@ -38,6 +38,33 @@ print(
     f" = {len(p.attention_biases)} heads × (K + K + V), (K, V) = {head_sizes(p)}",
 )
 print("attn          ", attn.shape, " sums of the rows:", np.unique(attn.sum(-1).round(12)))
+
+# %% [markdown]
+# ## Three steps
+#
+# The layer is a linear layer, in which each token computes its q, k and v; attention itself, in which they meet; and
+# another linear layer, which mixes what the heads found. In the middle stands `attend`, the equation above:
+#
+# <!-- source: npformer/layers/attend.py attend -->
+# ```python
+# def attend(qkv: Array, bias: Array, K: int, scale: float, run: Run = EVALUATION) -> Array:
+#     q, k, v = split_heads(qkv, len(bias), K)  # (B, heads, N, K or V)
+#     scores = q @ k.swapaxes(2, 3) * scale  # -> (B, heads, N, N)
+#     attn = run("attn", softmax(scores + bias))
+#     return merge_heads(attn @ v)  # (B, heads, N, V) -> (B, N, heads·V)
+# ```
+#
+# (`run` records `attn`, from which the pictures below are made.) Let us take the steps one by one, and compare with what the
+# network computed:
+
+# %%
+K, V = head_sizes(p)
+qkv = linear(x, p.qkv)
+y = attend(qkv, relative_position_bias(p.attention_biases), K, K**-0.5)
+result = linear(y, p.proj)
+for step, array in (("qkv", qkv), ("attend", y), ("proj", result)):
+    print(f"{step:7} {array.shape}")
+print("the same as in the network:", np.array_equal(result, trace[name]))
 
 # %% [markdown]
 # ## Where a token looks
@@ -117,8 +144,7 @@ plots.bias_tables(p.attention_biases)
 # %%
 for i, side in enumerate((32, 16, 8, 4)):
     N, C = side * side, classifier.config.hidden_sizes[i]
-    K, V = head_sizes(p)
-    pairs = 8 * N * N * (K + V)
+    pairs = len(p.attention_biases) * N * N * (K + V)
     print(
         f"stage {i + 1}: {N:5} tokens, {N * N:9,} pairs, {pairs / 1e6:8.1f} million multiply-adds for one layer"
     )

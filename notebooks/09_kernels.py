@@ -156,14 +156,29 @@ measure(
 #
 # The cure: let a small tile of $Y$ *stay in registers* while $k$ runs from beginning to end. How large it can be depends on the processor. AVX2 has 16 registers of 8
 # numbers, room for 6 rows × 16 columns: for each $k$ one loads 16 weights and 6 numbers of $X$, and gets 96 multiply-adds for it. AVX-512 has 32 registers of 16
-# numbers, room for 14 rows × 32 columns: 32 weights and 14 numbers of $X$ give 448. That is the micro-kernel of npformer, `npformer/kernels/linear.py`; the heart of it is
+# numbers, room for 14 rows × 32 columns: 32 weights and 14 numbers of $X$ give 448.
 #
+# For this the weights are *packed* once: cut into panels of 16 columns, so that what is needed next lies next in memory. A tile of 16 columns takes one panel, one of 32
+# takes two. This is the micro-kernel of npformer for more than one panel, from `npformer/kernels/linear.py`:
+#
+# <!-- source: npformer/kernels/linear.py multiply_wide -->
 # ```python
-# for k in range(K):
-#     tile = rank_one(tile, m, x + k, x_step, w, panel + LANES * k, size)
+# @inlined
+# def multiply_wide(
+#     tile: Tile, m: Array, x: Rows, w: Array, panel: Rows, K: int, ahead: bool
+# ) -> Tile:
+#     for k in range(K):
+#         row = panel.at + LANES * k
+#         prefetch(w, row + len(tile) * panel.step)
+#         prefetch(w, row + (len(tile) + 1) * panel.step)
+#         if len(tile) == 3:
+#             prefetch(w, row + (len(tile) + 2) * panel.step)
+#         tile = rank_one(tile, m, x.at + k, x.step, w, row, panel.step)
+#     return tile
 # ```
 #
-# For this the weights are *packed* once: cut into panels of 16 columns, so that what is needed next lies next in memory. (A tile of 32 columns takes two panels.)
+# `rank_one` is step 2 again, for one tile: a column of $X$ times a row of $W$, added to the numbers of $Y$ in the registers. `prefetch` asks the memory for a row of the
+# panels that come next, so that they are in the cache when their turn comes.
 
 
 # %%
