@@ -13,6 +13,7 @@ from ...layers import (
     Attention,
     Linear,
     Trace,
+    attend,
     attention,
     attention_backward,
     head_sizes,
@@ -81,45 +82,50 @@ def _weights(scores: Array, bias: Array, K: int) -> Array:
     return softmax(scores * K**-0.5 + bias)
 
 
-def _split(qkv: Array, p: Attention) -> list[Array]:
-    return split_heads(qkv, len(p.attention_biases), head_sizes(p)[0])
-
-
 def _attention(
     x: Array,
     p: Attention,
     weigh: Callable[[Array, Array, int], Array] = _weights,
-    split: Callable[[Array, Attention], list[Array]] = _split,
     merge: Callable[[Array], Array] = merge_heads,
-    project: Callable[[Array, Linear], Array] = linear,
 ) -> Array:
     """Attention with exchangeable parts."""
-    q, k, v = split(linear(x, p.qkv), p)
-    attn = weigh(q @ k.swapaxes(2, 3), relative_position_bias(p.attention_biases), q.shape[-1])
-    return project(merge(attn @ v), p.proj)
+    K, _ = head_sizes(p)
+    q, k, v = split_heads(linear(x, p.qkv), len(p.attention_biases), K)
+    attn = weigh(q @ k.swapaxes(2, 3), relative_position_bias(p.attention_biases), K)
+    return linear(merge(attn @ v), p.proj)
 
 
-def _three_blocks(qkv: Array, p: Attention) -> list[Array]:
+def _scaled(x: Array, p: Attention, scale: float) -> Array:
+    """Attention with another scale."""
+    bias = relative_position_bias(p.attention_biases)
+    return linear(attend(linear(x, p.qkv), bias, head_sizes(p)[0], scale), p.proj)
+
+
+def _unprojected(x: Array, p: Attention) -> Array:
+    K, _ = head_sizes(p)
+    return attend(linear(x, p.qkv), relative_position_bias(p.attention_biases), K, K**-0.5)
+
+
+def _reordered(x: Array, p: Attention, order: Callable[[int, int, int], Array]) -> Array:
+    """Attention with the columns of qkv in another order, (heads, 2K + V)."""
+    columns = order(len(p.attention_biases), *head_sizes(p)).ravel()
+    qkv = Linear(p.qkv.weight[:, columns], p.qkv.bias[columns])
+    return attention(x, p._replace(qkv=qkv))
+
+
+def _keys_first(heads: int, K: int, V: int) -> Array:
+    q, k, v = np.split(np.arange(heads * (2 * K + V)).reshape(heads, -1), [K, 2 * K], axis=1)
+    return np.concatenate([k, q, v], axis=1)
+
+
+def _values_first(heads: int, K: int, V: int) -> Array:
+    return np.roll(np.arange(heads * (2 * K + V)).reshape(heads, -1), -V, axis=1)
+
+
+def _three_blocks(heads: int, K: int, V: int) -> Array:
     """All queries first, then all keys, then all values."""
-    heads, (K, V) = len(p.attention_biases), head_sizes(p)
-    parts = np.split(qkv, [heads * K, 2 * heads * K], axis=-1)
-    B, N, _ = qkv.shape
-    return [
-        part.reshape(B, N, heads, width).swapaxes(1, 2)
-        for part, width in zip(parts, (K, K, V), strict=True)
-    ]
-
-
-def _keys_first(qkv: Array, p: Attention) -> list[Array]:
-    q, k, v = _split(qkv, p)
-    return [k, q, v]
-
-
-def _values_first(qkv: Array, p: Attention) -> list[Array]:
-    K, V = head_sizes(p)
-    B, N, _ = qkv.shape
-    v, q, k = np.split(qkv.reshape(B, N, -1, 2 * K + V).swapaxes(1, 2), [V, V + K], axis=-1)
-    return [q, k, v]
+    q, k, v = np.split(np.arange(heads * (2 * K + V)), [heads * K, 2 * heads * K])
+    return np.concatenate([part.reshape(heads, -1) for part in (q, k, v)], axis=1)
 
 
 def _merge_without_transpose(x: Array) -> Array:
@@ -134,22 +140,22 @@ TABLE.add(
     (
         "missing scale",
         "Divide q kᵀ by √K, where K is the width of a key.",
-        lambda x, p: _attention(x, p, lambda qk, bias, K: softmax(qk + bias)),
+        lambda x, p: _scaled(x, p, 1),
     ),
     (
         "wrong scale",
         "Divide by √K, not by K.",
-        lambda x, p: _attention(x, p, lambda qk, bias, K: softmax(qk / K + bias)),
+        lambda x, p: _scaled(x, p, 1 / head_sizes(p)[0]),
     ),
     (
         "wrong scale",
         "K is the width of a key of one head, not the number of channels C.",
-        lambda x, p: _attention(x, p, lambda qk, bias, K: _weights(qk, bias, x.shape[-1])),
+        lambda x, p: _scaled(x, p, x.shape[-1] ** -0.5),
     ),
     (
         "wrong scale",
         "Divide by the root of the width of a key, not of a value.",
-        lambda x, p: _attention(x, p, lambda qk, bias, K: _weights(qk, bias, head_sizes(p)[1])),
+        lambda x, p: _scaled(x, p, head_sizes(p)[1] ** -0.5),
     ),
     (
         "bias before scale",
@@ -159,7 +165,7 @@ TABLE.add(
     (
         "missing attention bias",
         "Add the biases to the scores: without them attention does not know where a token is.",
-        lambda x, p: _attention(x, p, lambda qk, bias, K: softmax(qk * K**-0.5)),
+        lambda x, p: attention(x, p._replace(attention_biases=np.zeros_like(p.attention_biases))),
     ),
     (
         "bias after the softmax",
@@ -183,18 +189,18 @@ TABLE.add(
     (
         "q and k swapped",
         "Within a head the columns are q, k, v: the first K are the query.",
-        lambda x, p: _attention(x, p, split=_keys_first),
+        lambda x, p: _reordered(x, p, _keys_first),
     ),
     (
         "values first",
         "Within a head the columns are q, k, v, in this order.",
-        lambda x, p: _attention(x, p, split=_values_first),
+        lambda x, p: _reordered(x, p, _values_first),
     ),
     (
         "heads not interleaved",
         "The columns of qkv are ordered head by head, within a head q, k, v. Yours takes all "
         "queries first, then all keys, then all values.",
-        lambda x, p: _attention(x, p, split=_three_blocks),
+        lambda x, p: _reordered(x, p, _three_blocks),
     ),
     (
         "heads mixed up",
@@ -205,7 +211,7 @@ TABLE.add(
     (
         "missing projection",
         "The heads, side by side, pass through the linear layer proj.",
-        lambda x, p: _attention(x, p, project=lambda y, _: y),
+        _unprojected,
     ),
     (
         "missing bias",
@@ -285,8 +291,8 @@ def _attention_backward(
     swap: bool = False,
 ) -> tuple[Array, Attention]:
     """attention_backward with exchangeable parts."""
-    (K, V), (heads, *_) = head_sizes(p), p.attention_biases.shape
-    q, k, v = _split(tape["qkv"], p)
+    (K, V), heads = head_sizes(p), len(p.attention_biases)
+    q, k, v = split_heads(tape["qkv"], heads, K)
     attn = tape["attn"]
     dy, dproj = linear_backward(dy, merge_heads(attn @ v), p.proj)
     dy = dy.reshape(*x.shape[:2], heads, V).swapaxes(1, 2)

@@ -10,19 +10,17 @@ from ...layers import (
     Array,
     ConvMlp,
     Trace,
-    activation_backward,
     batch_norm,
-    batch_norm_backward,
     conv2d,
-    conv2d_backward,
     conv_mlp,
     conv_mlp_backward,
     gelu,
     gelu_new,
     relu,
 )
+from ...layers.more_activations import linear_activation
 from .exercise import Draw, Table
-from .shared import PLACES, identity, kept, like, without_bias
+from .shared import PLACES, altered, kept, like, without_bias
 
 TABLE = Table()
 
@@ -39,7 +37,7 @@ TABLE.add(
     (
         "missing activation",
         "There is an activation after the first batch norm.",
-        lambda x, p: conv_mlp(x, p, identity),
+        lambda x, p: conv_mlp(x, p, linear_activation),
     ),
     ("tanh GELU", "Use the exact GELU, with erf.", lambda x, p: conv_mlp(x, p, gelu_new)),
     ("ReLU", "The activation is GELU.", lambda x, p: conv_mlp(x, p, relu)),
@@ -97,16 +95,12 @@ def _conv_mlp_backward(
     activation: Activation,
     eps: float,
     tape: Trace,
-    at: str = "norm1",
+    at: str,
 ) -> tuple[Array, ConvMlp]:
     """conv_mlp_backward with the derivative taken at another place, or not at all."""
-    dy, dnorm2 = batch_norm_backward(dy, tape["fc2"], p.norm2, eps)
-    dhidden, dfc2 = conv2d_backward(dy, tape["act"], p.fc2)
-    if at:
-        dhidden = activation_backward(dhidden, tape[at], activation)
-    dhidden, dnorm1 = batch_norm_backward(dhidden, tape["fc1"], p.norm1, eps)
-    dx, dfc1 = conv2d_backward(dhidden, x, p.fc1)
-    return dx, ConvMlp(dfc1, dnorm1, dfc2, dnorm2)
+    if not at:
+        return conv_mlp_backward(dy, x, p, linear_activation, eps, tape)
+    return conv_mlp_backward(dy, x, p, activation, eps, altered(tape, norm1=tape[at]))
 
 
 TABLE.add(

@@ -10,16 +10,15 @@ from ...layers import (
     Array,
     Mlp,
     Trace,
-    activation_backward,
     gelu,
     gelu_new,
-    linear_backward,
     mlp,
     mlp_backward,
     relu,
 )
+from ...layers.more_activations import linear_activation
 from .exercise import Draw, Table
-from .shared import PLACES, but, identity, kept, like, without_bias
+from .shared import PLACES, altered, kept, like, without_bias
 
 TABLE = Table()
 
@@ -36,7 +35,7 @@ TABLE.add(
     (
         "missing activation",
         "There is an activation between the two linear layers; without it they are one matrix.",
-        lambda x, p: mlp(x, p, identity),
+        lambda x, p: mlp(x, p, linear_activation),
     ),
     ("tanh GELU", "Use the exact GELU, with erf.", lambda x, p: mlp(x, p, gelu_new)),
     ("ReLU", "The activation is GELU.", lambda x, p: mlp(x, p, relu)),
@@ -66,14 +65,12 @@ def _draw_mlp_backward(d: Draw) -> tuple[Any, ...]:
 
 
 def _mlp_backward(
-    dy: Array, x: Array, p: Mlp, activation: Activation, tape: Trace, at: str = "fc1"
+    dy: Array, x: Array, p: Mlp, activation: Activation, tape: Trace, at: str
 ) -> tuple[Array, Mlp]:
     """mlp_backward with the derivative taken at another place, or not at all."""
-    dhidden, dfc2 = linear_backward(dy, tape["act"], p.fc2)
-    if at:
-        dhidden = activation_backward(dhidden, tape[at], activation)
-    dx, dfc1 = linear_backward(dhidden, x, p.fc1)
-    return dx, Mlp(dfc1, dfc2)
+    if not at:
+        return mlp_backward(dy, x, p, linear_activation, tape)
+    return mlp_backward(dy, x, p, activation, altered(tape, fc1=tape[at]))
 
 
 TABLE.add(
@@ -89,11 +86,8 @@ TABLE.add(
     (
         "wrong input",
         "The input of fc2 was the output of the activation, not its input: dW₂ = actᵀ dy.",
-        but(
-            mlp_backward,
-            lambda dp, dy, x, p, _, tape: dp._replace(
-                fc2=linear_backward(dy, tape["fc1"], p.fc2)[1]
-            ),
+        lambda dy, x, p, activation, tape: mlp_backward(
+            dy, x, p, activation, altered(tape, act=tape["fc1"])
         ),
     ),
 )

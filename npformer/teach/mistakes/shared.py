@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...layers import Array, Trace
+from ...layers import Array, LayerScale, Trace
 from ...network.tree import transform
 from .exercise import Draw
 
@@ -34,7 +34,7 @@ PLACES = (
         "act",
     ),
 )
-"""Kind, hint, and where the derivative of the activation is taken, for both MLPs."""
+"""Kind, hint, and where the derivative of the activation is taken, for both MLPs; "" is nowhere."""
 
 PATHS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
@@ -61,7 +61,7 @@ PATHS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "wrong input",
         "The input of the second branch is x plus the first branch, not x.",
-        {"middle": 0},
+        {"add_first": 0},
     ),
 )
 """Kind, hint, and the paths that are cut, for both kinds of block."""
@@ -83,11 +83,6 @@ def normalized(
     """Normalize over some axes, with denominator n − ddof, with or without subtracting the mean."""
     mean, variance = x.mean(axes, keepdims=True), x.var(axes, keepdims=True, ddof=ddof)
     return (x - center * mean) / np.sqrt(variance + eps) * p.weight + p.bias
-
-
-def identity(x: Array) -> Array:
-    """Return x: no activation."""
-    return x
 
 
 def like(d: Draw, y: Array) -> Array:
@@ -114,6 +109,77 @@ def kept(f: Callable[..., Array], *args: Any) -> tuple[Array, Trace]:
     """Run forward, and record it on a tape."""
     tape = Trace()
     return f(*args, run=tape), tape
+
+
+def altered(tape: Trace, **arrays: Array) -> Trace:
+    """Return a copy of a tape that holds other arrays under some names."""
+    other = Trace()
+    for name, array in tape.items():
+        other(name, arrays.get(name, array))
+    return other
+
+
+def first_half(block: Callable[..., Array], x: Array, p: Any) -> Array:
+    """Return x and the first branch of a block: the block without its second branch."""
+    return block(x, p._replace(ls2=_zero(p.ls2)))
+
+
+def second_half(block: Callable[..., Array], x: Array, p: Any) -> Array:
+    """Return x and the second branch of a block: the block without its first branch."""
+    return block(x, p._replace(ls1=_zero(p.ls1)))
+
+
+def _zero(scale: LayerScale) -> LayerScale:
+    return LayerScale(np.zeros_like(scale.gamma))
+
+
+def residuals(block: Callable[..., Array], mixer: str) -> tuple[Entry, ...]:
+    """Return the mistakes of either kind of block without one or both of its residuals."""
+
+    def without(x: Array, p: Any, past: tuple[int, int]) -> Array:
+        y = first_half(block, x, p) - (1 - past[0]) * x
+        return second_half(block, y, p) - (1 - past[1]) * y
+
+    return (
+        (
+            "missing residual",
+            "Add each branch to its input; both residuals are missing.",
+            partial(without, past=(0, 0)),
+        ),
+        (
+            "missing residual",
+            f"Add the result of the {mixer} to x: the first residual is missing.",
+            partial(without, past=(0, 1)),
+        ),
+        (
+            "missing residual",
+            "Add the result of the MLP to its input: the second residual is missing.",
+            partial(without, past=(1, 0)),
+        ),
+    )
+
+
+def paths(backward: Callable[..., Any]) -> tuple[Entry, ...]:
+    """Return the mistakes of a block's gradient that takes not all of the `PATHS`."""
+
+    def along(
+        dy: Array,
+        x: Array,
+        p: Any,
+        *rest: Any,
+        past: tuple[int, int] = (1, 1),
+        add_branch: int = 1,
+        add_first: int = 1,
+    ) -> tuple[Array, Any]:
+        *options, tape = rest
+        how = (*options, altered(tape, ls1=add_first * tape["ls1"]))
+        after, second = backward(dy, x, p._replace(ls1=_zero(p.ls1)), *how)
+        dy = past[1] * dy + add_branch * (after - dy)
+        before, first = backward(dy, x, p._replace(ls2=_zero(p.ls2)), *how)
+        split = p._fields.index("ls1") + 1
+        return before - (1 - past[0]) * dy, type(p)(*first[:split], *second[split:])
+
+    return tuple((kind, hint, partial(along, **ways)) for kind, hint, ways in PATHS)
 
 
 def affine(norm: Callable[..., Array]) -> tuple[Entry, ...]:
