@@ -1,6 +1,21 @@
-"""How long a busy machine takes to draw an example is no fault of the code."""
+"""Options of pytest, and of Hypothesis: how long a busy machine takes is no fault of the code."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("npformer", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("npformer")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--case", type=int, help="run only the tests of this row of docs/cases.md", metavar="NUMBER"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    number = config.getoption("--case")
+    if number is not None:
+        held = [i for i in items if any(number in m.args for m in i.iter_markers("case"))]
+        config.hook.pytest_deselected(items=[item for item in items if item not in held])
+        items[:] = held

@@ -93,6 +93,7 @@ def test_one_head_two_heads_no_heads() -> None:
         assemble(state_dict(bare, c), c)
 
 
+@pytest.mark.case(81)
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("stored", ["<f2", "<f4", ">f4", "<f8", "bfloat16"])
 def test_dtypes(stored: str, dtype: str) -> None:
@@ -109,6 +110,7 @@ def test_dtypes(stored: str, dtype: str) -> None:
     assert equal(found, expected)
 
 
+@pytest.mark.case(81)
 def test_dtypes_that_nothing_computes_with() -> None:
     for dtype in ("int32", "complex64", "bool"):
         with pytest.raises(WeightsError, match=f"dtype is {dtype}; expected one of float16"):
@@ -175,6 +177,7 @@ FAULTS: dict[str, tuple[Tensors, str]] = {
 }
 
 
+@pytest.mark.case(72, 75, 76, 77, 78, 79, 80, 81, 82)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_are_named(fault: str) -> None:
     file, message = FAULTS[fault]
@@ -182,6 +185,7 @@ def test_faults_are_named(fault: str) -> None:
         assemble(file, config(), source="some/file")
 
 
+@pytest.mark.case(75, 77)
 def test_the_network_that_the_tensors_belong_to_is_named() -> None:
     l1 = EfficientFormerConfig.variant("l1", num_labels=3)
     file = state_dict(parameters(l1), l1, "original")

@@ -146,12 +146,14 @@ def test_a_configuration_of_two_heads_demands_two(tmp_path: Path) -> None:
         read(folder(tmp_path, two, single))
 
 
+@pytest.mark.case(82)
 def test_a_configuration_that_the_weights_do_not_fit(tmp_path: Path) -> None:
     place = folder(tmp_path, config(num_labels=6), tensors(config()))
     with pytest.raises(WeightsError, match=r"'classifier.weight' has shape \(5, 10\).*5 classes"):
         read(place)
 
 
+@pytest.mark.case(52, 55)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -176,6 +178,7 @@ def test_a_wrong_processor(tmp_path: Path) -> None:
         read(place)
 
 
+@pytest.mark.case(84)
 def test_pickles_are_refused_through_the_front_door(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     path.write_bytes(pickle.dumps([print]))
@@ -339,6 +342,7 @@ def test_a_folder_of_timm(tmp_path: Path) -> None:
     assert read(timm_folder(tmp_path, crop_pct=0.875)).processor["size"] == {"shortest_edge": 256}
 
 
+@pytest.mark.case(56)
 @pytest.mark.parametrize(
     ("values", "message"),
     [

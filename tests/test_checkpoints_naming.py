@@ -84,6 +84,7 @@ RELATIVES = {
 }
 
 
+@pytest.mark.case(76)
 @pytest.mark.parametrize("key", RELATIVES)
 def test_relatives_are_named(key: str) -> None:
     c = config()
@@ -92,6 +93,7 @@ def test_relatives_are_named(key: str) -> None:
         detect(tensors, "x.pth")
 
 
+@pytest.mark.case(76)
 @pytest.mark.parametrize("keys", [[], ["conv1.weight", "fc.bias", *"abcdefg"]])
 def test_strangers_are_refused(keys: list[str]) -> None:
     with pytest.raises(WeightsError, match=f"x.pth: the names of its {len(keys)} tensors are not"):

@@ -53,6 +53,7 @@ def test_what_is_written_the_library_reads(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.safetensors"]
 
 
+@pytest.mark.case(68)
 def test_bfloat16_is_kept_and_widens_exactly(tmp_path: Path) -> None:
     numbers = np.array([[1.0, -2.5, 3.0e38], [1e-40, 0.0, np.inf]], "f4")
     numbers = (numbers.view("u4") & 0xFFFF0000).view("f4")  # what bfloat16 can hold
@@ -135,6 +136,7 @@ DAMAGED = {
 }
 
 
+@pytest.mark.case(57, 58, 59, 60, 61, 62, 63, 64, 65, 66, 67, 68)
 @pytest.mark.parametrize("kind", DAMAGED)
 def test_damage_is_refused(kind: str, tmp_path: Path) -> None:
     data, message = DAMAGED[kind]
@@ -145,6 +147,7 @@ def test_damage_is_refused(kind: str, tmp_path: Path) -> None:
     assert str(path) in str(error.value)
 
 
+@pytest.mark.case(69)
 def test_a_name_that_appears_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     one = json.dumps(entry())
@@ -153,6 +156,7 @@ def test_a_name_that_appears_twice_is_refused(tmp_path: Path) -> None:
         safetensors_file.read(path)
 
 
+@pytest.mark.case(74)
 def test_too_many_tensors_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(GOOD)
@@ -163,6 +167,7 @@ def test_too_many_tensors_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
         safetensors_file.read(path)
 
 
+@pytest.mark.case(73)
 def test_directories_and_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError, match="weights"):
         safetensors_file.read(Path(tmp_path, "weights").mkdir() or tmp_path / "weights")
@@ -170,6 +175,7 @@ def test_directories_and_missing_files_are_named(tmp_path: Path) -> None:
         safetensors_file.read(tmp_path / "nothing")
 
 
+@pytest.mark.case(70, 71, 72)
 @pytest.mark.parametrize("name", ["", "a\0b", "π"])
 def test_odd_names_and_empty_tensors_are_read(name: str, tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
@@ -207,6 +213,7 @@ def test_a_changed_byte_gives_tensors_or_an_error(place: int, byte: int, tmp_pat
         assert not same(changed, whole)
 
 
+@pytest.mark.case(62)
 @pytest.mark.parametrize("length", range(len(GOOD)))
 def test_every_truncation_is_refused(length: int, tmp_path: Path) -> None:
     assert read_bytes(GOOD[:length], tmp_path / "x.safetensors") is None

@@ -59,6 +59,7 @@ def test_answers_are_ordered_and_scores_are_probabilities(model):
     assert len(model.classify(COFFEE, top=10**6)) == 200
 
 
+@pytest.mark.case(51)
 def test_batches_do_not_change_answers(model):
     images = sorted(IMAGES.glob("*.png"))
     together = model.classify(images)
@@ -68,6 +69,7 @@ def test_batches_do_not_change_answers(model):
     assert npformer.classify(images) == [npformer.classify(image) for image in images]
 
 
+@pytest.mark.case(31)
 def test_a_four_dimensional_array_is_a_list(model):
     picture = np.asarray(Image.open(COFFEE).convert("RGB").resize((150, 130)))
     both = model.classify(np.stack([picture, picture[::-1]]))

@@ -82,6 +82,7 @@ def test_standard_input(capsys, monkeypatch):
     assert out.startswith("espresso")
 
 
+@pytest.mark.case(18)
 def test_bad_files_are_named_and_the_others_still_run(capsys, tmp_path):
     bad, missing = tmp_path / "bad.png", tmp_path / "missing.png"
     bad.write_text("no picture")
@@ -94,6 +95,7 @@ def test_bad_files_are_named_and_the_others_still_run(capsys, tmp_path):
     assert "Traceback" not in err
 
 
+@pytest.mark.case(93)
 @pytest.mark.parametrize(
     "words",
     [
@@ -112,6 +114,7 @@ def test_wrong_usage_exits_2(capsys, words):
     assert "usage:" in err
 
 
+@pytest.mark.case(93)
 def test_an_empty_folder_is_wrong_usage(capsys, tmp_path):
     code, _, err = run(capsys, "classify", str(tmp_path))
     assert code == 2
@@ -161,6 +164,7 @@ def test_info_of_a_folder_is_that_of_its_name(capsys):
     assert run(capsys, "info", folder) == run(capsys, "info", "tiny")
 
 
+@pytest.mark.case(94)
 @pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
 def test_ctrl_c_exits_130():
     command = [sys.executable, "-m", "npformer", "classify", "-"]
@@ -186,6 +190,7 @@ def _reads_standard_input(pid: int) -> bool:
     )
 
 
+@pytest.mark.case(93)
 @pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
 def test_a_closed_pipe_is_quiet():
     reader, writer = os.pipe()

@@ -144,6 +144,7 @@ def test_labels_number_and_names():
     assert EfficientFormerConfig(num_labels=0).num_labels == 0
 
 
+@pytest.mark.case(56)
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -156,6 +157,9 @@ def test_labels_number_and_names():
         ({"label2id": 7}, "label2id is 7; expected a mapping"),
         ({"label2id": {"cat": [0]}}, "label2id is .*; expected a whole number"),
         ({"id2label": {"a": "cat"}}, "id2label has a key that is not an index"),
+        ({"id2label": {0: "cat", 1.5: "dog"}}, "id2label has a key that is not an index"),
+        ({"id2label": {"0": "cat", "00": "dog"}}, "id2label has 2 names for 1 indices"),
+        ({"label2id": {"cat": 0, "dog": 0, "fox": 1}}, "label2id has 3 names for 2 indices"),
         (
             {"id2label": {0: "cat", 2: "dog"}},
             "id2label is .*; expected its 2 indices to be 0 to 1",
@@ -165,6 +169,12 @@ def test_labels_number_and_names():
 def test_impossible_labels_are_refused(values, message):
     with pytest.raises(ConfigError, match=message):
         EfficientFormerConfig(**values)
+
+
+@pytest.mark.case(56)
+def test_two_classes_may_share_a_name():
+    config = EfficientFormerConfig(id2label={"0": "crane", "1": "cat", "2": "crane"})
+    assert config.id2label == {0: "crane", 1: "cat", 2: "crane"}
 
 
 # Validation
@@ -223,6 +233,7 @@ IMPOSSIBLE = [
 ]
 
 
+@pytest.mark.case(53, 54, 55)
 @pytest.mark.parametrize(
     ("values", "message"), IMPOSSIBLE, ids=[str(v)[:40] for v, _ in IMPOSSIBLE]
 )
@@ -419,6 +430,7 @@ def test_written_json_is_ascii_and_sorted(tmp_path):
     assert json.loads(config.to_json_string(use_diff=False))["max_length"] == 20
 
 
+@pytest.mark.case(52, 53, 55, 56)
 @pytest.mark.parametrize(
     ("content", "message"),
     [

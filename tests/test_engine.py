@@ -167,6 +167,7 @@ def test_what_is_kept_changes_no_bit():
         np.testing.assert_array_equal(some[key], everything[key])
 
 
+@pytest.mark.case(49)
 def test_a_batch_of_none():
     c = config()
     run = engine.make_forward(network(c), c, "numba")
@@ -238,6 +239,7 @@ def test_results_belong_to_the_caller():
     np.testing.assert_array_equal(first.logits, kept)
 
 
+@pytest.mark.case(46)
 def test_the_wrong_size_is_refused_before_anything_runs():
     c = config()
     run = engine.make_forward(network(c), c, "numba")
@@ -247,6 +249,7 @@ def test_the_wrong_size_is_refused_before_anything_runs():
         run(images(1)[0])
 
 
+@pytest.mark.case(51)
 def test_memory_is_that_of_a_few_images_and_not_of_the_batch():
     c = config()
     run = engine.make_forward(network(c), c, "numba")

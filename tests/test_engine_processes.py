@@ -38,6 +38,7 @@ warnings.simplefilter("ignore", DeprecationWarning)  # of fork in a process with
 """
 
 
+@pytest.mark.case(96)
 @needs_fork
 def test_a_forked_child_runs_after_its_parent_and_before():
     in_a_process(
@@ -52,6 +53,7 @@ check(run(x).logits)
     )
 
 
+@pytest.mark.case(96)
 @needs_fork
 def test_a_child_forked_while_threads_run():
     in_a_process(
@@ -85,6 +87,7 @@ with multiprocessing.get_context("spawn").Pool(2) as pool:
     )
 
 
+@pytest.mark.case(96)
 def test_several_python_threads_share_a_network():
     in_a_process(
         """
@@ -133,6 +136,7 @@ assert len(run._plans) <= fast.MAX_PLANS
     )
 
 
+@pytest.mark.case(95)
 def test_without_numba_and_without_code_the_plain_layers_runs(tmp_path):
     in_a_process(
         """
@@ -148,6 +152,7 @@ np.testing.assert_array_equal(run(x).logits, want)
     )
 
 
+@pytest.mark.case(95)
 def test_a_numba_that_cannot_compile_the_kernels_is_named(tmp_path):
     """Say once which version that is, and run the plain layers."""
     in_a_process(
@@ -376,6 +381,7 @@ assert all("cannot keep its compiled kernels" in text for text in said), said
 """
 
 
+@pytest.mark.case(95)
 @pytest.mark.skipif(
     sys.platform != "linux" and getattr(os, "getuid", lambda: 0)() == 0,
     reason="this user cannot give up the right to write anywhere",
@@ -426,6 +432,7 @@ else:
     )
 
 
+@pytest.mark.case(51)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_does_not_grow_with_the_batch():
     in_a_process(

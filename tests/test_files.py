@@ -30,6 +30,7 @@ def test_a_file_is_replaced_only_when_the_block_has_ended(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.case(91)
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: type[BaseException]):
     path = tmp_path / "a"

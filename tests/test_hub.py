@@ -118,6 +118,7 @@ def test_the_published_file_makes_no_remark(cache, caplog):
     assert not caplog.records
 
 
+@pytest.mark.case(89)
 @pytest.mark.parametrize("lying", [False, True], ids=["honest server", "lying server"])
 def test_another_file_is_refused_and_does_not_stay(server, cache, lying):
     server.publish(REPOSITORY, COMMIT, OTHER_FILES)
@@ -148,6 +149,7 @@ def test_a_damaged_file_in_the_cache_is_downloaded_again(server, cache):
     assert (hub.locate("l1") / "pytorch_model.bin").read_bytes() == WEIGHTS
 
 
+@pytest.mark.case(89)
 @pytest.mark.parametrize("how", ["local_only", "offline"])
 def test_a_damaged_file_is_refused_without_a_connection(cache, monkeypatch, how):
     weights = hub.fetch("l1").weights
@@ -229,6 +231,7 @@ def test_a_repository_without_the_files_is_refused(server, cache, missing):
     assert f"{server.url}/{REPOSITORY}" in str(error.value)
 
 
+@pytest.mark.case(90)
 @pytest.mark.parametrize(
     ("name", "revision", "status"),
     [("nobody/nothing", None, 401), ("l1", "no-such-branch", 404), ("l1", None, 401)],
@@ -242,6 +245,7 @@ def test_refusals_of_the_hub_name_address_and_status(server, cache, name, revisi
     assert server.url in str(error.value)
 
 
+@pytest.mark.case(90)
 def test_a_hub_that_fails_or_is_away_says_what_to_do(server, cache, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda _: None)  # huggingface_hub tries several times
     server.status = 503
@@ -258,6 +262,7 @@ def test_a_hub_that_fails_or_is_away_says_what_to_do(server, cache, monkeypatch)
     assert whole_files(cache) == []
 
 
+@pytest.mark.case(91)
 def test_a_cut_connection_leaves_no_half_file_and_is_continued(server, cache):
     server.cut_after = 10 * 4096
     try:
@@ -274,6 +279,7 @@ def test_a_cut_connection_leaves_no_half_file_and_is_continued(server, cache):
     assert second != "bytes=0-"
 
 
+@pytest.mark.case(91)
 def test_a_full_disk_is_reported(server, cache, monkeypatch):
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -291,6 +297,7 @@ def test_offline_with_everything_in_the_cache(server, cache, monkeypatch):
     assert len(server.requests) == asked
 
 
+@pytest.mark.case(88)
 @pytest.mark.parametrize("present", [False, True], ids=["nothing cached", "config cached"])
 @pytest.mark.parametrize("how", ["local_only", "offline"])
 def test_offline_without_the_files_says_what_to_do(server, cache, monkeypatch, how, present):
@@ -306,6 +313,7 @@ def test_offline_without_the_files_says_what_to_do(server, cache, monkeypatch, h
     assert len(server.requests) == asked
 
 
+@pytest.mark.case(88)
 def test_without_the_extra_the_error_names_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(OfflineError, match=r'pip install "npformer\[hub\]"'):
@@ -433,6 +441,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+@pytest.mark.case(92)
 def test_two_processes_at_once_make_one_file(server, start, tmp_path):
     server.go_on.clear()  # the first request is held in the middle of the file
     processes = [start(), start()]
@@ -448,6 +457,7 @@ def test_two_processes_at_once_make_one_file(server, start, tmp_path):
     assert whole_files(tmp_path) == [WEIGHTS]
 
 
+@pytest.mark.case(91)
 def test_a_killed_download_leaves_no_half_file(server, start, tmp_path):
     server.go_on.clear()
     process = start()
@@ -462,6 +472,7 @@ def test_a_killed_download_leaves_no_half_file(server, start, tmp_path):
     assert whole_files(tmp_path) == [WEIGHTS]
 
 
+@pytest.mark.case(88)
 def test_the_variable_for_offline_mode(server, start, tmp_path):
     code, _, err = finish(start(HF_HUB_OFFLINE="1"))
     assert code == 1

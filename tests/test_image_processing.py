@@ -138,6 +138,7 @@ def test_resizing_only_what_the_crop_keeps(
     assert np.abs(got.astype(int) - whole).max() <= 2
 
 
+@pytest.mark.case(10)
 @pytest.mark.parametrize("rounding", ["floor", "torchvision"])
 def test_strips_are_cut_where_the_crop_begins(
     rounding: str, monkeypatch: pytest.MonkeyPatch
@@ -150,6 +151,7 @@ def test_strips_are_cut_where_the_crop_begins(
     np.testing.assert_array_equal(processor(image).pixel_values[0], whole)
 
 
+@pytest.mark.case(10)
 @pytest.mark.parametrize("shape", [(1, 5000, 3), (5000, 1, 3), (2, 3_000_000, 3)])
 def test_strips_take_little_memory(
     shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
@@ -211,6 +213,7 @@ def test_a_photograph_is_upright(tmp_path: Path) -> None:
         np.testing.assert_array_equal(run(image), expected)
 
 
+@pytest.mark.case(30)
 def test_low_pictures_are_not_taken_for_channels() -> None:
     for height in (1, 3):
         x = RGB[:height]
@@ -221,6 +224,7 @@ def test_low_pictures_are_not_taken_for_channels() -> None:
         run(RGB[:, :3][:3])
 
 
+@pytest.mark.case(37)
 def test_floats_of_unit_range_are_rescaled_once() -> None:
     expected = run(RGB)
     for dtype in ("f4", "f8"):
@@ -265,6 +269,7 @@ def test_layouts_of_results() -> None:
 # ----------------------------------------------------------------------------- lists and results
 
 
+@pytest.mark.case(42)
 def test_each_image_of_a_list_is_handled_alone(processor: Any) -> None:
     images = [RGB, RGB.transpose(2, 0, 1), Image.fromarray(RGB[:5]), RGB[:, :, 0], RGB / 255]
     together = processor(images, return_tensors="np").pixel_values
@@ -289,6 +294,7 @@ def test_results_are_a_mapping_with_attributes(processor: Any) -> None:
         result.pixels  # noqa: B018
 
 
+@pytest.mark.case(33)
 def test_lists_that_give_nothing(processor: Any) -> None:
     for nothing in ([], (), np.zeros((0, 3, 8, 8), np.uint8)):
         with pytest.raises(ImageError, match="no images"):
@@ -298,6 +304,7 @@ def test_lists_that_give_nothing(processor: Any) -> None:
     assert len(processor([RGB, RGB[:5]], do_resize=False, do_center_crop=False).pixel_values) == 2
 
 
+@pytest.mark.case(44)
 @pytest.mark.parametrize(
     ("bad", "error", "words"),
     [

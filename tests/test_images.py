@@ -100,6 +100,7 @@ def test_what_is_no_source_is_a_type_error(source: object) -> None:
 # ----------------------------------------------------------------------------- files that are not
 
 
+@pytest.mark.case(1, 2)
 def test_missing_file_and_folder_name_the_path(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg"):
         open_image(tmp_path / "nowhere.jpg")
@@ -109,6 +110,7 @@ def test_missing_file_and_folder_name_the_path(tmp_path: Path) -> None:
         open_image("a\0b.png")
 
 
+@pytest.mark.case(16)
 def test_unreadable_file_names_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "secret.png"
     path.touch()
@@ -130,6 +132,7 @@ EMPTY, HTML, LFS, PDF, HEIC = (
 )
 
 
+@pytest.mark.case(3, 4, 11)
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -150,6 +153,7 @@ def test_what_is_not_an_image_is_named(data: bytes, words: str, tmp_path: Path) 
         open_image(data)
 
 
+@pytest.mark.case(11)
 def test_programs_are_not_run(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(encode(Image.fromarray(RGB), "EPS"))  # opening it would start Ghostscript
@@ -157,6 +161,7 @@ def test_programs_are_not_run(tmp_path: Path) -> None:
         open_image(path)
 
 
+@pytest.mark.case(12)
 def test_only_listed_formats_are_read_whatever_the_name_says(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(encode(Image.fromarray(RGB), "TIFF"))
@@ -166,6 +171,7 @@ def test_only_listed_formats_are_read_whatever_the_name_says(tmp_path: Path) -> 
         open_image(path)
 
 
+@pytest.mark.case(5)
 @pytest.mark.parametrize("kind", [*LOSSLESS, "JPEG"])
 def test_half_a_file_is_refused(kind: str, tmp_path: Path) -> None:
     noise = RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)
@@ -186,6 +192,7 @@ def png(width: int, height: int) -> bytes:
     )  # fmt: skip
 
 
+@pytest.mark.case(6, 7)
 def test_damaged_png() -> None:
     data = bytearray(encode(Image.fromarray(RGB), "PNG"))
     data[30] ^= 1  # checksum of the header
@@ -195,6 +202,7 @@ def test_damaged_png() -> None:
         open_image(png(0, 0))
 
 
+@pytest.mark.case(8, 9)
 @pytest.mark.parametrize("side", [9460, 13_500, 60_000])
 @pytest.mark.parametrize("action", ["error", "ignore"])  # Pillow warns of some, refuses others
 def test_too_many_pixels_are_refused_before_decoding(side: int, action: str) -> None:
@@ -206,6 +214,7 @@ def test_too_many_pixels_are_refused_before_decoding(side: int, action: str) -> 
             open_image(png(side, side))
 
 
+@pytest.mark.case(8)
 def test_the_limit_is_an_argument() -> None:
     for source in (RGB, Image.fromarray(RGB), encode(Image.fromarray(RGB), "PNG")):
         pixels(source, max_pixels=35)
@@ -213,6 +222,7 @@ def test_the_limit_is_an_argument() -> None:
             open_image(source, max_pixels=34)
 
 
+@pytest.mark.case(17)
 def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -223,6 +233,7 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
         open_image(zero)
 
 
+@pytest.mark.case(17)
 def test_an_endless_stream_is_not_read_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "MAX_STREAM", 2**21)
 
@@ -282,6 +293,7 @@ def turned(orientation: int) -> np.ndarray:
     return np.ascontiguousarray(x[::rows, ::columns])
 
 
+@pytest.mark.case(14)
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "JPEG"])
 def test_orientation(kind: str, orientation: int) -> None:
@@ -295,6 +307,7 @@ def test_orientation(kind: str, orientation: int) -> None:
     near(pixels(loaded), RGB, 8 if kind == "JPEG" else 0)  # the same image once more
 
 
+@pytest.mark.case(14)
 @pytest.mark.parametrize("orientation", [0, 9, 99])
 def test_impossible_orientation_is_ignored(orientation: int) -> None:
     exif = Image.Exif()
@@ -302,17 +315,20 @@ def test_impossible_orientation_is_ignored(orientation: int) -> None:
     np.testing.assert_array_equal(pixels(encode(Image.fromarray(RGB), "PNG", exif=exif)), RGB)
 
 
+@pytest.mark.case(15)
 def test_damaged_exif_does_not_cost_the_image() -> None:
     data = encode(Image.fromarray(RGB), "PNG", exif=b"Exif\0\0nonsense, not a TIFF header")
     with pytest.warns(UserWarning, match="these bytes: damaged EXIF is ignored"):
         np.testing.assert_array_equal(pixels(data), RGB)
 
 
+@pytest.mark.case(15)
 def test_damaged_color_profile_does_not_cost_the_image() -> None:
     data = encode(Image.fromarray(RGB), "PNG", icc_profile=b"nonsense")
     np.testing.assert_array_equal(pixels(data), RGB)
 
 
+@pytest.mark.case(13)
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
 def test_animation_gives_the_first_frame_and_one_warning(kind: str, tmp_path: Path) -> None:
     frames = [Image.new("RGB", (4, 4), color) for color in ("red", "green", "blue")]
@@ -337,6 +353,7 @@ def test_previews_in_a_telephone_photograph_are_no_animation() -> None:
 GRAY = RGB[:, :, 0]
 
 
+@pytest.mark.case(19)
 def test_gray_and_bits() -> None:
     three = np.repeat(GRAY[:, :, None], 3, axis=2)
     np.testing.assert_array_equal(pixels(encode(Image.fromarray(GRAY), "PNG")), three)
@@ -345,6 +362,7 @@ def test_gray_and_bits() -> None:
     np.testing.assert_array_equal(pixels(encode(bits, "PNG")), np.where(three > 127, 255, 0))
 
 
+@pytest.mark.case(19, 21)
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "RGBa", "La", "RGBX"])
 def test_what_is_transparent_becomes_white(mode: str) -> None:
     layers = {"RGBA": (200, 10, 10), "RGBa": (200, 10, 10), "RGBX": (200, 10, 10)}
@@ -364,6 +382,7 @@ def test_what_is_transparent_becomes_white(mode: str) -> None:
     near(pixels(image), [expected], 2)
 
 
+@pytest.mark.case(20)
 def test_transparent_color_of_palette_gray_and_rgb() -> None:
     image = Image.fromarray(RGB).quantize(8)
     hidden = np.asarray(image) == 3
@@ -375,6 +394,7 @@ def test_transparent_color_of_palette_gray_and_rgb() -> None:
     assert (pixels(encode(color, "PNG", transparency=(9, 8, 7))) == 255).all()
 
 
+@pytest.mark.case(22)
 @pytest.mark.parametrize("ycck", [False, True])
 def test_printing_inks_in_jpeg_as_adobe_writes_them(ycck: bool) -> None:
     color = np.array([200, 60, 30])
@@ -389,12 +409,14 @@ def test_printing_inks_in_jpeg_as_adobe_writes_them(ycck: bool) -> None:
     near(pixels(bytes(data)), color, 3)
 
 
+@pytest.mark.case(22)
 def test_printing_inks_in_tiff_and_by_hand() -> None:
     image = Image.new("CMYK", (2, 2), (55, 195, 225, 0))
     for source in (image, encode(image, "TIFF")):
         near(pixels(source), [200, 60, 30], 0)
 
 
+@pytest.mark.case(25)
 @pytest.mark.parametrize("mode", ["HSV", "YCbCr", "LAB"])
 def test_other_color_spaces_are_converted(mode: str) -> None:
     image = Image.new("RGB", (2, 2), (200, 60, 30))
@@ -408,6 +430,7 @@ def test_other_color_spaces_are_converted(mode: str) -> None:
     near(pixels(converted), [200, 60, 30], 4)
 
 
+@pytest.mark.case(23)
 @pytest.mark.parametrize(
     ("mode", "kind"),
     [*(("I;16", kind) for kind in ("PNG", "TIFF", "PPM", "JPEG2000", None)),
@@ -422,12 +445,14 @@ def test_sixteen_bits_are_scaled_and_not_cut(mode: str, kind: str | None) -> Non
     )
 
 
+@pytest.mark.case(23)
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM", "JPEG2000"])
 def test_dark_sixteen_bits_remain_dark(kind: str) -> None:
     image = Image.fromarray(np.full((2, 2), 255, np.uint16))
     assert (pixels(encode(image, kind)) == 1).all()
 
 
+@pytest.mark.case(24)
 def test_thirty_two_bits() -> None:
     def gray(values: object, dtype: str) -> Image.Image:
         return Image.fromarray(np.array([values], dtype))
@@ -446,6 +471,7 @@ def test_thirty_two_bits() -> None:
         open_image(gray([0, np.nan], "f4"))
 
 
+@pytest.mark.case(26)
 def test_sixteen_bits_in_color_are_cut_by_pillow() -> None:
     raw = b"".join(b"\0" + struct.pack(">3H", *rgb) for rgb in [(65535, 300, 511)])
     header = b"IHDR" + struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
@@ -457,6 +483,7 @@ def test_sixteen_bits_in_color_are_cut_by_pillow() -> None:
     assert pixels(data).tolist() == [[[255, 1, 1]]]
 
 
+@pytest.mark.case(34)
 def test_an_image_without_pixels_is_refused() -> None:
     with pytest.raises(ImageError, match="0×4 is 0 pixels"):
         open_image(Image.new("RGB", (0, 4)))
@@ -465,6 +492,7 @@ def test_an_image_without_pixels_is_refused() -> None:
 # ----------------------------------------------------------------------------- arrays
 
 
+@pytest.mark.case(27, 28)
 def test_shapes_of_arrays() -> None:
     np.testing.assert_array_equal(pixels(RGB), RGB)
     np.testing.assert_array_equal(pixels(RGB.transpose(2, 0, 1)), RGB)
@@ -478,6 +506,7 @@ def test_shapes_of_arrays() -> None:
     assert pixels(alpha)[2, 2].tolist() == [255, 255, 255]
 
 
+@pytest.mark.case(30)
 @pytest.mark.parametrize("shape", [(3, 5, 3), (1, 9, 3), (3, 3, 3), (4, 100, 3), (1, 5, 1)])
 def test_shapes_of_two_meanings_are_asked_about(shape: tuple[int, int, int]) -> None:
     x = RNG.integers(0, 256, shape, dtype=np.uint8)
@@ -488,6 +517,7 @@ def test_shapes_of_two_meanings_are_asked_about(shape: tuple[int, int, int]) -> 
     assert pixels(x, data_format="channels_first").shape == (*shape[1:], 3)
 
 
+@pytest.mark.case(29, 32, 34)
 @pytest.mark.parametrize(
     ("shape", "data_format", "words"),
     [
@@ -515,11 +545,13 @@ def test_a_gray_array_may_be_said_to_have_no_channels() -> None:
     assert pixels(GRAY, data_format="none").shape == (5, 7, 3)
 
 
+@pytest.mark.case(38, 41)
 @pytest.mark.parametrize("dtype", ["u1", "<i2", ">i4", "i8", "u4", "u8"])
 def test_whole_numbers(dtype: str) -> None:
     np.testing.assert_array_equal(pixels(RGB.astype(dtype)), RGB)
 
 
+@pytest.mark.case(37, 41)
 @pytest.mark.parametrize("dtype", ["f2", "<f4", ">f4", "f8", "longdouble"])
 def test_floats_by_the_declared_rule(dtype: str) -> None:
     np.testing.assert_array_equal(pixels(RGB.astype(dtype)), RGB)
@@ -529,6 +561,7 @@ def test_floats_by_the_declared_rule(dtype: str) -> None:
     assert pixels(np.array([[0, 1, 1.5, 254.75]], dtype))[0, :, 0].tolist() == [0, 1, 2, 255]
 
 
+@pytest.mark.case(39)
 def test_bools_and_sixteen_bits() -> None:
     assert pixels(np.array([[False, True]]))[0, :, 0].tolist() == [0, 255]
     wide = np.array([[[0, 300, 65535]]], ">u2")
@@ -542,6 +575,7 @@ def test_sixteen_bits_are_rounded_to_the_nearest(value: int) -> None:
     assert abs(int(got) - value * 255 / 65535) <= 0.5
 
 
+@pytest.mark.case(35, 36, 38)
 @pytest.mark.parametrize(
     ("values", "dtype", "words"),
     [
@@ -557,12 +591,14 @@ def test_values_out_of_range(values: list[float], dtype: str, words: str) -> Non
         open_image(np.array([values], dtype))
 
 
+@pytest.mark.case(40)
 @pytest.mark.parametrize("dtype", ["O", "U3", "c8", "M8[s]", "V3"])
 def test_other_types_are_a_type_error(dtype: str) -> None:
     with pytest.raises(TypeError, match="an image cannot be of type"):
         open_image(np.zeros((4, 4), dtype))
 
 
+@pytest.mark.case(41)
 @settings(deadline=None)
 @given(st.sampled_from(["u1", "i8", ">u2", "f4", ">f8", "?"]), st.data())
 def test_memory_layout_does_not_matter(dtype: str, data: st.DataObject) -> None:
@@ -579,11 +615,13 @@ def test_memory_layout_does_not_matter(dtype: str, data: st.DataObject) -> None:
         np.testing.assert_array_equal(pixels(other), expected)
 
 
+@pytest.mark.case(41)
 def test_memory_mapped_arrays(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", RGB)
     np.testing.assert_array_equal(pixels(np.load(tmp_path / "x.npy", mmap_mode="r")), RGB)
 
 
+@pytest.mark.case(43)
 def test_anything_with_an_array_inside() -> None:
     class Tensor:
         def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:

@@ -183,6 +183,7 @@ def test_rows_of_attention_sum_to_one() -> None:
         np.testing.assert_allclose(attention.sum(-1), 1, atol=FLOAT64)
 
 
+@pytest.mark.case(51)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_batches_change_no_number(engine: str) -> None:
     case = cases.SMALL["single"] | {"image": [5, 9, 12]}
@@ -197,6 +198,7 @@ def test_batches_change_no_number(engine: str) -> None:
 # Where the reference errs
 
 
+@pytest.mark.case(49)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("kind", CLASSES)
 def test_no_images_give_no_answers(kind: str, engine: str) -> None:
@@ -230,6 +232,7 @@ def test_without_attention_blocks_every_image_is_answered() -> None:
         np.testing.assert_allclose(output.last_hidden_state[i], alone, atol=FLOAT64)
 
 
+@pytest.mark.case(47)
 def test_as_many_tokens_in_another_grid_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"grid of 1×9 tokens; .* 3×3"):
         network(USUAL, MODEL)(np.zeros((1, 3, 16, 144)))
@@ -277,6 +280,7 @@ def test_labels_that_fit_no_loss(labels, changes, error, message) -> None:
         run(network(case, CLASSIFIER), case, labels=labels)
 
 
+@pytest.mark.case(45, 46, 48, 50)
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize(
     ("pixels", "error", "message"),

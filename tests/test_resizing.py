@@ -165,6 +165,7 @@ def test_other_methods_and_a_second_resizing_are_refused():
         resize(params, config, 96)
 
 
+@pytest.mark.case(46)
 def test_the_error_of_a_size_that_does_not_fit_names_grid_and_remedy():
     with pytest.raises(
         ConfigError,
@@ -174,6 +175,7 @@ def test_the_error_of_a_size_that_does_not_fit_names_grid_and_remedy():
         forward(drawn((1, 128, 96, 3)), params_with_biases(), SMALL)
 
 
+@pytest.mark.case(47)
 def test_a_grid_of_as_many_tokens_but_another_shape_is_refused():
     with pytest.raises(ConfigError, match="grid of 1×9 tokens"):
         forward(drawn((1, 32, 288, 3)), params_with_biases(), SMALL)

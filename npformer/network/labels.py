@@ -1,4 +1,4 @@
-"""The thousand classes of ImageNet-1k, in the order of a classifier's outputs.
+"""The names of classes: by index, and those of the thousand of ImageNet-1k.
 
 The published checkpoints call their classes only ``LABEL_0`` to ``LABEL_999``; these are the
 names that belong there. Each class is a synset (a set of synonyms) of WordNet 3.0, and the order
@@ -7,9 +7,13 @@ is that of the synsets' identifiers, as in the ILSVRC 2012 challenge (Russakovsk
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
+from typing import Any
+
+from ..errors import ConfigError
 
 
 @cache
@@ -49,3 +53,37 @@ def with_imagenet_names(id2label: Mapping[int, str]) -> dict[int, str]:
         return dict(id2label)
     names = imagenet1k()
     return dict(enumerate(names)) if len(id2label) == len(names) else dict(id2label)
+
+
+def by_index(name: str, pairs: Iterable[tuple[Any, Any]]) -> dict[int, str]:
+    """Return the names of classes by index, in order.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls the labels: ``"id2label"``.
+    pairs : iterable of (index, label)
+        An index may be text, as in JSON.
+
+    Returns
+    -------
+    dict of int to str
+
+    Raises
+    ------
+    ConfigError
+        If an index is not a whole number, or has two labels, as ``"0"`` and ``"00"`` may.
+    """
+    pairs = list(pairs)
+    try:
+        named = {
+            int(index) if isinstance(index, str) else operator.index(index): str(label)
+            for index, label in pairs
+        }
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name} has a key that is not an index: {error}") from error
+    if len(named) < len(pairs):
+        raise ConfigError(
+            f"{name} has {len(pairs)} names for {len(named)} indices; expected an index for each"
+        )
+    return dict(sorted(named.items()))

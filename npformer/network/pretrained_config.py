@@ -27,7 +27,7 @@ from .hf_keys import (
     PROBLEM_TYPES,
     TRANSFORMERS_VERSION,
 )
-from .labels import with_imagenet_names
+from .labels import by_index, with_imagenet_names
 from .variants import REPOSITORIES, VARIANTS
 
 if TYPE_CHECKING:
@@ -87,18 +87,14 @@ class PretrainedConfig:
         for index in (label2id or {}).values():
             require_whole("label2id", index, 0, MAX_LABELS)
         if id2label is None and label2id is not None:
-            id2label = {index: label for label, index in label2id.items()}
+            id2label = by_index("label2id", ((index, label) for label, index in label2id.items()))
         if id2label is None:
             count = 2 if count is None else count
             require_whole("num_labels", count, 0, MAX_LABELS)
             id2label = {index: f"LABEL_{index}" for index in range(count)}
         require(count in (None, len(id2label)), "num_labels", count,
                 f"{len(id2label)}, the number of names in id2label")  # fmt: skip
-        try:
-            id2label = {int(index): str(label) for index, label in id2label.items()}
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"id2label has a key that is not an index: {error}") from error
-        self.name_classes(dict(sorted(id2label.items())))
+        self.name_classes(by_index("id2label", id2label.items()))
         if label2id is not None:
             self.label2id = dict(label2id)
 
