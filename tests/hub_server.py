@@ -23,6 +23,7 @@ class HubServer:
         self.branches: dict[str, dict[str, str]] = {}
         self.requests: list[tuple[str, str, str | None]] = []  # method, path, range
         self.status: int | None = None
+        self.silent = False  # whether requests wait for `go_on`, and get no answer
         self.after: Callable[[str, str], None] = lambda method, path: None  # each file sent
         self.lie: dict[str, str] = {}  # true SHA-256 -> what the server says instead
         self.cut_after: int | None = None  # bytes of weights, once
@@ -70,6 +71,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self, body: bool) -> None:
         self.hub.requests.append((self.command, self.path, self.headers.get("Range")))
+        if self.hub.silent:
+            self.close_connection = self.hub.go_on.wait(timeout=30)
+            return None
         if self.hub.status:
             return self.refuse(self.hub.status)
         parts = unquote(self.path).strip("/").split("/")

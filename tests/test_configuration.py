@@ -459,6 +459,21 @@ def test_unusable_files_are_refused_with_their_path(tmp_path, content, message):
         EfficientFormerConfig.from_pretrained(tmp_path)
 
 
+@pytest.mark.case(52)
+@pytest.mark.xfail(
+    strict=True, reason="a key that is repeated very often makes a very long message"
+)
+def test_a_key_repeated_very_often_makes_a_short_message():
+    with pytest.raises(ConfigError, match="appears 2000 times") as error:
+        parse_object("{" + '"dim": 1,\n' * 1999 + '"dim": 1}', "here")
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.case(52)
+def test_a_key_named_as_python_names_the_object_is_a_key():
+    assert EfficientFormerConfig.from_dict({"self": 1}).to_dict()["self"] == 1
+
+
 def test_equal_keys_in_different_objects_are_fine():
     text = '{"id2label": {"0": "dim"}, "label2id": {"dim": 0}, "dim": 448}'
     assert parse_object(text, "here")["dim"] == 448

@@ -262,6 +262,16 @@ def test_a_hub_that_fails_or_is_away_says_what_to_do(server, cache, monkeypatch)
     assert whole_files(cache) == []
 
 
+@pytest.mark.case(90)
+def test_a_silent_hub_is_not_waited_for(server, cache, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_ETAG_TIMEOUT", 0.2)
+    monkeypatch.setattr("time.sleep", lambda _: None)  # huggingface_hub tries several times
+    server.silent = True
+    server.go_on.clear()
+    with pytest.raises(OfflineError, match=f"{server.url} cannot be reached .*Time"):
+        hub.locate("l1")
+
+
 @pytest.mark.case(91)
 def test_a_cut_connection_leaves_no_half_file_and_is_continued(server, cache):
     server.cut_after = 10 * 4096

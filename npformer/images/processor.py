@@ -77,6 +77,7 @@ class EfficientFormerImageProcessor(PretrainedProcessor):
 
     def __init__(
         self,
+        /,  # a file may have a key of that name
         do_resize: bool = True,
         size: Any = None,
         resample: int = Image.Resampling.BICUBIC,

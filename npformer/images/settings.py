@@ -25,6 +25,8 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of the red, green and blue values of ImageNet's photographs; white is 1."""
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Their standard deviation."""
+MAX_NUMBER = 1e30
+"""Larger numbers are refused; float32 ends at 3.4e38."""
 
 
 class Settings(NamedTuple):
@@ -68,7 +70,8 @@ class Settings(NamedTuple):
         resample, factor = self.resample, self.rescale_factor
         known = is_real(resample, numpy=True) and resample in filters
         require(known, "resample", resample, f"one of {filters}")
-        require(is_real(factor, numpy=True), "rescale_factor", factor, "a number")
+        small = is_real(factor, numpy=True) and abs(factor) <= MAX_NUMBER
+        require(small, "rescale_factor", factor, f"a number of at most {MAX_NUMBER:g}")
         rounding = ("floor", "torchvision")
         require(self.crop_rounding in rounding, "crop_rounding", self.crop_rounding, rounding)
         return self._replace(
@@ -196,6 +199,11 @@ def _per_color(name: str, value: Any, low: float) -> float | list[float]:
     """Read a number that float32 can hold, or one for each color."""
     many = isinstance(value, (list, tuple, np.ndarray))
     values = list(value) if many else [value]
-    ok = len(values) in (1, 3) and all(is_real(v, numpy=True) and low <= v <= 1e30 for v in values)
-    require(ok, name, value, f"one number or three, from {low} to 1e30")
+    fit = all(is_real(v, numpy=True) and low <= v <= MAX_NUMBER for v in values)
+    require(
+        fit and len(values) in (1, 3),
+        name,
+        value,
+        f"one number or three, from {low:g} to {MAX_NUMBER:g}",
+    )
     return [float(v) for v in values] if many else float(value)

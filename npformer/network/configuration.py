@@ -140,6 +140,7 @@ class EfficientFormerConfig(PretrainedConfig):
 
     def __init__(
         self,
+        /,  # a file may have a key of that name
         depths: Sequence[int] = (3, 2, 6, 4),
         hidden_sizes: Sequence[int] = (48, 96, 224, 448),
         downsamples: Sequence[bool] = (True, True, True, True),

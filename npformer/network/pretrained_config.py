@@ -65,7 +65,7 @@ class PretrainedConfig:
     torchscript: bool
     torch_dtype: str | None
 
-    def __init__(self, **others: Any) -> None:
+    def __init__(self, /, **others: Any) -> None:
         kind = others.pop("model_type", self.model_type)
         require(kind == self.model_type, "model_type", kind, repr(self.model_type))
         known = {*vars(self), *ANY_MODEL, *LABEL_KEYS}
