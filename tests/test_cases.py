@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -186,7 +187,8 @@ def test_an_output_that_cannot_be_written_is_named(
 
 @pytest.mark.case(94)
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_ctrl_c_leaves_whole_lines(tmp_path: Path) -> None:
+@pytest.mark.parametrize("delay", [0, 0.013, 0.029])
+def test_ctrl_c_leaves_whole_lines(delay: float, tmp_path: Path) -> None:
     for i in range(400):
         Image.new("RGB", (200, 200), (i % 256, 0, 0)).save(tmp_path / f"{i}.png")
     words = ["classify", str(tmp_path), "--json", "--batch-size", "1"]
@@ -196,6 +198,7 @@ def test_ctrl_c_leaves_whole_lines(tmp_path: Path) -> None:
     )  # fmt: skip
     assert process.stdout is not None
     lines = [process.stdout.readline()]  # written with others, the last of which is cut
+    time.sleep(delay)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
