@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -159,6 +160,32 @@ def test_info_counts_as_published(capsys, model, parameters, macs):
 def test_info_of_a_folder_is_that_of_its_name(capsys):
     folder = str(IMAGES.parents[1] / "weights" / "tiny")
     assert run(capsys, "info", folder) == run(capsys, "info", "tiny")
+    assert run(capsys, "info", folder, "--json") == run(capsys, "info", "tiny", "--json")
+
+
+@pytest.mark.parametrize(("model", "count"), [("tiny", 200), ("l1", 1000)])
+def test_info_lists_the_classes_by_kind(capsys, model, count):
+    code, out, err = run(capsys, "info", model, "--classes")
+    assert (code, err) == (0, "")
+    first, *parts = out.strip().split("\n\n")
+    assert first == f"{count} classes"
+    listed = {}
+    for part in parts:
+        kind, number, names = re.fullmatch(r"(.+) \((\d+)\)\n(.+)", part, re.S).groups()
+        listed[kind] = names.replace("\n", "").strip().split(",")
+        listed[kind] = [" ".join(name.split()) for name in listed[kind]]
+        assert len(listed[kind]) == int(number)
+    assert sum(map(len, listed.values())) == count
+    assert "espresso" in listed["food and drink"]
+    assert "Egyptian cat" in listed["animals"]
+
+    rows = json.loads(run(capsys, "info", model, "--json")[1])["classes"]
+    assert [row["index"] for row in rows] == list(range(count))
+    assert {row["label"]: row["kind"] for row in rows} == {
+        name: kind for kind, names in listed.items() for name in names
+    }
+    (cat,) = [row for row in rows if row["label"] == "Egyptian cat"]
+    assert cat["wordnet_id"] == "n02124075"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
