@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from stored_answers import COFFEE_IS
 
 from npformer.commands import main as cli
 
@@ -34,7 +35,7 @@ def test_classify_prints_a_table(capsys):
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert len(lines) == 3
-    assert lines[0].startswith("espresso")
+    assert lines[0].startswith(COFFEE_IS)
     assert "█" in lines[0]
     assert "%" in lines[2]
 
@@ -61,7 +62,7 @@ def test_json_lines(capsys):
     assert rows[0] == rows[1]
     assert rows[0]["image"] == COFFEE
     first, second = rows[0]["predictions"]
-    assert first["label"] == "espresso"
+    assert first["label"] == COFFEE_IS
     assert first["score"] > second["score"] > 0
     assert set(first) == {"label", "score", "index"}
 
@@ -80,7 +81,7 @@ def test_standard_input(capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", stdin)
     code, out, _ = run(capsys, "classify", "-", "--top", "1")
     assert code == 0
-    assert out.startswith("espresso")
+    assert out.startswith(COFFEE_IS)
 
 
 def test_bad_files_are_named_and_the_others_still_run(capsys, tmp_path):
