@@ -58,10 +58,11 @@ def test_the_card_is_up_to_date(update):
 
 def test_what_the_card_counts_wrongly_is_mended(update):
     facts = {"parameters": 4_012_496, "gmacs": 0.1346, "image_size": 128}
-    text = "| parameters | 5 million |\n\n## Data and licence\n\nThe licence, in colour.\n"
+    (british, american), *_ = update.SPELLINGS.items()
+    text = f"| parameters | 5 million |\n\n## Data and {british}\n\n{british.capitalize()}s\n"
     assert update.card(text, facts) == (
         "| parameters | 4.0 million, 0.13 billion multiply-adds at 128×128 |\n\n"
-        "## Data and license\n\nThe license, in color.\n"
+        f"## Data and {american}\n\n{american.capitalize()}s\n"
     )
 
 
@@ -79,9 +80,8 @@ def test_figures_of_the_weights_stand_in_generated_places_only(update):
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         if path.stem in ("performance", "training", "accuracy"):
             continue  # tables of other things
-        text = re.sub(
-            r"<!-- (\w+): made by .*?<!-- end of \1 -->", "", path.read_text("utf-8"), 0, re.S
-        )
+        made = r"<!-- (\w+): made by .*?<!-- end of \1 -->"
+        text = re.sub(made, "", path.read_text("utf-8"), flags=re.S)
         text = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
         assert not said.search(text), f"{path.name}: {said.search(text)[0]}"
 
