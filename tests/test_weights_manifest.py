@@ -11,7 +11,9 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from readme import ROOT
 
+import npformer
 from npformer.checkpoints import hub
+from npformer.network.labels import KINDS, by_kind
 
 WEIGHTS = ROOT / "weights"
 
@@ -159,3 +161,16 @@ def test_published_models_are_pinned(name):
     assert all(re.fullmatch(r"[0-9a-f]{64}", sha256) for sha256 in facts["sha256"])
     assert facts["license"] == "Apache-2.0"
     assert hub.is_hub_name(name)
+
+
+def test_what_the_pages_say_of_the_classes():
+    """README, card, notebook 00 and docs/classes.md say what is and what is not among them."""
+    labels = set(npformer.load("tiny", engine="numpy").labels)
+    kinds = by_kind(labels)
+    assert labels.isdisjoint({"missile", "space shuttle", "dog"})
+    assert set(kinds) == {*KINDS} - {"people", "other"}
+    for name, kind in {
+        "walking stick": "animals", "barn": "places", "plate": "food and drink",
+        "standard poodle": "animals",
+    }.items():  # fmt: skip
+        assert name in kinds[kind]
