@@ -96,8 +96,8 @@ plots.feature_maps(trace["stages.2"], 32, 16, title="after stage 3: 32 of 128 ch
 # %% [markdown]
 # ## How the numbers are distributed
 #
-# Each ridge is a histogram of all numbers at one place. They stay around 0, between about −6 and 6, from
-# the first layer to the last. The norms (notebook 02) ensure that: without them the numbers would grow or
+# Each ridge is a histogram of all numbers at one place. From the first layer to the last they stay around 0, and
+# their range stays of the same order. The norms (notebook 02) ensure that: without them the numbers would grow or
 # shrink from layer to layer.
 
 # %%
@@ -107,8 +107,8 @@ plots.histograms({name: trace[name] for name in places})
 # ## From numbers to a label
 #
 # The last stage gives 16 cells ("tokens") of 256 numbers. Their mean describes the whole photograph, and
-# two linear classifiers turn it into 200 numbers each, the *logits*, which are averaged. (In training, one
-# classifier learned from the right labels, the other from the answers of a larger network.) `softmax` turns
+# two linear classifiers turn it into 200 numbers each, the *logits*, which are averaged. (There are two because in
+# the paper one learned from the right labels, the other from the answers of a larger network.) `softmax` turns
 # logits into probabilities:
 #
 # $$p_i = \frac{\exp(\text{logit}_i)}{\sum_j \exp(\text{logit}_j)}$$
@@ -132,8 +132,9 @@ plots.predictions(answers)
 # %% [markdown]
 # ## Four photographs
 #
-# This network knows 200 classes and was trained on small pictures. Person and rocket are not among its
-# classes, so for two of these photographs every answer must be wrong. Look at the scores.
+# This network knows 200 classes. Person and rocket are not among them, so for two of these photographs every answer
+# must be wrong. Look at the scores: would they have told you? (`npformer evaluate` measures how far scores can be
+# trusted.)
 
 # %%
 names = ("coffee.png", "cat.png", "astronaut.png", "rocket.jpg")

@@ -85,8 +85,8 @@ for i, ax in enumerate(axes.flat):
     ax.axis("off")
 
 # %% [markdown]
-# Gray means that the kernel ignores a pixel. Some kernels compare colors, others look for edges in one
-# direction. This is what each of them finds in the photograph:
+# Gray means that the kernel ignores a pixel. Which of these kernels compare colors, and which look for edges in one
+# direction? This is what each of them finds in the photograph:
 
 # %%
 trace = classifier.trace("images/coffee.png", "stem*")

@@ -182,19 +182,21 @@ axes[1].set_title("how much each pixel matters", fontsize=10)
 # ## Going downhill in the pixels
 #
 # Training changes parameters against the gradient. One can also keep the network and change the *photograph*: move
-# every pixel by a tiny amount in the direction that makes "Egyptian cat" more likely. No pixel changes by more than 2
+# every pixel by a tiny amount in the direction that makes "espresso" more likely. No pixel changes by more than 2
 # of 255 levels of brightness.
 
 # %%
 std = np.array(plots.IMAGENET_STD)
+wanted = np.array([classifier.labels.index("espresso")])
 changed = x.copy()
-for _ in range(4):
+for _ in range(8):
     tape = Trace()
     logits = forward(changed, params, config, tape).logits
     dx, _ = backward(
-        Logits(cross_entropy_backward(logits, right), None, None), changed, params, config, tape
+        Logits(cross_entropy_backward(logits, wanted), None, None), changed, params, config, tape
     )
     changed = changed - np.sign(dx) * (0.5 / 255) / std
+    changed = x + np.clip(changed - x, -2 / 255 / std, 2 / 255 / std)
 
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.8), layout="constrained")
 for ax, (title, picture) in zip(axes, {"before": x, "after": changed}.items(), strict=False):
@@ -202,6 +204,8 @@ for ax, (title, picture) in zip(axes, {"before": x, "after": changed}.items(), s
     plots.photograph(pixel_values, ax=ax)
     answer = classifier.predict(pixel_values[None], top=1)[0][0]
     ax.set_title(f"{title}: {answer.label}, {answer.score:.0%}", fontsize=10)
+espresso = [softmax(forward(z, params, config).logits)[0, wanted[0]] for z in (x, changed)]
+print(f"the score of espresso rose from {espresso[0]:.2%} to {espresso[1]:.1%}")
 axes[2].imshow(np.clip(0.5 + 40 * ((changed - x) * std)[0], 0, 1))
 axes[2].set_title("the change, 40 times as strong", fontsize=10)
 axes[2].set_axis_off()
@@ -214,6 +218,6 @@ axes[2].set_axis_off()
 # 1. Trying a parameter takes two runs of the network. How many runs would all parameters of this network take? How
 #    long is that, if a run takes a hundredth of a second?
 # 2. Why must forward record its arrays? Which layers could go back without theirs? (Look at `relu`, `linear`, `pooling`.)
-# 3. Change the loop above so that the network sees an *espresso* in the cat. How many steps does it need?
+# 3. Change the loop above so that the network sees a *teddy* in the cat. How many steps does it need?
 #
 # **In the paper:** nothing; it is taken for granted. **Exercises:** the second half of each notebook in `exercises/`.

@@ -143,7 +143,7 @@ right.set_ylabel("correct on test squares, %")
 # %% [markdown]
 # ## Starting from a network that has seen photographs
 #
-# `tiny` was trained on 100,000 small photographs of 200 other classes. It knows nothing about our task, but it knows what
+# `tiny` was trained on photographs of 200 other classes. It knows nothing about our task, but it knows what
 # photographs are made of. We keep everything except its heads: enlarge each square to 128 pixels, run the body once, and use
 # the 256 numbers before the heads as a description. Only one linear layer, 256 → 4, is trained on top, on just 120
 # squares. The small network saw a new batch of 32 squares at each step; for a fair comparison we also train it from

@@ -161,7 +161,7 @@ for name, image, ax in zip(names, images, axes, strict=True):
 #
 # ## What such pictures do not say
 #
-# They show where, not why. A bright spot on the tower beside the rocket does not tell whether the network sees "tower" or
+# They show where, not why. A bright spot on the tower beside the rocket would not tell whether the network sees "tower" or
 # "tall and thin against blue". Attention weights in particular are not an explanation: what one token takes from another
 # still goes through an MLP. Use such pictures to form a hypothesis, and then test it by covering or changing parts of the
 # photograph.
@@ -170,6 +170,6 @@ for name, image, ax in zip(names, images, axes, strict=True):
 #
 # 1. Compute Grad-CAM for the second best class of the coffee. Does it look elsewhere?
 # 2. Cover with the color of the table instead of gray. What changes, and what does that tell about covering?
-# 3. Find a channel of stage 3 (`"stages.2"`) that likes faces.
+# 3. Is there a channel of stage 3 (`"stages.2"`) that likes faces?
 #
 # **In the paper:** the biases are part of equation 6; the paper shows no such pictures.

@@ -16,9 +16,10 @@ from .hf.modeling import model_class
 from .hf.pretrained import EfficientFormerPreTrainedModel
 from .images.layout import channels_first, channels_last
 from .images.processor import EfficientFormerImageProcessor
-from .layers import EVALUATION, Array, Run, softmax
+from .layers import EVALUATION, Array, Run
 from .network import EfficientFormer, Logits
 from .network.configuration import EfficientFormerConfig
+from .network.heads import ranked
 from .network.resizing import resize
 from .network.summary import Summary, summarize
 from .network.trace import Trace
@@ -249,11 +250,10 @@ class Classifier:
 
     def _answers(self, outputs: Logits, top: int) -> list[Predictions]:
         """Return the `top` best classes of each image."""
-        scores = softmax(outputs.logits)  # (B, num_labels)
-        best = np.argsort(-scores, kind="stable")[:, :top]  # (B, top)
+        scores, order = ranked(outputs.logits)  # both (B, num_labels)
         return [
-            Predictions(Prediction(self.labels[i], float(row[i]), int(i)) for i in order)
-            for row, order in zip(scores, best, strict=True)
+            Predictions(Prediction(self.labels[i], float(row[i]), int(i)) for i in best)
+            for row, best in zip(scores, order[:, :top], strict=True)
         ]
 
     def summary(self) -> Summary:

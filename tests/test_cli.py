@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from stored_answers import COFFEE_IS
 
 from npformer.commands import main as cli
 
@@ -33,7 +35,7 @@ def test_classify_prints_a_table(capsys):
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert len(lines) == 3
-    assert lines[0].startswith("espresso")
+    assert lines[0].startswith(COFFEE_IS)
     assert "█" in lines[0]
     assert "%" in lines[2]
 
@@ -60,7 +62,7 @@ def test_json_lines(capsys):
     assert rows[0] == rows[1]
     assert rows[0]["image"] == COFFEE
     first, second = rows[0]["predictions"]
-    assert first["label"] == "espresso"
+    assert first["label"] == COFFEE_IS
     assert first["score"] > second["score"] > 0
     assert set(first) == {"label", "score", "index"}
 
@@ -79,7 +81,7 @@ def test_standard_input(capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", stdin)
     code, out, _ = run(capsys, "classify", "-", "--top", "1")
     assert code == 0
-    assert out.startswith("espresso")
+    assert out.startswith(COFFEE_IS)
 
 
 @pytest.mark.case(18)
@@ -162,6 +164,32 @@ def test_info_counts_as_published(capsys, model, parameters, macs):
 def test_info_of_a_folder_is_that_of_its_name(capsys):
     folder = str(IMAGES.parents[1] / "weights" / "tiny")
     assert run(capsys, "info", folder) == run(capsys, "info", "tiny")
+    assert run(capsys, "info", folder, "--json") == run(capsys, "info", "tiny", "--json")
+
+
+@pytest.mark.parametrize(("model", "count"), [("tiny", 200), ("l1", 1000)])
+def test_info_lists_the_classes_by_kind(capsys, model, count):
+    code, out, err = run(capsys, "info", model, "--classes")
+    assert (code, err) == (0, "")
+    first, *parts = out.strip().split("\n\n")
+    assert first == f"{count} classes"
+    listed = {}
+    for part in parts:
+        kind, number, names = re.fullmatch(r"(.+) \((\d+)\)\n(.+)", part, re.S).groups()
+        listed[kind] = names.replace("\n", "").strip().split(",")
+        listed[kind] = [" ".join(name.split()) for name in listed[kind]]
+        assert len(listed[kind]) == int(number)
+    assert sum(map(len, listed.values())) == count
+    assert "espresso" in listed["food and drink"]
+    assert "Egyptian cat" in listed["animals"]
+
+    rows = json.loads(run(capsys, "info", model, "--json")[1])["classes"]
+    assert [row["index"] for row in rows] == list(range(count))
+    assert {row["label"]: row["kind"] for row in rows} == {
+        name: kind for kind, names in listed.items() for name in names
+    }
+    (cat,) = [row for row in rows if row["label"] == "Egyptian cat"]
+    assert cat["wordnet_id"] == "n02124075"
 
 
 @pytest.mark.case(94)

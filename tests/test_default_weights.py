@@ -1,16 +1,15 @@
 """The default weights answer as PyTorch does with the same folder, and their card is true."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from stored_answers import GOLDEN
 
 import npformer
 
 HERE = Path(__file__).parent
 IMAGES = HERE.parent / "notebooks" / "images"
-GOLDEN = json.loads((HERE / "golden" / "predictions.json").read_text())
 
 
 @pytest.fixture(scope="module", params=["numpy", "auto"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -11,69 +10,34 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from readme import ROOT, blocks
+from readme import ROOT
 
 import npformer
-from npformer.commands import main as cli
 
 sys.path.append(str(ROOT / "docs"))
+import outputs
 import quote
 
-WRITTEN = [p for p in (ROOT / "docs").rglob("*.md") if "reference" not in p.parts]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(WRITTEN)]
+PAGES = outputs.pages()
 
 
 MADE_BY_THE_BUILD = re.compile(r"^(\.\./)*(reference|notebooks)/")
 """Links of the documentation that `test_docs_site` follows."""
 
-COMMANDS = [
-    pytest.param(page, text, id=f"{page.relative_to(ROOT)}-{i}")
-    for page in PAGES
-    for i, text in enumerate(blocks(page, "console"))
-]
-
-
-@pytest.fixture
-def here(monkeypatch, tmp_path):
-    """A folder like the repository to whoever reads a snippet, where one may write."""
-    for name in ("notebooks", "weights"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    monkeypatch.chdir(tmp_path)
-
-
-def skip_without_what_it_needs(page: Path) -> None:
-    """Skip a page with ``<!-- needs: sklearn -->`` where that is not installed."""
-    for module in re.findall(r"^<!-- needs: (\S+) -->$", page.read_text("utf-8"), re.M):
-        pytest.importorskip(module)
-
-
-@pytest.mark.parametrize(("page", "text"), COMMANDS)
-def test_commands_print_what_the_page_says(page, text, capsys, here):
-    skip_without_what_it_needs(page)
-    _, *rest = re.split(r"^\$ ", text, flags=re.M)
-    assert rest, "a console block begins with a command"
-    for command in rest:
-        line, _, expected = command.partition("\n")
-        program, *words = shlex.split(line)
-        assert program == "npformer"
-        assert cli.main(words) == 0
-        assert capsys.readouterr().out.strip() == expected.strip()
-
 
 @pytest.mark.parametrize(
-    "page", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in PAGES if blocks(p, "python")]
+    "page",
+    [
+        pytest.param(page, id=str(page.relative_to(ROOT)))
+        for page in outputs.pages()
+        if outputs.BLOCK.search(page.read_text("utf-8"))
+    ],
 )
-def test_python_runs_and_prints_what_the_page_says(page: Path, here, tmp_path, capsys):
-    """A block ``text`` right below a block ``python`` is what it prints; quotes are not run."""
-    skip_without_what_it_needs(page)
-    names: dict[str, object] = {"__name__": "snippet", "tmp_path": tmp_path}
-    with_output = r"^```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?"
-    text = quote.BLOCK.sub("", page.read_text("utf-8"))
-    for code, expected in re.findall(with_output, text, re.M | re.S):
-        capsys.readouterr()
-        exec(compile(code, str(page), "exec"), names)
-        if expected:
-            assert capsys.readouterr().out.strip() == expected.strip()
+def test_blocks_run_and_print_what_the_page_says(page: Path):
+    text = page.read_text("utf-8")
+    for module in outputs.needed(text):
+        pytest.importorskip(module)
+    assert outputs.refreshed(text, str(page)) == text, "run python docs/outputs.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

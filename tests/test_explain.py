@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from readme import ROOT
+from stored_answers import COFFEE_IS
 
 pytest.importorskip("matplotlib")
 
@@ -119,7 +120,7 @@ def test_the_html_is_one_file_and_well_formed(page, tmp_path):
     assert all(link.startswith("data:") for link in links.fetched)
     assert links.images == 4 + 1 + 16, "four pictures, the gray photograph, an overlay a token"
     assert "url(" not in text
-    assert "coffee.png: espresso, " in text
+    assert f"coffee.png: {COFFEE_IS}, " in text
     assert text.count("class='chosen'") == 1
 
 
@@ -128,7 +129,7 @@ def test_a_picture_and_a_notebook(page, tmp_path):
         assert picture.size[0] == 1100
         assert picture.size[1] > 1300
     assert page._repr_html_().startswith("<article")
-    assert repr(page) == "<npformer.Explanation of coffee.png: espresso>"
+    assert repr(page) == f"<npformer.Explanation of coffee.png: {COFFEE_IS}>"
 
 
 def test_nothing_of_the_page_lies_outside_it(page):
@@ -194,7 +195,7 @@ def test_without_matplotlib_the_error_says_what_to_install(page, monkeypatch):
 def test_the_command_writes_the_page(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["explain", str(COFFEE), "--token", "1,2"]) == 0
-    assert capsys.readouterr().out == "espresso; the page is explained.html\n"
+    assert capsys.readouterr().out == f"{COFFEE_IS}; the page is explained.html\n"
     assert "row 1, column 2 looks" in (tmp_path / "explained.html").read_text("utf-8")
 
 

@@ -6,7 +6,14 @@ import re
 
 import pytest
 
-from npformer.network.labels import imagenet1k, imagenet1k_wordnet_ids, with_imagenet_names
+from npformer.network.labels import (
+    KINDS,
+    by_kind,
+    imagenet1k,
+    imagenet1k_by_name,
+    imagenet1k_wordnet_ids,
+    with_imagenet_names,
+)
 
 
 def test_there_are_a_thousand_names_and_each_is_unique():
@@ -55,3 +62,35 @@ def test_a_thousand_classes_without_names_get_them():
 )
 def test_other_labels_stay(labels):
     assert with_imagenet_names(labels) == labels
+
+
+def test_every_class_has_a_kind():
+    kinds = {found.kind for found in imagenet1k_by_name().values()}
+    assert kinds == {*KINDS} - {"other"}
+    assert list(imagenet1k_by_name()) == list(imagenet1k())
+
+
+def test_kinds_are_those_of_the_blocks_of_wordnet():
+    """ImageNet's animals, landscapes, people and plants each have numbers in a row."""
+    kinds = [found.kind for found in imagenet1k_by_name().values()]
+    assert set(kinds[:398]) == {"animals"}
+    assert "animals" not in kinds[398:]
+    assert kinds[981:984] == ["people"] * 3
+    assert kinds.count("people") == 3
+    assert set(kinds[984:999]) == {"plants and fungi"}
+    assert kinds[971] == "things"
+    assert set(kinds[970:971] + kinds[972:981]) == {"places"}
+    assert {"vehicles", "clothes"}.isdisjoint(kinds[916:])
+
+
+def test_classes_are_sorted_by_kind():
+    labels = ["espresso", "tabby", "my own", "barn", "Afghan hound", "miniskirt", "school bus"]
+    assert by_kind(labels) == {
+        "animals": ["Afghan hound", "tabby"],
+        "food and drink": ["espresso"],
+        "clothes": ["miniskirt"],
+        "places": ["barn"],
+        "vehicles": ["school bus"],
+        "other": ["my own"],
+    }
+    assert by_kind([]) == {}

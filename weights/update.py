@@ -1,8 +1,9 @@
-"""Bring the manifest and its page up to date: ``python weights/update.py``.
+"""Bring the manifest, the card and their tables up to date: ``python weights/update.py``.
 
-Run it after changing ``weights/tiny`` or a fact in ``manifest.json``. It computes what can be
-computed (parameters, multiply-adds; size, hash and accuracy of the default weights, the last from
-their card) and writes the tables of ``docs/weights.md``. A test fails if that has been forgotten.
+Run it after changing a fact in ``manifest.json``; after changing ``weights/tiny``, run
+``weights/adopt.py``, which also runs this. It computes what can be computed (parameters,
+multiply-adds; size, hash and accuracy of the default weights, the last from their card) and writes
+it into the places of `PLACES`. A test fails if that has been forgotten.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,7 @@ from npformer.network.summary import summarize
 
 ROOT = Path(__file__).parents[1]
 MANIFEST = ROOT / "weights" / "manifest.json"
-PAGE = ROOT / "docs" / "weights.md"
-MARKS = "<!-- tables: made by weights/update.py -->\n", "<!-- end of tables -->\n"
+CARD = ROOT / "weights" / "tiny" / "README.md"
 
 
 def computed(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def computed(manifest: dict[str, Any]) -> dict[str, Any]:
             "gmacs": round(summary.macs / 1e9, 4),
         }
     weights = (tiny / "model.safetensors").read_bytes()
-    card = (tiny / "README.md").read_text(encoding="utf-8")
+    card = CARD.read_text(encoding="utf-8")
     result["tiny"] |= {
         "size_mb": round(len(weights) / 1e6, 1),
         "sha256": {hashlib.sha256(weights).hexdigest(): "this package"},
@@ -78,18 +79,69 @@ def tables(manifest: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def page(text: str, manifest: dict[str, Any]) -> str:
-    """Return the page with new tables."""
-    before, rest = text.split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    return before + MARKS[0] + "\n" + tables(manifest) + "\n" + MARKS[1] + after
+def accuracy(manifest: dict[str, Any]) -> str:
+    """Return how accurate the default weights are, as Markdown."""
+    lines = ["| photographs | first answer right | one of five right |", "|---|---|---|"]
+    for a in manifest["tiny"]["accuracy"]:
+        photographs = a["by"].removeprefix("this project, on ")
+        lines.append(f"| {photographs} | {a['top1']} % | {a['top5']} % |")
+    return "\n".join(lines) + "\n"
+
+
+PLACES = {
+    ROOT / "README.md": {"accuracy": accuracy},
+    ROOT / "docs" / "classes.md": {"accuracy": accuracy},
+    ROOT / "docs" / "weights.md": {"tables": tables},
+}
+"""Pages, and what is written between the marks with a name."""
+
+
+def page(text: str, makers: dict[str, Callable[[dict[str, Any]], str]], manifest: Any) -> str:
+    """Return a page with what stands between its marks made anew.
+
+    Raises
+    ------
+    ValueError
+        If a page has no such marks.
+    """
+    for name, make in makers.items():
+        first, last = f"<!-- {name}: made by weights/update.py -->\n", f"<!-- end of {name} -->\n"
+        before, _, rest = text.partition(first)
+        _, found, after = rest.partition(last)
+        if not found:
+            raise ValueError(f"the page has no lines {first!r} and {last!r}")
+        text = before + first + "\n" + make(manifest) + "\n" + last + after
+    return text
+
+
+SPELLINGS = {
+    "licence": "license", "colour": "color", "grey": "gray", "centre": "center",
+    "labelled": "labeled", "labelling": "labeling", "neighbour": "neighbor", "artefact": "artifact",
+}  # fmt: skip
+
+
+def card(text: str, facts: dict[str, Any]) -> str:
+    """Return the card of the default weights with what is counted, in American English."""
+    side = facts["image_size"]
+    counted = (
+        f"| parameters | {facts['parameters'] / 1e6:.1f} million, "
+        f"{facts['gmacs']:.2f} billion multiply-adds at {side}×{side} |"
+    )
+    text = re.sub(r"^\| parameters \|.*$", counted, text, flags=re.M)
+    for british, american in SPELLINGS.items():
+        text = text.replace(british, american)
+        text = text.replace(british.capitalize(), american.capitalize())
+    return text
 
 
 def main() -> None:
-    """Rewrite both files."""
+    """Rewrite the manifest, the card and the pages."""
     manifest = computed(json.loads(MANIFEST.read_text(encoding="utf-8")))
     MANIFEST.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), manifest), encoding="utf-8")
+    CARD.write_text(card(CARD.read_text(encoding="utf-8"), manifest["tiny"]), encoding="utf-8")
+    for path, makers in PLACES.items():
+        text = path.read_text(encoding="utf-8")
+        path.write_text(page(text, makers, manifest), encoding="utf-8")
 
 
 if __name__ == "__main__":

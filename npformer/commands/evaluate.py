@@ -1,10 +1,14 @@
-"""``npformer evaluate DIR``: how often a network is right about a folder of photographs."""
+"""``npformer evaluate DIR``: how often a network is right about a folder of photographs, what it
+takes for what, and how far its scores can be trusted.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .arguments import (
@@ -18,6 +22,7 @@ from .output import complain_about_unreadable
 
 if TYPE_CHECKING:
     from ..learn import Evaluation
+    from ..learn.evaluation import Confusion, Reliability
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder",
         metavar="DIR",
-        help="photographs: one sub-folder for each class, named like the class of the model",
+        help="photographs: one sub-folder for each class, named as the model names it or by its "
+        "WordNet id; npformer info MODEL --classes lists the names",
     )
     add_weights(parser)
     add_batch_size(parser, 32)
@@ -35,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate and print a table: a line for each class, the weakest last."""
+    """Evaluate and print tables."""
     from tqdm import tqdm
 
     from ..learn import evaluate
@@ -56,22 +62,59 @@ def run(args: argparse.Namespace) -> int:
             callback=show,
         )
     complain_about_unreadable(found.unreadable)
-    if args.json:
-        values = found._asdict() | {"classes": [score._asdict() for score in found.classes]}
-        print(json.dumps(values))
-    else:
-        print(table(found))
+    print(json.dumps(to_dict(found)) if args.json else report(found))
     return 0
 
 
-def table(found: Evaluation) -> str:
-    """Return the table."""
+def to_dict(found: Evaluation) -> dict[str, object]:
+    """Return the evaluation as plain dictionaries, for JSON, which has no number for nan or inf."""
+    groups = ("classes", "confusions", "reliability")
+    return found._asdict() | {
+        "loss": found.loss if math.isfinite(found.loss) else None,
+        **{name: [row._asdict() for row in getattr(found, name)] for name in groups},
+    }
+
+
+def report(found: Evaluation, most: int = 10) -> str:
+    """Return three tables, with the most frequent confusions only, and a line on everything."""
+    parts = [by_class(found)]
+    if found.confusions:
+        parts.append(by_confusion(found.confusions, most))
+    if found.reliability:
+        parts.append(by_score(found.reliability))
+    total = f"{found.images} photographs: top-1 {found.top1:.1%}, top-5 {found.top5:.1%}"
+    return "\n\n".join([*parts, f"{total}, loss {found.loss:.3f}"])
+
+
+def by_class(found: Evaluation) -> str:
+    """Return a line for each class, the weakest last."""
     from ..display import bar
 
-    width = max((len(score.label) for score in found.classes), default=0)
-    rows = [
+    width = max([len("class"), *(len(score.label) for score in found.classes)])
+    lines = [
         f"{s.label:<{width}} {s.images:>6} {s.top1:7.1%} {bar(s.top1)}".rstrip()
         for s in sorted(found.classes, key=lambda s: -s.top1)
     ]
-    total = f"{found.images} photographs: top-1 {found.top1:.1%}, top-5 {found.top5:.1%}"
-    return "\n".join([*rows, "", f"{total}, loss {found.loss:.3f}"])
+    return "\n".join([f"{'class':<{width}} images   right", *lines])
+
+
+def by_confusion(confusions: Sequence[Confusion], most: int) -> str:
+    """Return a line for each pair of classes that were confused, the most frequent first."""
+    width = max([len("class"), *(len(c.label) for c in confusions[:most])])
+    lines = [f"{c.label:<{width}} {c.images:>6}  {c.answer}" for c in confusions[:most]]
+    if len(confusions) > most:
+        rest = sum(c.images for c in confusions[most:])
+        lines.append(f"{'…':<{width}} {rest:>6}  in {len(confusions) - most} other ways")
+    return "\n".join([f"{'class':<{width}} images  taken for", *lines])
+
+
+def by_score(reliability: Sequence[Reliability]) -> str:
+    """Return a line for each range of scores, the highest first: how many answers were right."""
+    from ..display import bar
+
+    lines = [
+        f"{f'{r.low:.0%} – {r.high:.0%}':<10} {r.images:>6} {r.score:11.1%} {r.top1:7.1%} "
+        f"{bar(r.top1)}".rstrip()
+        for r in reversed(reliability)
+    ]
+    return "\n".join(["score      images  mean score   right", *lines])

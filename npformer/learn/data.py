@@ -24,6 +24,7 @@ from ..images.open import open_image
 from ..images.processor import EfficientFormerImageProcessor
 from ..layers import Array
 from ..layers.arrays import Rng
+from ..network.labels import imagenet1k_by_name
 from .augment import Augmentation, color_jitter, random_erasing, random_resized_crop
 from .parallel import map_in_order
 
@@ -82,7 +83,8 @@ def find_photographs(
         Sub-folders are searched recursively; names that begin with a dot are skipped.
     classes : sequence of str, optional
         The known classes by index; by default the names of the sub-folders, sorted. A sub-folder
-        also matches a class whose name differs only in capitals, or in spaces for ``_``.
+        also matches a class whose name differs only in capitals, or in spaces for ``_``, and its
+        WordNet id if the class has the name of one of ImageNet-1k: ``n02123045`` is ``tabby``.
 
     Returns
     -------
@@ -100,7 +102,9 @@ def find_photographs(
     if not folders:
         raise DataError(f"{root}: no sub-folders; expected one for each class, with photographs")
     names = [p.name for p in folders] if classes is None else list(classes)
-    indices = {normalized(name): i for i, name in enumerate(names)}
+    known = imagenet1k_by_name()
+    indices = {known[name].wordnet_id: i for i, name in enumerate(names) if name in known}
+    indices |= {normalized(name): i for i, name in enumerate(names)}
     indices |= {name: i for i, name in enumerate(names)}  # an exact match comes first
     paths: list[Path] = []
     labels: list[int] = []
@@ -109,8 +113,8 @@ def find_photographs(
         if index is None:
             raise DataError(
                 f"{place}: {place.name!r} is not one of the {len(names)} classes of the model, "
-                f"such as {', '.join(map(repr, names[:3]))}; rename the folder, "
-                "or take another model"
+                f"such as {', '.join(map(repr, names[:3]))}; rename the folder "
+                "(npformer info MODEL --classes lists them all), or take another model"
             )
         found = photographs_below(place)
         if not found:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from ..layers import EVALUATION, Array, Linear, Run, linear, linear_backward
+import numpy as np
+
+from ..layers import EVALUATION, Array, Linear, Run, linear, linear_backward, softmax
 
 
 class Heads(Protocol):
@@ -100,3 +102,21 @@ def average_heads_backward(dy: Logits) -> tuple[Array, Array]:
     dcls = share if dy.cls_logits is None else share + dy.cls_logits
     ddist = share if dy.distillation_logits is None else share + dy.distillation_logits
     return dcls, ddist
+
+
+def ranked(logits: Array) -> tuple[Array, Array]:
+    """Turn logits into scores, and list the classes by score.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (B, n_labels)
+
+    Returns
+    -------
+    scores : ndarray, shape (B, n_labels)
+        Probabilities.
+    order : ndarray of int, shape (B, n_labels)
+        The likeliest class first; of classes with equal scores, the one with the lowest index.
+    """
+    scores = softmax(logits)
+    return scores, np.argsort(-scores, axis=-1, kind="stable")

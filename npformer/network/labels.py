@@ -11,27 +11,70 @@ import operator
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import ConfigError
 
+KINDS = (
+    "animals", "plants and fungi", "food and drink", "people", "clothes", "places", "vehicles",
+    "things", "other",
+)  # fmt: skip
+"""What a class is. Clothes are whatever people wear, places are also buildings and structures;
+other is what no class of ImageNet-1k has the name of."""
+
+
+class ImageNetClass(NamedTuple):
+    """A class of ImageNet-1k."""
+
+    wordnet_id: str
+    """such as ``"n02123045"``"""
+    name: str
+    kind: str
+    """one of `KINDS`"""
+
 
 @cache
-def _table() -> tuple[tuple[str, str], ...]:
-    """Return (WordNet identifier, name) of each class."""
+def _table() -> tuple[ImageNetClass, ...]:
+    """Return each class by index."""
     text = (files("npformer.network") / "data" / "imagenet1k.tsv").read_text(encoding="utf-8")
     rows = (line.split("\t") for line in text.splitlines()[1:])  # the first line is the heading
-    return tuple((wordnet_id, name) for _, wordnet_id, name in rows)
+    return tuple(ImageNetClass(*row) for _, *row in rows)
+
+
+@cache
+def imagenet1k_by_name() -> dict[str, ImageNetClass]:
+    """Return the 1000 classes by name."""
+    return {found.name: found for found in _table()}
 
 
 def imagenet1k() -> tuple[str, ...]:
     """Return the names of the 1000 classes by index, all distinct: 281 is ``"tabby"``."""
-    return tuple(name for _, name in _table())
+    return tuple(found.name for found in _table())
 
 
 def imagenet1k_wordnet_ids() -> tuple[str, ...]:
     """Return the WordNet identifiers of the 1000 classes by index: 0 is ``"n01440764"``."""
-    return tuple(wordnet_id for wordnet_id, _ in _table())
+    return tuple(found.wordnet_id for found in _table())
+
+
+def by_kind(labels: Iterable[str]) -> dict[str, list[str]]:
+    """Sort classes by kind.
+
+    Parameters
+    ----------
+    labels : iterable of str
+        Names of classes; those of ImageNet-1k have a kind.
+
+    Returns
+    -------
+    dict of str to list of str
+        Names by kind, in alphabetical order; kinds in the order of `KINDS`, without empty ones.
+    """
+    known = imagenet1k_by_name()
+    groups: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for label in sorted(labels, key=str.casefold):
+        groups[known[label].kind if label in known else "other"].append(label)
+    return {kind: names for kind, names in groups.items() if names}
 
 
 def with_imagenet_names(id2label: Mapping[int, str]) -> dict[int, str]:
