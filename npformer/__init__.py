@@ -28,6 +28,13 @@ _NAMES = {
         "UnsafeCheckpointError",
         "WeightsError",
     ),
+    "hf.auto": (
+        "AutoConfig",
+        "AutoImageProcessor",
+        "AutoModel",
+        "AutoModelForImageClassification",
+        "pipeline",
+    ),
     "hf.backbone": ("EfficientFormerBackbone",),
     "hf.modeling": (
         "EfficientFormerForImageClassification",
@@ -92,6 +99,11 @@ if TYPE_CHECKING:
     from .errors import OfflineError as OfflineError
     from .errors import UnsafeCheckpointError as UnsafeCheckpointError
     from .errors import WeightsError as WeightsError
+    from .hf.auto import AutoConfig as AutoConfig
+    from .hf.auto import AutoImageProcessor as AutoImageProcessor
+    from .hf.auto import AutoModel as AutoModel
+    from .hf.auto import AutoModelForImageClassification as AutoModelForImageClassification
+    from .hf.auto import pipeline as pipeline
     from .hf.backbone import EfficientFormerBackbone as EfficientFormerBackbone
     from .hf.modeling import (
         EfficientFormerForImageClassification as EfficientFormerForImageClassification,
@@ -118,7 +130,10 @@ else:  # type checkers would take a module with __getattr__ to have any name
         elif name in _MODULES:
             value = import_module(f".{_MODULES[name]}", __name__)
         else:
-            raise AttributeError(f"module 'npformer' has no attribute {name!r}")
+            from .network.hf_methods import LIBRARY
+
+            words = f"; instead: {LIBRARY[name]}" if name in LIBRARY else ""
+            raise AttributeError(f"module 'npformer' has no attribute {name!r}{words}")
         globals()[name] = value
         return value
 

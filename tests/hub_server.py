@@ -22,6 +22,7 @@ class HubServer:
         self.commits: dict[str, dict[str, dict[str, bytes]]] = {}
         self.branches: dict[str, dict[str, str]] = {}
         self.requests: list[tuple[str, str, str | None]] = []  # method, path, range
+        self.authorizations: list[str | None] = []  # what came with each request
         self.status: int | None = None
         self.silent = False  # whether requests wait for `go_on`, and get no answer
         self.after: Callable[[str, str], None] = lambda method, path: None  # each file sent
@@ -71,15 +72,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self, body: bool) -> None:
         self.hub.requests.append((self.command, self.path, self.headers.get("Range")))
+        self.hub.authorizations.append(self.headers.get("Authorization"))
         if self.hub.silent:
             self.close_connection = self.hub.go_on.wait(timeout=30)
             return None
         if self.hub.status:
             return self.refuse(self.hub.status)
-        parts = unquote(self.path).strip("/").split("/")
+        parts = [unquote(part) for part in self.path.strip("/").split("/")]
         if parts[0] == "large":
             return self.large(parts[1], body)
-        repository, revision, filename = "/".join(parts[:2]), "/".join(parts[3:-1]), parts[-1]
+        repository, revision, filename = "/".join(parts[:2]), parts[3], "/".join(parts[4:])
         if repository not in self.hub.commits:
             return self.refuse(401)  # the hub does not reveal whether a private repository exists
         commit = self.hub.branches[repository].get(revision, revision)

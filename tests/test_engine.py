@@ -255,7 +255,7 @@ def test_memory_is_that_of_a_few_images_and_not_of_the_batch():
     run = engine.make_forward(network(c), c, "numba")
     run(images(1))
     run(images(9))
-    assert [plan.capacity for plan in run._plans.values()] == [1, fast.GROUP_SIZE]
+    assert [plan.capacity for plan in run.fast._plans.values()] == [1, fast.GROUP_SIZE]
 
 
 def test_a_call_allocates_its_results_and_nothing_else():
@@ -276,7 +276,7 @@ def test_a_network_remembers_a_few_plans_only():
     run = engine.make_forward(network(c), c, "numba")
     for i in range(fast.MAX_PLANS + 3):
         run(images(1, 40 + i, 40))
-    assert len(run._plans) == fast.MAX_PLANS
+    assert len(run.fast._plans) == fast.MAX_PLANS
 
 
 def test_buffers_in_use_do_not_overlap():

@@ -20,6 +20,7 @@ from npformer import checkpoints
 from npformer.checkpoints import hub
 from npformer.commands import download
 from npformer.errors import MissingWeights, OfflineError, WeightsError
+from npformer.files.repository import Download
 from npformer.network.configuration import EfficientFormerConfig
 from npformer.network.params import initialize
 from npformer.network.tree import leaves
@@ -132,7 +133,7 @@ def test_another_file_is_refused_and_does_not_stay(server, cache, lying):
         assert whole_files(cache) == []
         assert not any(path.read_bytes() == OTHER_WEIGHTS for path in cache.rglob("blobs/*"))
     with pytest.raises(OfflineError):
-        hub.locate("l1", local_only=True)
+        hub.locate("l1", Download(local_files_only=True))
 
 
 def test_a_file_that_would_be_read_before_the_published_one_is_refused(cache):
@@ -157,7 +158,7 @@ def test_a_damaged_file_is_refused_without_a_connection(cache, monkeypatch, how)
     if how == "offline":
         go_offline(monkeypatch)
     with pytest.raises(WeightsError, match=sha256(OTHER_WEIGHTS)):
-        hub.locate("l1", local_only=how == "local_only")
+        hub.locate("l1", Download(local_files_only=how == "local_only"))
 
 
 def test_a_repository_that_nobody_recorded_is_taken_with_a_remark(server, cache, caplog):
@@ -210,7 +211,7 @@ def test_a_branch_that_moves_meanwhile_does_not_mix_two_commits(server, cache):
 
 def test_another_revision_is_not_held_to_the_hash(server, cache):
     server.publish(REPOSITORY, LATER, OTHER_FILES)
-    found = hub.fetch("l1", revision="main")
+    found = hub.fetch("l1", Download(revision="main"))
     assert (found.commit, found.published_as) == (LATER, None)
     assert found.weights.read_bytes() == OTHER_WEIGHTS
 
@@ -240,7 +241,7 @@ def test_refusals_of_the_hub_name_address_and_status(server, cache, name, revisi
     if (name, revision) == ("l1", None):
         server.status = status
     with pytest.raises(OfflineError) as error:
-        hub.locate(name, revision=revision)
+        hub.locate(name, Download(revision))
     assert f"answered {status}" in str(error.value)
     assert server.url in str(error.value)
 
@@ -303,7 +304,7 @@ def test_offline_with_everything_in_the_cache(server, cache, monkeypatch):
     folder = hub.locate("l1")
     go_offline(monkeypatch)
     asked = len(server.requests)
-    assert hub.locate("l1") == hub.locate("l1", local_only=True) == folder
+    assert hub.locate("l1") == hub.locate("l1", Download(local_files_only=True)) == folder
     assert len(server.requests) == asked
 
 
@@ -317,7 +318,7 @@ def test_offline_without_the_files_says_what_to_do(server, cache, monkeypatch, h
         go_offline(monkeypatch)
     asked = len(server.requests)
     with pytest.raises(OfflineError) as error:
-        hub.locate("l1", local_only=how == "local_only")
+        hub.locate("l1", Download(local_files_only=how == "local_only"))
     for part in (REPOSITORY, COMMIT, str(cache), "HF_HUB_OFFLINE", "npformer download l1"):
         assert part in str(error.value)
     assert len(server.requests) == asked

@@ -504,8 +504,8 @@ def test_files_that_are_not_usable(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"preprocessor_config\.json: size is 0"):
         EfficientFormerImageProcessor.from_json_file(path)
     path.write_text("{}")
-    with pytest.warns(UserWarning, match="not used: revision"):
-        EfficientFormerImageProcessor.from_pretrained(path, revision="main")
+    with pytest.warns(UserWarning, match="not used: antialias"):
+        EfficientFormerImageProcessor.from_pretrained(path, antialias=True)
 
 
 # Where the channels are

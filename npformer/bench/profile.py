@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from ..display import bar
 from ..engine import make_forward
-from ..engine.fast import Fast
 from .inputs import load_network, random_images
 
 
@@ -66,10 +65,10 @@ def profile(model: str, threads: int, passes: int = 20) -> Profile:
         If the model cannot be read, as in `npformer.load`.
     """
     config, params = load_network(model)
-    run = make_forward(params, config, "numba")
-    assert isinstance(run, Fast)
+    fast = make_forward(params, config, "numba").fast
+    assert fast is not None, "Numba runs the network, or there was an error"
     x = random_images(config, 1)
-    times = [run.times(x, threads) for _ in range(passes)]
+    times = [fast.times(x, threads) for _ in range(passes)]
     fastest = [min(seconds for *_, seconds in same) for same in zip(*times, strict=True)]
     rows = [Row(name, kernel, t) for (name, kernel, _), t in zip(times[0], fastest, strict=True)]
     return Profile(model, threads, rows)

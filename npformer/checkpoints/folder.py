@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike
 from ..errors import ConfigError, MissingWeights, WeightsError
 from ..files.atomic import write_json
 from ..files.names import CONFIG_NAME, PROCESSOR_NAME, SUFFIXES, TORCH_SUFFIXES, WEIGHTS_NAMES
+from ..files.repository import USUAL, Download
 from ..files.shipped import shipped
 from ..files.strict_json import read_object
 from ..network import EfficientFormer
@@ -147,8 +148,15 @@ def open_checkpoint(place: Path, entry: str | None = None) -> Found:
     return Found(config, tensors, processor, str(file), naming, True if demanded else None)
 
 
-def find(name_or_path: str | PathLike[str]) -> Path:
+def find(name_or_path: str | PathLike[str], download: Download = USUAL) -> Path:
     """Return the folder or file that a name or path refers to; names take precedence.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        As in `read`.
+    download : Download
+        How to download; its subfolder counts for local folders too.
 
     Raises
     ------
@@ -161,12 +169,12 @@ def find(name_or_path: str | PathLike[str]) -> Path:
     if name == DEFAULT:
         return shipped(DEFAULT)
     if name in hub.manifest():
-        return hub.locate(name)
+        return hub.locate(name, download)
     path = Path(name).expanduser()
     if path.exists():
-        return path
+        return path / download.subfolder
     if hub.is_hub_name(name):
-        return hub.locate(name)
+        return hub.locate(name, download)
     raise MissingWeights(
         f"{name}: no such file or folder, and no name of a network; names are "
         f"{', '.join(hub.manifest())} and owner/name of the Hugging Face Hub"

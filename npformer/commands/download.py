@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """Fetch each model, print where it is and whether it is the published one."""
     from ..checkpoints import hub
     from ..errors import NpformerError
+    from ..files.repository import Download
 
     models = hub.manifest()
     for name in args.names:
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{name} comes with npformer: nothing to download")
             continue
         try:
-            found = hub.fetch(name, revision=args.revision, refresh=True)
+            found = hub.fetch(name, Download(args.revision), refresh=True)
         except (NpformerError, OSError) as error:
             print(f"npformer: {error}", file=sys.stderr)
             failures += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..errors import ConfigError
 from ..layers import EVALUATION, Array, Mode, Rng, Run
@@ -19,15 +19,53 @@ from .pack import ACTIVATION_CODES
 ENGINES = ("auto", "numba", "numpy")
 
 
-class Forward(Protocol):
-    """A network that is ready to run."""
+class Forward:
+    """A network that is ready to run; `make_forward` makes it.
+
+    It never changes. Pickled and deeply copied, it is its parameters, its configuration and the
+    choice of an engine, without machine code, packed weights, plans or memory: `make_forward`
+    makes it again where it arrives.
+
+    Parameters
+    ----------
+    params : EfficientFormer
+    config : EfficientFormerConfig
+    engine : {"auto", "numba", "numpy"}
+        Which engine was asked for.
+    fast : Fast or None
+        The network on the compiled kernels; None if the plain layers run it.
+    """
+
+    def __init__(
+        self, params: EfficientFormer, config: EfficientFormerConfig, engine: str, fast: Fast | None
+    ) -> None:
+        self.params, self.config, self.engine, self.fast = params, config, engine, fast
 
     def __call__(self, x: Array, run: Run = EVALUATION) -> Logits:
         """Run the network on preprocessed images, (B, H, W, C₀).
 
         Raises `ConfigError` if the network cannot take such images.
         """
-        ...
+        if self.fast is None or (self.engine == "auto" and self._wants_more(run)):
+            return model.forward(x, self.params, self.config, run)
+        return self.fast(x, run)
+
+    def _wants_more(self, run: Run) -> bool:
+        """Whether a run wants arrays that the kernels do not show."""
+        return any(run.wants(name) for name in _inner_names(self.config))
+
+    def __copy__(self) -> Forward:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _make_again, (self.params, self.config, self.engine)
+
+
+def _make_again(params: EfficientFormer, config: EfficientFormerConfig, engine: str) -> Forward:
+    """Make a network of its own copy of the parameters; arrays forget that they are read-only."""
+    for _, leaf in leaves(params):
+        leaf.flags.writeable = False
+    return make_forward(params, config, engine)
 
 
 class TrainingStep(Protocol):
@@ -57,33 +95,20 @@ def make_forward(
 
     Returns
     -------
-    callable
+    Forward
         ``forward(x, run=EVALUATION) -> Logits``, as `npformer.network.forward`. May be called by
-        several threads at once. The kernels show fewer arrays to a recorder: ``stem``,
-        ``stages.i.downsample``, ``stages.i.blocks.j`` and its ``token_mixer.attn``, ``stages.i``,
-        ``norm``, ``pooled``, ``head`` and ``head_dist``. With ``"auto"``, a call whose
-        recorder wants more runs the plain layers.
+        several threads at once, pickled and copied. The kernels show fewer arrays to a recorder:
+        ``stem``, ``stages.i.downsample``, ``stages.i.blocks.j`` and its ``token_mixer.attn``,
+        ``stages.i``, ``norm``, ``pooled``, ``head`` and ``head_dist``. With ``"auto"``, a call
+        whose recorder wants more runs the plain layers.
 
     Raises
     ------
     ConfigError
         If `engine` is none of these, or ``"numba"`` cannot run this network here.
     """
-
-    def plain(x: Array, run: Run = EVALUATION) -> Logits:
-        return model.forward(x, params, config, run)
-
-    if not _use_kernels(params, config, engine):
-        return plain
-    fast = Fast(params, config)
-    if engine == "numba":
-        return fast
-
-    def automatic(x: Array, run: Run = EVALUATION) -> Logits:
-        inside = any(run.wants(name) for name in _inner_names(config))
-        return plain(x, run) if inside else fast(x, run)
-
-    return automatic
+    fast = Fast(params, config) if _use_kernels(params, config, engine) else None
+    return Forward(params, config, engine, fast)
 
 
 def make_gradients(

@@ -94,7 +94,7 @@ class EfficientFormerBackbone(EfficientFormerPreTrainedModel):
     @classmethod
     def from_pretrained(
         cls,
-        source: str | PathLike[str],
+        pretrained_model_name_or_path: str | PathLike[str],
         *,
         out_features: Sequence[str] | None = None,
         out_indices: Sequence[int] | None = None,
@@ -105,7 +105,7 @@ class EfficientFormerBackbone(EfficientFormerPreTrainedModel):
 
         Parameters
         ----------
-        source : str or path
+        pretrained_model_name_or_path : str or path
             As in `EfficientFormerPreTrainedModel.from_pretrained`.
         out_features, out_indices, normalize
             As in the constructor.
@@ -122,7 +122,7 @@ class EfficientFormerBackbone(EfficientFormerPreTrainedModel):
             As in `EfficientFormerPreTrainedModel.from_pretrained`; ConfigError also if there are no
             such maps.
         """
-        backbone = super().from_pretrained(source, **options)
+        backbone = super().from_pretrained(pretrained_model_name_or_path, **options)
         backbone._select(out_features, out_indices)
         backbone.normalize = normalize
         return backbone

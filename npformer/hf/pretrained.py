@@ -27,11 +27,12 @@ from ..images.layout import channels_first, channels_last
 from ..layers import EVALUATION, Array, AttentionBlock, Trace
 from ..network import EfficientFormer, Logits, stage_sizes
 from ..network.configuration import EfficientFormerConfig
+from ..network.hf_arguments import SAVE_MODEL, settle
 from ..network.params import initialize, param_specs
-from ..network.resizing import Method, resize
-from ..network.tree import leaves
-from .heads import check_shapes, refuse_biases_by_pair, with_fitting_heads, with_heads
+from .heads import check_shapes, refuse_biases_by_pair, with_heads
+from .module import ModuleMethods
 from .outputs import ModelOutput
+from .reading import read_pretrained
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -54,7 +55,7 @@ class Seen(NamedTuple):
     """the fields ``hidden_states`` and ``attentions`` of an output, if they were asked for"""
 
 
-class EfficientFormerPreTrainedModel:
+class EfficientFormerPreTrainedModel(ModuleMethods):
     """Base class of all models: configuration, weights, and the network that runs them.
 
     Parameters
@@ -114,40 +115,24 @@ class EfficientFormerPreTrainedModel:
 
     @classmethod
     def from_pretrained(
-        cls,
-        source: str | PathLike[str],
-        *,
-        dtype: DTypeLike = "float32",
-        engine: str = "auto",
-        image_size: int | Sequence[int] | None = None,
-        method: Method = "offsets",
-        ignore_mismatched_sizes: bool = False,
-        seed: int = 0,
-        **changes: Any,
-    ) -> Self:
+        cls, pretrained_model_name_or_path: str | PathLike[str], *, engine: str = "auto",
+        **options: Any,
+    ) -> Self:  # fmt: skip
         """Load a network.
 
         Parameters
         ----------
-        source : str or path
+        pretrained_model_name_or_path : str or path
             A folder, a file of weights, ``"tiny"`` (comes with npformer), ``"l1"``, ``"l3"``,
             ``"l7"`` or the name of a repository on the Hugging Face Hub.
-        dtype : {"float32", "float64", "float16"}
-            Type of the weights, and of all results.
         engine : {"auto", "numba", "numpy"}
             What computes, as in `npformer.load`.
-        image_size : int or pair of int, optional
-            Side, or height and width, in pixels, to use images of another size than the weights
-            were trained for; the attention biases are interpolated.
-        method : {"offsets", "original"}
-            How to interpolate; see `npformer.network.resizing`.
-        ignore_mismatched_sizes : bool
-            Whether heads that are missing, or have another number of classes, are replaced by
-            random ones; otherwise they are an error.
-        seed : int
-            Seed of random heads.
-        **changes
-            Values that replace those of the configuration, such as ``num_labels=10``.
+        **options
+            As in `npformer.hf.reading.read_pretrained`: ``dtype``, ``config``, ``image_size``,
+            ``method``, ``ignore_mismatched_sizes``, ``seed``; ``revision``, ``cache_dir``,
+            ``local_files_only``, ``token``, ``force_download``, ``subfolder``; and values that
+            replace those of the configuration, such as ``num_labels=10``. What happens to the other
+            arguments of transformers is in the page "Arguments and methods of transformers".
 
         Returns
         -------
@@ -161,37 +146,26 @@ class EfficientFormerPreTrainedModel:
         ConfigError
             If the configuration, `engine` or `image_size` is impossible.
         TypeError
-            If a keyword is neither an argument nor a key of the configuration.
+            If a keyword is neither an argument nor a key of the configuration, or an argument of
+            transformers that npformer refuses.
         """
-        found = checkpoints.read(source, dtype=dtype)
-        config, params = found.config, found.params
-        for name in changes:
-            if not hasattr(config, name):
-                raise TypeError(
-                    f"{name!r} is neither an argument of from_pretrained nor a key of the "
-                    "configuration"
-                )
-        if changes:
-            config = EfficientFormerConfig.from_dict(config.to_dict(), **changes)
-        if image_size is not None:
-            params, config = resize(params, config, image_size, method)
-        if ignore_mismatched_sizes:
-            params = with_fitting_heads(params, config, seed)
+        config, params = read_pretrained(pretrained_model_name_or_path, **options)
         return cls(config, params, engine=engine)
 
     def save_pretrained(
-        self, folder: str | PathLike[str], *, naming: Naming = "hf", **options: Any
+        self, save_directory: str | PathLike[str], *, naming: Naming = "hf", **options: Any
     ) -> None:
         """Write a folder that `from_pretrained` and transformers read.
 
         Parameters
         ----------
-        folder : str or path
+        save_directory : str or path
             Created if it does not exist.
         naming : {"hf", "timm"}
             How the tensors are named.
         **options
-            As in `npformer.checkpoints.write`, such as ``processor``.
+            As in `npformer.checkpoints.write`, such as ``processor``. Arguments of transformers are
+            answered as in the page "Arguments and methods of transformers".
 
         Raises
         ------
@@ -199,9 +173,12 @@ class EfficientFormerPreTrainedModel:
             If the names or the configuration cannot be written in that format.
         WeightsError
             If the attention biases were resized by ``method="original"``, which no format holds.
+        TypeError
+            If an argument is unknown, or one of transformers that npformer refuses.
         """
+        options = settle("save_pretrained", options, SAVE_MODEL)
         refuse_biases_by_pair(self.params)
-        checkpoints.write(folder, self.config, self.params, naming=naming, **options)
+        checkpoints.write(save_directory, self.config, self.params, naming=naming, **options)
 
     def state_dict(self, naming: Naming = "hf") -> dict[str, Array]:
         """Return the tensors in PyTorch's shapes.
@@ -218,18 +195,10 @@ class EfficientFormerPreTrainedModel:
         refuse_biases_by_pair(self.params)
         return checkpoints.state_dict(self.params, self.config, naming)
 
-    def eval(self) -> Self:
-        """Return the model itself: it is always in evaluation mode."""
-        return self
-
-    def num_parameters(self) -> int:
-        """Return the number of learned parameters, without running statistics."""
-        return sum(array.size for path, array in leaves(self.params) if ".running_" not in path)
-
     @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the weights, and of all results."""
-        return self.params.norm.weight.dtype
+    def name_or_path(self) -> str:
+        """Where the configuration was loaded from, by its own account."""
+        return self.config.name_or_path
 
     @property
     def num_labels(self) -> int:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, MissingWeights
 from ..files.atomic import json_text, write_json
 from ..files.names import PROCESSOR_NAME
+from ..files.repository import Download, fetch_file, is_repository
 from ..files.strict_json import read_object
+from ..network.hf_arguments import LOAD_SETTINGS, SAVE_SETTINGS, refuse_unknown, settle
+from ..network.hf_methods import PROCESSOR, SaysWhatInstead
+from ..network.variants import REPOSITORIES
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -24,8 +29,10 @@ _PUBLISHED = {"tiny": (128, 128)} | {
 """Shorter edge and crop of the named networks."""
 
 
-class PretrainedProcessor:
+class PretrainedProcessor(SaysWhatInstead):
     """An image processor as far as its settings are read, changed and written."""
+
+    _instead = PROCESSOR
 
     extra: dict[str, Any]
     """keys of the file that are not settings"""
@@ -84,17 +91,24 @@ class PretrainedProcessor:
             raise ConfigError(f"{path}: {error}") from error
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, **changes: Any) -> Self:
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | PathLike[str], **changes: Any
+    ) -> Self:
         """Read the processor of a model's folder, or make that of a published network.
 
         Parameters
         ----------
-        source : str or path
+        pretrained_model_name_or_path : str or path
             A folder with a ``preprocessor_config.json``; such a file; ``"tiny"``, ``"l1"``,
             ``"l3"``, ``"l7"`` or one of their repositories, such as
-            ``"snap-research/efficientformer-l1-300"``.
+            ``"snap-research/efficientformer-l1-300"``: these are known, and nothing is downloaded
+            unless a revision or a subfolder is named. Any other repository of the Hugging Face Hub
+            is asked for the file.
         **changes
-            Values that replace those of the file.
+            Values that replace those of the file; ``revision``, ``cache_dir``,
+            ``local_files_only``, ``token``, ``force_download`` and ``subfolder`` say how to
+            download, and other arguments of transformers are answered
+            (`npformer.network.hf_arguments`).
 
         Returns
         -------
@@ -106,16 +120,27 @@ class PretrainedProcessor:
             If there is no such file.
         ConfigError
             If the file is not usable.
+        OfflineError
+            If the file must be downloaded and cannot be.
+        TypeError
+            If an argument of transformers is refused.
         """
+        changes = settle(f"{cls.__name__}.from_pretrained", changes, LOAD_SETTINGS)
+        download, source = Download.take(changes), fspath(pretrained_model_name_or_path)
         warn_of_unused(changes.keys() - set(Settings._fields))
         changes = {name: changes[name] for name in Settings._fields if name in changes}
-        path = Path(source)
+        path = Path(source) / download.subfolder
         file = path / PROCESSOR_NAME if path.is_dir() else path
         if file.is_file():
             return cls.from_json_file(file, **changes)
-        if str(source) in _PUBLISHED:
-            edge, side = _PUBLISHED[str(source)]
+        if source in _PUBLISHED and not (download.names_a_file and source != "tiny"):
+            edge, side = _PUBLISHED[source]
             return cls(**{"size": {"shortest_edge": edge}, "crop_size": side, **changes})
+        repository = {variant: of for of, variant in REPOSITORIES.items()}.get(source, source)
+        if is_repository(repository) and (
+            found := fetch_file(source, repository, PROCESSOR_NAME, download)
+        ):
+            return cls.from_json_file(found, **changes)
         raise MissingWeights(
             f"{source}: no such folder with a {PROCESSOR_NAME}, no such file, and no name of a "
             f"published network; names are {', '.join(_PUBLISHED)}"
@@ -147,13 +172,15 @@ class PretrainedProcessor:
             new["size"] = new["crop_size"]
         return type(self).from_dict({**self.to_dict(), **new})
 
-    def save_pretrained(self, folder: str | Path) -> list[str]:
+    def save_pretrained(self, save_directory: str | PathLike[str], **options: Any) -> list[str]:
         """Write ``preprocessor_config.json``, whole or not at all.
 
         Parameters
         ----------
-        folder : str or path
+        save_directory : str or path
             Created if it does not exist.
+        **options
+            Arguments of transformers, which are answered (`npformer.network.hf_arguments`).
 
         Returns
         -------
@@ -164,13 +191,26 @@ class PretrainedProcessor:
         ------
         ConfigError
             If a setting is impossible.
+        TypeError
+            If an argument is unknown or refused.
         OSError
             If the file cannot be written.
         """
-        path = Path(folder) / PROCESSOR_NAME
+        refuse_unknown(settle("save_pretrained", options, SAVE_SETTINGS))
+        path = Path(save_directory) / PROCESSOR_NAME
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, self.to_dict())
+        self.to_json_file(path)
         return [str(path)]
+
+    def to_json_file(self, path: str | PathLike[str]) -> None:
+        """Write `to_json_string` to a file, which appears whole or not at all.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        write_json(Path(path), self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the keys and values that transformers has, and the other keys of the file."""

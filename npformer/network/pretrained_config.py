@@ -10,6 +10,7 @@ import copy
 import warnings
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,10 @@ from ..checks import require, require_whole
 from ..errors import ConfigError, MissingWeights
 from ..files.atomic import json_text, write_json
 from ..files.names import CONFIG_NAME
+from ..files.repository import Download, fetch_file, is_repository
 from ..files.shipped import shipped
 from ..files.strict_json import read_object
+from .hf_arguments import LOAD_CONFIG, SAVE_SETTINGS, refuse_unknown, settle
 from .hf_keys import (
     ANY_MODEL,
     LABEL_KEYS,
@@ -27,6 +30,7 @@ from .hf_keys import (
     PROBLEM_TYPES,
     TRANSFORMERS_VERSION,
 )
+from .hf_methods import CONFIG, SaysWhatInstead
 from .labels import by_index, with_imagenet_names
 from .variants import REPOSITORIES, VARIANTS
 
@@ -37,7 +41,7 @@ MAX_LABELS = 1_000_000
 """More classes than this are a typing error."""
 
 
-class PretrainedConfig:
+class PretrainedConfig(SaysWhatInstead):
     """The keys that any model has, the names of its classes, and its ``config.json``.
 
     Parameters
@@ -54,6 +58,7 @@ class PretrainedConfig:
     """
 
     model_type: str
+    _instead = CONFIG
 
     id2label: dict[int, str]
     label2id: dict[str, int]
@@ -240,17 +245,23 @@ class PretrainedConfig:
             raise ConfigError(f"{path}: {error}") from error
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, **changes: Any) -> Self:
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | PathLike[str], **changes: Any
+    ) -> Self:
         """Read the configuration from a folder, or make that of a published network.
 
         Parameters
         ----------
-        source : str or path
+        pretrained_model_name_or_path : str or path
             A folder that holds a ``config.json``, such a file, the name of a variant, or that of
-            its repository, such as ``"snap-research/efficientformer-l1-300"``. ``"tiny"`` is the
-            network that comes with npformer, including the names of its classes.
+            its repository, such as ``"snap-research/efficientformer-l1-300"``: these are known, and
+            nothing is downloaded unless a revision or a subfolder is named. ``"tiny"`` is the
+            network that comes with npformer, including the names of its classes. Any other
+            repository of the Hugging Face Hub is asked for the file.
         **changes
-            Other values for some keys.
+            Other values for some keys; ``revision``, ``cache_dir``, ``local_files_only``,
+            ``token``, ``force_download`` and ``subfolder`` say how to download, and other arguments
+            of transformers are answered (`npformer.network.hf_arguments`).
 
         Returns
         -------
@@ -262,36 +273,54 @@ class PretrainedConfig:
             If there is no such file and no network of that name.
         ConfigError
             If the file is not usable.
+        OfflineError
+            If the file must be downloaded and cannot be.
+        TypeError
+            If an argument of transformers is refused.
         OSError
             If the file cannot be read.
         """
+        changes = settle(f"{cls.__name__}.from_pretrained", changes, LOAD_CONFIG)
+        download, source = Download.take(changes), fspath(pretrained_model_name_or_path)
         path = shipped("tiny") if source == "tiny" else Path(source)
+        path /= download.subfolder
         file = path / CONFIG_NAME if path.is_dir() else path
         if file.is_file():
             return cls.from_json_file(file, **changes)
-        name = REPOSITORIES.get(str(source), str(source))
-        if name in VARIANTS:
+        name = REPOSITORIES.get(source, source)
+        if name in VARIANTS and not download.names_a_file:
             return cls.variant(name, **changes)
+        repository = {variant: of for of, variant in REPOSITORIES.items()}.get(name, source)
+        if is_repository(repository) and (
+            found := fetch_file(source, repository, CONFIG_NAME, download)
+        ):
+            return cls.from_json_file(found, **changes)
         raise MissingWeights(
             f"{source}: no such folder with a {CONFIG_NAME}, no such file, and no name of a "
             f"network; names are {', '.join([*VARIANTS, *REPOSITORIES])}"
         )
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, save_directory: str | PathLike[str], **options: Any) -> None:
         """Write ``config.json`` into a folder.
 
         Parameters
         ----------
-        folder : str or path
+        save_directory : str or path
             Created if it does not exist.
+        **options
+            Arguments of transformers, which are answered (`npformer.network.hf_arguments`).
 
         Raises
         ------
+        TypeError
+            If an argument is unknown or refused.
         OSError
             If the file cannot be written.
         """
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        self.to_json_file(Path(folder) / CONFIG_NAME)
+        refuse_unknown(settle("save_pretrained", options, SAVE_SETTINGS))
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.to_json_file(folder / CONFIG_NAME)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all keys and values, including those that any model has."""
