@@ -24,9 +24,9 @@ from npformer.learn.augment import (
     random_erasing,
     random_resized_crop,
 )
+from npformer.learn.class_folders import Photographs
 from npformer.learn.data import (
     Batch,
-    Photographs,
     epoch_order,
     evaluation_batches,
     generator,

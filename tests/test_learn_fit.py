@@ -40,9 +40,9 @@ from npformer.learn import (
     state,
 )
 from npformer.learn import curves as drawing
+from npformer.learn.class_folders import split
 from npformer.learn.data import Batch
 from npformer.learn.evaluation import evaluate_network
-from npformer.learn.fitting import split
 from npformer.learn.objectives import classification_loss
 from npformer.learn.student import prepare_student
 from npformer.learn.trainer import Trainer
