@@ -41,10 +41,13 @@ def replacing(path: Path, mode: int = 0o666) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+    except OSError as error:
+        raise _about(path, error) from error
+    try:
         yield temporary
         os.replace(temporary, path)
     except BaseException as error:
-        with suppress(OSError):  # it was not created, or its directory has gone
+        with suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError) and error.filename in (None, str(temporary), temporary):
             raise _about(path, error) from error

@@ -153,7 +153,7 @@ def fit(
         if not any(isinstance(e, KeyboardInterrupt) for e in (error, error.__context__)):
             raise
         trainer.save(now)
-        raise TrainingInterrupted(f"saved in {place}, after step {now.step}") from error
+        raise TrainingInterrupted(f"saved in {place}") from error
     return Fitted(trainer.out, now.history, trainer.draw_curves(now))
 
 

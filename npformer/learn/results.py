@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from os import PathLike
 from pathlib import Path
 
 from .. import checkpoints
@@ -24,6 +25,11 @@ FILES = (state.NAME, WEIGHTS_NAMES[0], PROCESSOR_NAME, CONFIG_NAME, LOG, CURVES)
 """All files that a training writes."""
 
 
+def is_there(out: str | PathLike[str]) -> bool:
+    """Whether a folder holds a training to resume."""
+    return Path(out, state.NAME).is_file()
+
+
 def check_folder(out: Path, resume: bool) -> None:
     """Refuse a folder with anything but a training to resume; say so if there is nothing to resume.
 
@@ -37,7 +43,7 @@ def check_folder(out: Path, resume: bool) -> None:
     UserWarning
         If `resume` is set and there is no such folder, or it is empty.
     """
-    if resume and (out / state.NAME).is_file():
+    if resume and is_there(out):
         return
     if out.is_dir() and any(p.name[0] != "." for p in out.iterdir()):
         remedy = "it holds no training to resume" if resume else "resume, or take another"

@@ -322,11 +322,12 @@ class Trainer:
 
     def draw_curves(self, now: TrainingState) -> Path | None:
         """Draw the curves, or return None if matplotlib is not installed."""
+        path = self.out / results.CURVES
         try:
-            curves.draw(now.history, self.out / results.CURVES)
+            curves.draw(now.history, path)
         except ModuleNotFoundError:
             return None
-        return self.out / results.CURVES
+        return path
 
     def report(
         self, now: TrainingState, step: int, lr: float, finished: dict[str, Any] | None = None
