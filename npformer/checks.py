@@ -45,6 +45,48 @@ def require_whole(name: str, value: object, low: int, high: int) -> None:
     require(ok, name, value, f"a whole number from {low} to {high}")
 
 
+def whole_number(name: str, value: object, low: int, high: int) -> int:
+    """Return an integer from `low` to `high` as Python's, also if it is one of NumPy's.
+
+    Raises
+    ------
+    ConfigError
+        If it is anything else, naming the value and the range.
+    """
+    if isinstance(value, np.integer):
+        value = int(value)
+    require_whole(name, value, low, high)
+    return int(value)  # type: ignore[call-overload]
+
+
+def real_number(name: str, value: object, low: float, high: float, *, below: bool = False) -> float:
+    """Return a finite real number from `low` to `high` as Python's, also if it is one of NumPy's.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls the value.
+    value : object
+    low, high : float
+    below : bool
+        Whether `high` itself is too much.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ConfigError
+        If it is anything else, naming the value and the range.
+    """
+    ok = is_real(value, numpy=True)
+    ok = ok and low <= value <= high and not (below and value == high)  # type: ignore[operator]
+    limit = f"a number from {low:g} to {'below ' if below else ''}{high:g}"
+    require(ok, name, value, limit)
+    return float(value)  # type: ignore[arg-type]
+
+
 def is_whole(value: object, *, numpy: bool = False) -> bool:
     """Whether a value is an integer, or with `numpy` one of NumPy's; True and False are not."""
     kinds = (int, np.integer) if numpy else (int,)

@@ -14,7 +14,7 @@ from .checkpoints import read
 from .display import bar
 from .hf.modeling import model_class
 from .hf.pretrained import EfficientFormerPreTrainedModel
-from .images.layout import channels_first, channels_last
+from .images.layout import channels_first, channels_last, stacks
 from .images.processor import EfficientFormerImageProcessor
 from .layers import EVALUATION, Array, Run
 from .network import EfficientFormer, Logits
@@ -226,7 +226,8 @@ class Classifier:
                 raise ValueError(f"{name} is {value!r}; expected a whole number, 1 or more")
         remaining = iter(images)
         while batch := [self.processor.pixels(image) for image in islice(remaining, batch_size)]:
-            yield from self._answers(self.model.network(np.stack(batch)), top)
+            for x in stacks(batch):
+                yield from self._answers(self.model.network(x), top)
 
     def predict(self, pixel_values: Array, top: int = 5) -> list[Predictions]:
         """Name what is on preprocessed images.

@@ -11,7 +11,7 @@ import base64
 import io
 from collections.abc import Iterable, Sequence
 from html import escape
-from math import isqrt
+from math import isnan, isqrt
 
 import numpy as np
 
@@ -110,6 +110,9 @@ def encoded(data: bytes) -> str:
 
 
 def bar(share: float, length: int = 20) -> str:
-    """Draw a number from [0, 1] as a bar, to an eighth of a character."""
+    """Draw a number from [0, 1] as a bar, to an eighth of a character; of NaN there is none."""
+    if isnan(share):
+        return ""
+    share = min(max(share, 0.0), 1.0)
     eighths = round(share * length * 8)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()

@@ -26,7 +26,8 @@ from transformers import EfficientFormerForImageClassificationWithTeacher as Ref
 from npformer import checkpoints
 from npformer.images.processor import EfficientFormerImageProcessor
 from npformer.learn import Augmentation, Progress, Recipe, fit
-from npformer.learn.data import find_photographs, training_batches
+from npformer.learn.class_folders import find_photographs
+from npformer.learn.data import training_batches
 from npformer.learn.evaluation import evaluate_network
 from npformer.learn.fitting import split
 from npformer.learn.optimizers import decays

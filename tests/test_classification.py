@@ -101,7 +101,17 @@ def test_predictions_print_as_a_table(model):
 
 @pytest.mark.parametrize(
     ("share", "drawn"),
-    [(0, ""), (1, "█" * 20), (0.5, "█" * 10), (1 / 160, "▏"), (0.05 + 7 / 160, "█▉"), (0.001, "")],
+    [
+        (0, ""),
+        (1, "█" * 20),
+        (0.5, "█" * 10),
+        (1 / 160, "▏"),
+        (0.05 + 7 / 160, "█▉"),
+        (0.001, ""),
+        (float("nan"), ""),
+        (float("inf"), "█" * 20),
+        (-1, ""),
+    ],
 )
 def test_bars(share, drawn):
     assert bar(share) == drawn

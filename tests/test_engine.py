@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npformer import engine
-from npformer.engine import choose, fast, machine_code, threads
+from npformer.engine import choose, code_file, fast, machine_code, threads
 from npformer.engine.arena import Arena
 from npformer.engine.pack import PackedNetwork
 from npformer.engine.plan import Plan
@@ -425,6 +425,39 @@ def test_the_file_is_private_whatever_the_mask(tmp_path, monkeypatch):
     assert file.parent.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such owners and modes")
+def test_code_that_somebody_else_may_have_written_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("NPFORMER_CACHE_DIR", str(tmp_path))
+    machine_code.write(b"code")
+    (file,) = tmp_path.iterdir()
+    for mode in (0o620, 0o602, 0o666):
+        file.chmod(mode)
+        with pytest.warns(
+            RuntimeWarning, match=rf"may be changed by other users \(mode {mode:o}\)"
+        ):
+            assert machine_code.read() is None
+    file.chmod(0o644)
+    assert machine_code.read() == b"code"
+    user = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: user + 1)
+    assert (machine_code.read() == b"code") == (user == 0)  # what root wrote may be run
+    status = os.stat_result((0o100600, 0, 0, 1, user + 2, 0, 0, 0, 0, 0))
+    assert code_file.who_else(status) == f"belong to another user ({user + 2})"
+    assert code_file.who_else(os.stat_result((0o100600, 0, 0, 1, user + 1, 0, 0, 0, 0, 0))) is None
+    monkeypatch.delattr(os, "getuid")  # Windows
+    assert code_file.who_else(status) is None
+
+
+def test_what_a_kill_left_in_the_cache_is_deleted_after_an_hour(tmp_path, monkeypatch):
+    monkeypatch.setenv("NPFORMER_CACHE_DIR", str(tmp_path))
+    old, new = (tmp_path / f".{machine_code.file_name()}.{i:016x}" for i in (1, 2))
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    machine_code.write(b"code")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [new.name, machine_code.file_name()]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
 def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path, monkeypatch):
     monkeypatch.setenv("NPFORMER_CACHE_DIR", str(tmp_path / "cache"))
@@ -484,10 +517,34 @@ def test_where_machine_code_is_kept(monkeypatch, platform, environment, expected
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(machine_code.sys, "platform", platform)
-    assert machine_code.cache_directory().as_posix() == expected
+    assert code_file.cache_directory().as_posix() == expected
 
 
 # Threads ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("allowed", [0, 2])
+def test_helpers_that_cannot_be_started_are_done_without(monkeypatch, allowed):
+    start, begun = Thread.start, []
+
+    def limited(thread):
+        if len(begun) == allowed:
+            raise RuntimeError("can't start new thread")
+        begun.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(Thread, "start", limited)
+    team = threads.Team()
+    for _ in range(5):
+        seen = []
+        team.run(seen.append, 4, lambda: 0)
+        assert 0 in seen
+        assert len(seen) <= 1 + allowed
+    assert len(begun) == allowed
+    assert team._jobs.qsize() <= 5 * allowed  # no job for helpers that are not there
+    monkeypatch.undo()
+    team.run(lambda i: None, 4, lambda: 0)  # the limit is gone
+    assert team._size == 3
 
 
 def test_number_of_threads(monkeypatch):

@@ -370,7 +370,7 @@ def can_write(folder):
         return False
     return True
 assert os.path.dirname(npformer.__file__) == package and not can_write(package)
-assert can_write(engine.machine_code.cache_directory()) == keeps
+assert can_write(engine.code_file.cache_directory()) == keeps
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     for name in ("numba", "auto"):

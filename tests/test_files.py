@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from npformer.errors import MissingPackage
-from npformer.files.atomic import replacing, write_json
+from npformer.files.atomic import remove_left_over, replacing, write_json
 from npformer.files.optional import optional
 from npformer.files.sniff import what_is
 from npformer.images.processor import EfficientFormerImageProcessor
@@ -40,6 +41,36 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: t
         raise error
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_names_the_file_that_was_to_be_written(tmp_path: Path):
+    path, other, nowhere = tmp_path / "a", tmp_path / "other", tmp_path / "nowhere"
+    path.write_text("old")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match=r"No space left") as raised, replacing(path):
+        raise full
+    assert raised.value.filename == str(path)
+    with pytest.raises(OSError, match=r"a: short of 3 bytes$"), replacing(path):
+        raise OSError("short of 3 bytes")
+    with pytest.raises(FileNotFoundError) as missing, replacing(path):
+        other.read_text()
+    assert missing.value.filename == str(other)  # another file than the one that is written
+    with pytest.raises(FileNotFoundError, match=r"no such folder: '.*nowhere'$"):
+        write_json(nowhere / "a", {})
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_kill_left_over_is_deleted_and_nothing_else(tmp_path: Path):
+    left_over = tmp_path / ".a.0123456789abcdef"
+    kept = [tmp_path / name for name in ("a", ".a.txt", ".b.0123456789abcdef", "0123456789abcdef")]
+    for path in [left_over, *kept]:
+        path.write_text("")
+    remove_left_over(tmp_path / "a", older_than=3600)
+    assert left_over.exists()  # another process may be writing it
+    os.utime(left_over, (0, 0))
+    remove_left_over(tmp_path / "a", older_than=3600)
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
 
 
 def test_two_writers_have_files_of_their_own(tmp_path: Path):

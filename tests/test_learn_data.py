@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,9 @@ from npformer.learn.augment import (
     random_erasing,
     random_resized_crop,
 )
+from npformer.learn.class_folders import Photographs
 from npformer.learn.data import (
     Batch,
-    Photographs,
     epoch_order,
     evaluation_batches,
     generator,
@@ -88,7 +89,8 @@ def test_folders_that_teach_nothing_are_refused(tmp_path: Path) -> None:
         find_photographs(tmp_path)
     with pytest.raises(FileNotFoundError):
         find_photographs(tmp_path / "missing")
-    (tmp_path / "empty").mkdir()
+    for name in ("empty", "other"):
+        (tmp_path / name).mkdir()
     with pytest.raises(DataError, match="empty: no photographs"):
         find_photographs(tmp_path)
 
@@ -166,7 +168,7 @@ def test_the_size_of_training(tmp_path: Path) -> None:
 def test_a_flip_is_a_mirror_image() -> None:
     image = Image.fromarray(np.arange(SIZE * SIZE * 3, dtype=np.uint8).reshape(SIZE, SIZE, 3))
     straight = training_pixels(image, PROCESSOR, NONE, generator(0, "sample"))
-    flipped = training_pixels(image, PROCESSOR, NONE._replace(flip=1.0), generator(0, "sample"))
+    flipped = training_pixels(image, PROCESSOR, replace(NONE, flip=1.0), generator(0, "sample"))
     np.testing.assert_array_equal(flipped, straight[:, ::-1])
 
 
@@ -285,3 +287,31 @@ def test_purposes_draw_different_numbers() -> None:
         for numbers in ((), (1,), (0, 1), (1, 1))
     }
     assert len(draws) == 20
+
+
+def test_images_of_different_sizes_come_in_batches_of_one_size(photos: Photographs) -> None:
+    processor = EfficientFormerImageProcessor(size={"shortest_edge": SIZE}, do_center_crop=False)
+    photos.paths[3].write_bytes(b"no picture")
+    found = list(evaluation_batches(photos, processor, batch_size=6, unreadable="skip"))
+    alone = list(evaluation_batches(photos, processor, batch_size=1, unreadable="skip"))
+    assert len({batch.x.shape[1:] for batch in found if len(batch.x)}) > 1
+    images = [[image for batch in some for image in batch.x] for some in (found, alone)]
+    assert [image.shape for image in images[0]] == [image.shape for image in images[1]]
+    for a, b in zip(*images, strict=True):
+        np.testing.assert_array_equal(a, b)
+    labels = np.concatenate([batch.labels for batch in found])
+    assert labels.tolist() == [0] * 5 + [1] * 6
+    assert sum(len(batch.unreadable) for batch in found) == 1
+
+
+def test_a_wrong_word_does_not_leave_files_out(photos: Photographs) -> None:
+    with pytest.raises(ConfigError, match="unreadable is 'Refuse'; expected 'refuse' or 'skip'"):
+        batches(photos, unreadable="Refuse")
+
+
+def test_without_threads_files_are_read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def limited(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    assert list(map_in_order(lambda i: i * i, range(9), None, ahead=4)) == [i * i for i in range(9)]

@@ -10,7 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -40,9 +40,9 @@ from npformer.learn import (
     state,
 )
 from npformer.learn import curves as drawing
+from npformer.learn.class_folders import split
 from npformer.learn.data import Batch
 from npformer.learn.evaluation import evaluate_network
-from npformer.learn.fitting import split
 from npformer.learn.objectives import classification_loss
 from npformer.learn.student import prepare_student
 from npformer.learn.trainer import Trainer
@@ -426,11 +426,33 @@ def test_damaged_states_are_refused(learn: Any) -> None:
         ({"lr": -1.0}, "lr is -1.0"),
         ({"label_smoothing": float("nan")}, "label_smoothing is nan"),
         ({"optimizer": "adam"}, "optimizer is 'adam'"),
+        ({"freeze": "body"}, "freeze is 'body'; expected a tuple"),
+        ({"augmentation": None}, "augmentation is None"),
+        ({"epochs": 1.5}, "epochs is 1.5; expected a whole number"),
+        ({"seed": True}, "seed is True"),
+        ({"drop_path": 1.0}, "drop_path is 1.0; expected a number from 0 to below 1"),
     ],
 )
 def test_impossible_recipes_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Recipe(**changes)
+
+
+WRONG = (-1, float("nan"), float("inf"), None, "x", True, (1,), (0.5, 0.2), (-1, 2), 10**400)
+
+
+@pytest.mark.parametrize("kind", [Recipe, Augmentation])
+def test_every_field_has_its_type_and_range(kind: Any) -> None:
+    for field in fields(kind):
+        for value in WRONG:
+            with pytest.raises(ConfigError, match=rf"^{field.name}(\[\d\])? is "):
+                kind(**{field.name: value})
+
+
+def test_numbers_of_numpy_become_those_of_python() -> None:
+    recipe = Recipe(seed=np.int64(3), lr=np.float32(0.5), freeze=["stem.*"])  # type: ignore[arg-type]
+    assert (type(recipe.seed), type(recipe.lr), recipe.freeze) == (int, float, ("stem.*",))
+    assert Augmentation(scale=[np.float32(0.5), 1]).scale == (0.5, 1.0)  # type: ignore[arg-type]
 
 
 def test_patterns_that_freeze_nothing_or_all_are_refused(learn: Any) -> None:
@@ -457,7 +479,7 @@ def test_unreadable_files_are_told_or_refused(learn: Any, tmp_path: Path) -> Non
         replace(PLAIN, batch_size=1), "ok", folder=folder, unreadable="skip",
         callback=lambda p: messages.extend(p.unreadable),
     )  # fmt: skip
-    assert len(messages) == 2
+    assert len(messages) == 1  # in two epochs
     assert str(bad) in messages[0]
     assert fitted.history[-1]["step"] == 24
 

@@ -17,6 +17,7 @@ from npformer import checkpoints
 from npformer.commands import main as cli
 from npformer.commands.train import line
 from npformer.engine.machine_code import unavailable_reason
+from npformer.learn import TrainingInterrupted
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +93,7 @@ def test_options_reach_the_recipe(
 
     def fit(folder: str, out: str, recipe: Any, **others: Any) -> None:
         seen.update(vars(recipe) | others | {"folder": folder, "out": out})
-        raise KeyboardInterrupt
+        raise TrainingInterrupted("saved in O")
 
     monkeypatch.setattr("npformer.learn.fit", fit)
     words = (
@@ -136,12 +137,14 @@ def test_bad_files_are_told(capsys: Any, model: str, photos: Path, tmp_path: Pat
     (photos / "val" / "plum" / "0.png").write_bytes(b"no picture")
     code, _, err = run(capsys, "train", photos, *options(model, tmp_path / "a"))
     assert code == 1
-    assert "png" in err
+    assert f"{bad}: this is damaged or not an image" in err
+    assert "--skip-unreadable" in err
     code, _, err = run(
         capsys, "train", photos, *options(model, tmp_path / "b", "--skip-unreadable")
     )
     assert code == 0
-    assert f"npformer: left out: {bad}" in err
+    assert err.count(f"npformer: left out: {bad}") == 1
+    assert err.count(f"npformer: left out: {photos / 'val'}") == 1
     code, said, err = run(
         capsys, "evaluate", photos / "val", "--model", tmp_path / "b", "--skip-unreadable"
     )
@@ -157,6 +160,9 @@ def test_bad_files_are_told(capsys: Any, model: str, photos: Path, tmp_path: Pat
         (["--freeze", "nothing.*"], "matches no path"),
         (["--from", "no-such-model"], "no-such-model"),
         (["--val", "missing"], "missing"),
+        (["--mixup", "-1"], "mixup is -1.0"),
+        (["--erase", "3"], "erase is 3.0"),
+        (["--average", "1"], "average is 1.0"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -17,7 +17,8 @@ from ..checkpoints import read
 from ..engine import set_num_threads
 from ..layers import Array
 from ..learn import NONE, Recipe
-from ..learn.data import Batch, Photographs
+from ..learn.class_folders import Photographs
+from ..learn.data import Batch
 from ..learn.optimizers import decays
 from ..learn.state import TrainingState, contiguous
 from ..learn.student import Student

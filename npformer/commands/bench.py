@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 
 from .arguments import add_json, add_timed_network, positive_integer, positive_integers
-from .output import complain
+from .output import complain, print_json
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,11 @@ def run(args: argparse.Namespace) -> int:
     result = bench(
         args.model, args.batch, threads, named + found, args.turns, training=args.training
     )
-    print(json.dumps(result.to_dict()) if args.json else result, flush=True)
+    if args.json:
+        print_json(result.to_dict())
+    else:
+        print(result)
+    sys.stdout.flush()
     missing = [name for name in named if name in result.failures]
     for name in missing:
         complain(f"{name} was not measured: {result.failures[name]}")

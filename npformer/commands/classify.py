@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from contextlib import nullcontext
 from glob import glob, has_magic
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .arguments import add_batch_size, add_engine, add_json, add_weights, positive_integer
-from .output import complain
+from .output import complain, describe, print_json
 
 if TYPE_CHECKING:
     from ..classification import Predictions
@@ -83,30 +82,45 @@ def expand(word: str) -> list[str]:
 
 
 def _answer(model: Any, paths: list[str], top: int) -> list[Predictions | Exception]:
-    """Classify a batch; the answer to a file that cannot be read is its error."""
-    import numpy as np
+    """Classify a batch; the answer to a file that cannot be read or run is its error."""
+    from ..errors import ConfigError, ImageError
+    from ..images.layout import stacks
 
-    from ..errors import ImageError
-
+    answers: list[Predictions | Exception | None] = []
     pixels: list[Any] = []
     for path in paths:
         try:
-            pixels.append(model.preprocess(sys.stdin.buffer.read() if path == "-" else path))
+            pixels.append(model.preprocess(_standard_input() if path == "-" else path))
+            answers.append(None)
         except (ImageError, OSError) as error:
-            pixels.append(error)
-    good = [p for p in pixels if not isinstance(p, Exception)]
-    answers = iter(model.predict(np.stack(good), top) if good else ())
-    return [p if isinstance(p, Exception) else next(answers) for p in pixels]
+            answers.append(error)
+    ran: list[Predictions | Exception] = []
+    for x in stacks(pixels):
+        try:
+            ran += model.predict(x, top)
+        except ConfigError as error:  # the network cannot take images of this size
+            ran += len(x) * [error]
+    rest = iter(ran)
+    return [next(rest) if answer is None else answer for answer in answers]
+
+
+def _standard_input() -> bytes:
+    from ..errors import ImageError
+
+    if sys.stdin is None:
+        raise ImageError("standard input is closed; expected a photograph from a file or a pipe")
+    return sys.stdin.buffer.read()
 
 
 def _show(path: str, answer: Predictions | Exception, as_json: bool, many: bool) -> None:
     if isinstance(answer, Exception):
-        message = str(answer) if path in str(answer) else f"{path}: {answer}"
+        message = describe(answer) if isinstance(answer, OSError) else str(answer)
+        message = message if path in message else f"{path}: {message}"
         complain(message)
         if as_json:
-            print(json.dumps({"image": path, "error": message}))
+            print_json({"image": path, "error": message})
     elif as_json:
-        print(json.dumps({"image": path, "predictions": answer.to_dicts()}))
+        print_json({"image": path, "predictions": answer.to_dicts()})
     else:
         if many:
             print(path)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
+
+from .output import complain
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,5 +33,5 @@ def run(args: argparse.Namespace) -> int:
     done = convert(args.source, args.target, to=args.to, entry=args.entry)
     print(f"{done.place}: {done.tensors} tensors, from {done.naming} to {args.to}")
     for note in done.notes:
-        print(f"npformer: note: {note}", file=sys.stderr)
+        complain(f"note: {note}")
     return 0

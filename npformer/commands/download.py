@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
+
+from .output import complain
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             found = hub.fetch(name, Download(args.revision), refresh=True)
         except (NpformerError, OSError) as error:
-            print(f"npformer: {error}", file=sys.stderr)
+            complain(error)
             failures += 1
             continue
         pinned = found.published_as or "no: nobody has recorded what this file should be"

@@ -5,7 +5,6 @@ takes for what, and how far its scores can be trusted.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from .arguments import (
     add_unreadable,
     add_weights,
 )
-from .output import complain_about_unreadable
+from .output import complain_about_unreadable, print_json
 
 if TYPE_CHECKING:
     from ..learn import Evaluation
@@ -62,7 +61,10 @@ def run(args: argparse.Namespace) -> int:
             callback=show,
         )
     complain_about_unreadable(found.unreadable)
-    print(json.dumps(to_dict(found)) if args.json else report(found))
+    if args.json:
+        print_json(to_dict(found))
+    else:
+        print(report(found))
     return 0
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import textwrap
 from collections.abc import Sequence
+
+from .output import print_json
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         config, table = model.config, model.summary()
     labels = [config.id2label[i] for i in range(config.num_labels)]
     if args.json:
-        print(json.dumps(table.to_dict() | {"classes": rows(labels)}))
+        print_json(table.to_dict() | {"classes": rows(labels)})
     else:
         print(list_by_kind(labels) if args.classes else table)
     return 0

@@ -11,12 +11,14 @@ import atexit
 import gc
 import importlib
 import os
+import re
 import sys
+import warnings
 from collections.abc import Sequence
 
 from ..errors import NpformerError
 from ..version import __version__
-from .output import complain
+from .output import complain, settle_streams, warning_lines
 
 COMMANDS = {
     "classify": "name what is in photographs",
@@ -46,11 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         See above. Errors of npformer and of the operating system are reported, not raised.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    settle_streams()
     # At exit Python would collect garbage, which takes longer than classifying a photograph.
     atexit.register(gc.freeze)
     try:
-        args = make_parser(words).parse_args(words)
-        code = int(args.run(args))
+        with warnings.catch_warnings():
+            warnings.showwarning = warning_lines()
+            args = make_parser(words).parse_args(words)
+            check_words(args.parser, words)
+            code = int(args.run(args))
         sys.stdout.flush()
         return code
     except SystemExit as stop:  # argparse: --help or wrong usage
@@ -65,6 +71,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (NpformerError, OSError) as error:
         complain(error)
         return 1
+
+
+def check_words(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Exit with 2 if a word is empty, which Python takes for the current folder, or an address."""
+    for word in words:
+        value = word.partition("=")[2] if word.startswith("--") and "=" in word else word
+        if not value:
+            parser.error("an argument is empty; expected the name of a file or folder, or a value")
+        if re.match(r"[a-z][a-z0-9+.-]+://", value, re.IGNORECASE):
+            parser.error(
+                f"{value} is an address; expected a file or folder: download it first, and give "
+                "its path, or the owner/name of a model on the Hugging Face Hub"
+            )
 
 
 def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:

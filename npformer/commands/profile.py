@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from .arguments import add_json, add_timed_network, positive_integer
+from .output import print_json
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,5 +27,8 @@ def run(args: argparse.Namespace) -> int:
     from ..engine import get_num_threads
 
     result = profile(args.model, args.threads or get_num_threads(), args.passes)
-    print(json.dumps(result.to_dict()) if args.json else result)
+    if args.json:
+        print_json(result.to_dict())
+    else:
+        print(result)
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .arguments import add_unreadable, positive_integer
@@ -57,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     """Train, show progress, and print where the result is."""
     from tqdm import tqdm
 
-    from ..learn import Augmentation, Recipe, fit
+    from ..learn import Augmentation, Recipe, TrainingInterrupted, fit
+    from ..learn.results import is_there
 
     recipe = Recipe(
         epochs=args.epochs,
@@ -105,8 +107,15 @@ def run(args: argparse.Namespace) -> int:
                 unreadable=args.unreadable,
                 callback=show,
             )
-        except KeyboardInterrupt:
-            complain(f"saved in {args.out}; go on with --resume")
+        except TrainingInterrupted as stop:
+            complain(f"{stop}; go on with --resume")
+            raise
+        except OSError as error:
+            if error.filename and Path(args.out) in Path(error.filename).parents:
+                complain(error)
+                if is_there(args.out):
+                    complain(f"what was saved in {args.out} before is whole; go on with --resume")
+                return 1
             raise
     if fitted.curves is None:
         print('no picture of the curves: pip install "npformer[plot]"', file=sys.stderr)

@@ -4,10 +4,7 @@ Numba turns the kernels into LLVM's intermediate representation, LLVM optimizes 
 processor, and the object file is kept in the user's cache directory. Later processes read the file
 with llvmlite alone, which takes milliseconds where importing Numba takes half a second, and call it
 through ctypes, which lets other Python threads run meanwhile. The file's name is a hash of
-everything that the code depends on; a damaged file is made again.
-
-``NPFORMER_CACHE_DIR`` names another directory. If it cannot be written to, every process compiles
-the kernels again, with one warning.
+everything that the code depends on (see `npformer.engine.code_file`).
 """
 
 from __future__ import annotations
@@ -24,8 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ..files.atomic import replacing
 from ..layers import Array
+from . import code_file
 
 Entry: TypeAlias = Callable[..., int]
 """`npformer.engine.walk.execute`, compiled. It takes two addresses, to which Numba's functions
@@ -116,17 +113,6 @@ def _entry() -> Entry:
     return _link(code)
 
 
-def cache_directory() -> Path:
-    """Where machine code is kept."""
-    if chosen := os.environ.get("NPFORMER_CACHE_DIR"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "npformer"
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Caches/npformer"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "npformer"
-
-
 @cache
 def key() -> str:
     """Hash of everything that machine code depends on: kernels, compiler, processor."""
@@ -145,34 +131,19 @@ def key() -> str:
     return digest.hexdigest()
 
 
-def _path() -> Path:
-    return cache_directory() / f"{NAME}-{key()[:32]}.o"
+def file_name() -> str:
+    """Return the name of the file of machine code."""
+    return f"{NAME}-{key()[:32]}.o"
 
 
 def read() -> bytes | None:
-    """Return machine code from the file; None if there is no file, or if it is damaged."""
-    try:
-        data = _path().read_bytes()
-    except (OSError, RuntimeError):  # no file; no home directory
-        return None
-    digest, code = data[:32], data[32:]
-    return code if hashlib.sha256(code).digest() == digest else None
+    """Return machine code from the file; None if there is none, or none that may be run."""
+    return code_file.read(file_name())
 
 
 def write(code: bytes) -> None:
-    """Keep machine code in the file, which only this user can read; warn if that is impossible."""
-    try:
-        path = _path()
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with replacing(path, mode=0o600) as temporary:
-            temporary.write_bytes(hashlib.sha256(code).digest() + code)
-    except (OSError, RuntimeError) as error:
-        warnings.warn(
-            f"npformer cannot keep its compiled kernels ({error}) and will compile them in every "
-            "process; set NPFORMER_CACHE_DIR to a directory that can be written to",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+    """Keep machine code in the file; warn if that is impossible."""
+    code_file.write(file_name(), code)
 
 
 def compile_walk() -> bytes:

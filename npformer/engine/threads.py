@@ -4,8 +4,8 @@ A call puts a job into a queue, once for each helper that it would like, and sta
 itself. Whichever helper is idle takes the job and joins in; the work needs no fixed number of
 workers (see `npformer.engine.walk`). When the work is done, the caller waits only for helpers that
 have joined. So several Python threads may call at the same time: they share the helpers, and none
-waits for another's job. Helpers are started when first needed, and again in a forked child, which
-inherits none.
+waits for another's job. Helpers are started when first needed, as far as the system allows, and
+again in a forked child, which inherits none.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from queue import SimpleQueue
 from ..errors import ConfigError
 
 VARIABLE = "NPFORMER_NUM_THREADS"
+MOST = 4096
+"""More threads than any processor has cores cannot be asked for."""
 
 _chosen: int | None = None
 
@@ -36,7 +38,7 @@ def set_num_threads(n: int | None) -> None:
     Raises
     ------
     ConfigError
-        If `n` is not a positive whole number.
+        If `n` is not a whole number from 1 to `MOST`.
     """
     global _chosen
     _chosen = None if n is None else _positive(n, "the number of threads")
@@ -48,7 +50,7 @@ def get_num_threads() -> int:
     Raises
     ------
     ConfigError
-        If ``NPFORMER_NUM_THREADS`` counts and is not a positive whole number.
+        If ``NPFORMER_NUM_THREADS`` counts and is not a whole number from 1 to `MOST`.
     """
     if _chosen is not None:
         return _chosen
@@ -62,8 +64,8 @@ def _positive(value: int | str, name: str) -> int:
         n = int(value)
     except (TypeError, ValueError):
         n = 0
-    if n < 1 or isinstance(value, (bool, float)):
-        raise ConfigError(f"{name} is {value!r}; expected a whole number from 1")
+    if not 1 <= n <= MOST or isinstance(value, (bool, float)):
+        raise ConfigError(f"{name} is {value!r}; expected a whole number from 1 to {MOST}")
     return n
 
 
@@ -181,19 +183,26 @@ class Team:
         if threads == 1:
             work(0)
             return
-        with self._lock:
-            while self._size < threads - 1:
-                self._size += 1
-                threading.Thread(
-                    target=self._help, name=f"npformer-{self._size}", daemon=True
-                ).start()
+        helpers = min(threads - 1, self._grow(threads - 1))
         job = Job(work, finished)
-        for _ in range(threads - 1):
+        for _ in range(helpers):
             self._jobs.put(job)
         try:
             work(0)
         finally:
             job.close()
+
+    def _grow(self, size: int) -> int:
+        """Start helpers until there are `size`, or no more can be started; return how many are."""
+        with self._lock:
+            while self._size < size:
+                name = f"npformer-{self._size + 1}"
+                try:
+                    threading.Thread(target=self._help, name=name, daemon=True).start()
+                except RuntimeError:  # at the limit of a container or user; helpers are optional
+                    break
+                self._size += 1
+            return self._size
 
     def _help(self) -> None:
         while True:

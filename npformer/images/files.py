@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -20,11 +22,22 @@ def photograph_suffixes() -> frozenset[str]:
 def photographs_below(folder: Path) -> list[Path]:
     """List the photographs of a folder and its sub-folders by their suffixes, sorted.
 
-    Files whose names begin with a dot are skipped: macOS leaves ``._1.jpg``, which is not an image,
-    beside ``1.jpg``.
+    Names that begin with a dot are skipped: macOS leaves ``._1.jpg``, which is not an image, beside
+    ``1.jpg``. A folder is never a photograph, whatever its name. Links to folders are not followed,
+    and a folder that cannot be read is left out with a warning.
     """
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in photograph_suffixes() and not path.name.startswith(".")
-    )
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder, onerror=_warn):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, name) for name in files if is_photograph(name)]
+    return sorted(found)
+
+
+def is_photograph(name: str) -> bool:
+    """Whether a file is taken for a photograph, by its name."""
+    suffix = os.path.splitext(name)[1]
+    return suffix.lower() in photograph_suffixes() and not name.startswith(".")
+
+
+def _warn(error: OSError) -> None:
+    warnings.warn(f"{error.filename}: left out: {error.strerror}", stacklevel=3)

@@ -6,6 +6,9 @@ transformers write (B, C, H, W). The axes are turned here, once, on the way in o
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
 import numpy as np
 
 from ..layers.arrays import Array
@@ -29,3 +32,19 @@ def channels_last(x: Array) -> Array:
     for c in range(y.shape[-1]):
         y[..., c] = view[..., c]
     return y
+
+
+def stacks(images: Iterable[Array]) -> Iterator[Array]:
+    """Stack images of the same shape that follow each other, since an array has one shape.
+
+    Parameters
+    ----------
+    images : iterable of ndarray
+
+    Yields
+    ------
+    ndarray, shape (B, ...)
+        All images in order, in as few arrays as possible.
+    """
+    for _, alike in groupby(images, key=np.shape):
+        yield np.stack(list(alike))

@@ -5,9 +5,9 @@
 """
 
 from .augment import NONE, Augmentation
-from .data import DataError, find_photographs
+from .class_folders import DataError, find_photographs
 from .evaluation import Evaluation, evaluate
-from .fitting import Fitted, fit
+from .fitting import Fitted, TrainingInterrupted, fit
 from .progress import Progress
 from .recipe import Recipe
 from .trainer import LearningError
@@ -21,6 +21,7 @@ __all__ = [
     "LearningError",
     "Progress",
     "Recipe",
+    "TrainingInterrupted",
     "evaluate",
     "find_photographs",
     "fit",

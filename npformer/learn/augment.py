@@ -12,12 +12,13 @@ threads matters. Reference: torchvision's transforms of the same names.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import exp, log, sqrt
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from ..checks import real_number, require
 from ..layers import Array
 from ..layers.arrays import Rng
 
@@ -25,8 +26,15 @@ GRAY = np.array([0.299, 0.587, 0.114], np.float32)
 """Weight of each color in brightness (ITU-R BT.601), as in Pillow."""
 
 
-class Augmentation(NamedTuple):
-    """How strongly images are changed; `NONE` changes nothing."""
+@dataclass(frozen=True)
+class Augmentation:
+    """How strongly images are changed; `NONE` changes nothing.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range, or of another type.
+    """
 
     scale: tuple[float, float] = (0.35, 1.0)
     """smallest and largest share of the picture that a crop keeps"""
@@ -40,6 +48,18 @@ class Augmentation(NamedTuple):
     """probability that a rectangle is erased"""
     mixup: float = 0.0
     """α: λ ~ Beta(α, α) for each batch; 0: no mixup"""
+
+    def __post_init__(self) -> None:
+        for name, high in (("flip", 1), ("jitter", 1e3), ("erase", 1), ("mixup", 1e3)):
+            object.__setattr__(self, name, real_number(name, getattr(self, name), 0, high))
+        for name, high in (("scale", 1), ("ratio", 1e3)):
+            pair = getattr(self, name)
+            two = isinstance(pair, (tuple, list)) and len(pair) == 2
+            require(two, name, pair, "two numbers, the smaller first")
+            low, top = (real_number(f"{name}[{i}]", pair[i], 0, high) for i in (0, 1))
+            usable = 0 < low <= top or (name == "ratio" and low == top == 0)
+            require(usable, name, pair, "two numbers above 0, the smaller first")
+            object.__setattr__(self, name, (low, top))
 
 
 NONE = Augmentation((1.0, 1.0), (0.0, 0.0), 0.0, 0.0, 0.0, 0.0)

@@ -1,6 +1,4 @@
-"""Photographs to learn from: a folder with one sub-folder for each class.
-
-    photos/tabby/1.jpg    photos/tabby/2.jpg    photos/lion/1.jpg    …
+"""Batches of photographs, from the files that `find_photographs` has listed.
 
 They are read in worker threads, a limited number ahead of use. Everything random is drawn from a
 generator for one purpose, epoch and photograph (see `generator`): the same seed gives the same
@@ -9,45 +7,28 @@ batches, whichever thread reads first and wherever training resumes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from os import PathLike
-from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image
 
-from ..errors import ConfigError, ImageError, NpformerError
-from ..images.files import photographs_below
+from ..checks import require
+from ..errors import ConfigError, ImageError
+from ..images.layout import stacks
 from ..images.open import open_image
 from ..images.processor import EfficientFormerImageProcessor
 from ..layers import Array
 from ..layers.arrays import Rng
-from ..network.labels import imagenet1k_by_name
 from .augment import Augmentation, color_jitter, random_erasing, random_resized_crop
+from .class_folders import Photographs
 from .parallel import map_in_order
 
 Unreadable: TypeAlias = Literal["refuse", "skip"]
 
 PURPOSES = ("order", "sample", "mixup", "noise", "heads")
 """What random numbers are drawn for; each purpose has its own."""
-
-
-class DataError(NpformerError, ValueError):
-    """A folder from which nothing can be learned."""
-
-
-class Photographs(NamedTuple):
-    """Files and their classes."""
-
-    root: Path
-    """the folder"""
-    classes: tuple[str, ...]
-    """names of the classes"""
-    paths: tuple[Path, ...]
-    labels: Array
-    """(n,), int: the class of each file"""
 
 
 class Batch(NamedTuple):
@@ -70,63 +51,6 @@ def generator(seed: int, purpose: str, *numbers: int) -> Rng:
         If `purpose` is not one of `PURPOSES`.
     """
     return np.random.default_rng([seed, PURPOSES.index(purpose), *numbers])
-
-
-def find_photographs(
-    folder: str | PathLike[str], classes: Sequence[str] | None = None
-) -> Photographs:
-    """List the photographs of a folder with one sub-folder for each class.
-
-    Parameters
-    ----------
-    folder : str or path
-        Sub-folders are searched recursively; names that begin with a dot are skipped.
-    classes : sequence of str, optional
-        The known classes by index; by default the names of the sub-folders, sorted. A sub-folder
-        also matches a class whose name differs only in capitals, or in spaces for ``_``, and its
-        WordNet id if the class has the name of one of ImageNet-1k: ``n02123045`` is ``tabby``.
-
-    Returns
-    -------
-    Photographs
-
-    Raises
-    ------
-    FileNotFoundError, NotADirectoryError
-        If there is no such folder.
-    DataError
-        If it has no sub-folders, or one of them holds no photograph or is not one of `classes`.
-    """
-    root = Path(folder)
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if not folders:
-        raise DataError(f"{root}: no sub-folders; expected one for each class, with photographs")
-    names = [p.name for p in folders] if classes is None else list(classes)
-    known = imagenet1k_by_name()
-    indices = {known[name].wordnet_id: i for i, name in enumerate(names) if name in known}
-    indices |= {normalized(name): i for i, name in enumerate(names)}
-    indices |= {name: i for i, name in enumerate(names)}  # an exact match comes first
-    paths: list[Path] = []
-    labels: list[int] = []
-    for place in folders:
-        index = indices.get(place.name, indices.get(normalized(place.name)))
-        if index is None:
-            raise DataError(
-                f"{place}: {place.name!r} is not one of the {len(names)} classes of the model, "
-                f"such as {', '.join(map(repr, names[:3]))}; rename the folder "
-                "(npformer info MODEL --classes lists them all), or take another model"
-            )
-        found = photographs_below(place)
-        if not found:
-            raise DataError(f"{place}: no photographs; add some, or remove the folder")
-        paths += found
-        labels += [index] * len(found)
-    return Photographs(root, tuple(names), tuple(paths), np.array(labels))
-
-
-def normalized(name: str) -> str:
-    """Return the name of a class without differences that file systems may introduce."""
-    return name.replace("_", " ").casefold()
 
 
 def training_pixels(
@@ -229,7 +153,7 @@ def training_batches(
 
     Raises
     ------
-    ImageError, OSError
+    ImageError
         If a file cannot be read and `unreadable` is ``"refuse"``.
     ConfigError
         If the processor makes images of different sizes.
@@ -261,7 +185,7 @@ def evaluation_batches(
     photos, processor, unreadable, workers
         As in `training_batches`.
     batch_size : int
-        The last batch may be smaller.
+        The last batch may be smaller, and so are batches where images of another size begin.
 
     Yields
     ------
@@ -269,7 +193,7 @@ def evaluation_batches(
 
     Raises
     ------
-    ImageError, OSError
+    ImageError
         If a file cannot be read and `unreadable` is ``"refuse"``.
     """
 
@@ -293,14 +217,22 @@ def _batches(
     unreadable: Unreadable,
     workers: int | None,
 ) -> Iterator[Batch]:
+    require(unreadable in ("refuse", "skip"), "unreadable", unreadable, "'refuse' or 'skip'")
+
     def attempt(index: int) -> Array | str:
         try:
             return read(index)
         except (ImageError, OSError) as error:
-            if unreadable == "refuse":
-                raise
-            path = str(photos.paths[index])
-            return str(error) if path in str(error) else f"{path}: {error}"
+            path, message = str(photos.paths[index]), str(error)
+            if isinstance(error, OSError) and error.strerror:
+                message = f"{path}: {error.strerror}"
+            elif path not in message:
+                message = f"{path}: {message}"
+            if unreadable == "skip":
+                return message
+            raise ImageError(
+                f"{message}; or leave such files out with unreadable='skip' (--skip-unreadable)"
+            ) from error
 
     with closing(map_in_order(attempt, order, workers, ahead=2 * batch_size)) as results:
         for start in range(0, len(order), batch_size):
@@ -312,5 +244,10 @@ def _batches(
                 else:
                     images.append(result)
                     labels.append(photos.labels[index])
-            x = np.stack(images) if images else np.zeros((0, 1, 1, 3), np.float32)
-            yield Batch(x, np.array(labels, int), tuple(messages))
+            unread = tuple(messages)
+            if not images:
+                yield Batch(np.zeros((0, 1, 1, 3), np.float32), np.array([], int), unread)
+            for x in stacks(images):
+                of_x, labels = labels[: len(x)], labels[len(x) :]
+                yield Batch(x, np.array(of_x, int), unread)
+                unread = ()

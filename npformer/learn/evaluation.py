@@ -20,7 +20,8 @@ from ..layers import Array
 from ..layers.losses import log_softmax
 from ..network import Logits
 from ..network.heads import ranked
-from .data import Photographs, Unreadable, evaluation_batches, find_photographs
+from .class_folders import Photographs, find_photographs
+from .data import Unreadable, evaluation_batches
 
 
 class ClassScore(NamedTuple):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .data import Photographs, Unreadable, find_photographs
+from .class_folders import Photographs, check_place, find_photographs, split
+from .data import Unreadable
 from .progress import Progress
 from .recipe import Recipe
+from .results import check_folder
 from .student import prepare_student
 from .teacher import Teacher, read_teacher
 from .trainer import Trainer
@@ -27,6 +30,10 @@ class Fitted(NamedTuple):
     """the log: a row for each epoch"""
     curves: Path | None
     """a picture of it; None without matplotlib"""
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C, after the training so far has been saved; `fit` with ``resume=True`` goes on."""
 
 
 def fit(
@@ -48,7 +55,8 @@ def fit(
     Parameters
     ----------
     folder : str or path
-        With one sub-folder for each class, or with such folders ``train`` and ``val``.
+        With one sub-folder for each class, or with such folders ``train`` and ``val``. A sub-folder
+        that is `out`, or holds another network, is no class.
     out : str or path
         Receives the network, ``log.jsonl`` and, for resuming, ``training.safetensors`` after each
         epoch, and ``curves.png`` at the end.
@@ -65,9 +73,10 @@ def fit(
     val : str or path, optional
         Photographs to evaluate on after each epoch; by default ``val`` in `folder`, if it exists.
     resume : bool
-        Continue the training in `out`, if there is one. Everything else must be the same.
+        Continue the training in `out`; if there is none, begin a new one, with a warning.
+        Everything else must be the same.
     unreadable : {"refuse", "skip"}
-        What to do with a file that cannot be read.
+        What to do with a file that cannot be read; those left out are told to `callback`, once.
     engine : {"auto", "numba", "numpy"}
         See `npformer.engine.make_gradients`; training with dropout runs on the plain layers.
     callback : callable, optional
@@ -82,31 +91,45 @@ def fit(
     FileNotFoundError, NotADirectoryError
         If a folder of photographs does not exist.
     DataError
-        If a folder has no classes, a class has no photographs, or `val` has other classes.
+        If a folder has fewer than two classes, a class has no photographs, `val` has other classes,
+        sub-folders are parts of a data set, or no photograph of an epoch could be read.
     ConfigError
-        If `freeze` matches nothing or everything, the teacher does not fit, the image processor
-        makes images of different sizes, `engine` cannot run this training, or the training to
-        resume was begun with other settings.
+        If `out` is inside a class, `freeze` matches nothing or everything, the teacher does not
+        fit, the image processor makes images of different sizes, `engine` cannot run this training,
+        or the training to resume was begun with other settings.
     WeightsError, OfflineError, MissingPackage
         If `model` or `teacher` cannot be read, as in `npformer.load`, or the state to resume is
         damaged.
     FileExistsError
         If `out` is not empty and there is nothing to resume, or `resume` is not set.
     LearningError
-        If the loss is no longer a finite number.
-    ImageError, OSError
+        If the loss, or what the network answers after an epoch, is no longer a finite number. What
+        was saved before stays as it is.
+    ImageError
         If a file cannot be read and `unreadable` is ``"refuse"``.
+    OSError
+        If `out` cannot be written to, or no space is left. What was saved before can be resumed.
+    TrainingInterrupted
+        On Ctrl-C, after everything has been saved. It is a KeyboardInterrupt.
     KeyboardInterrupt
-        On Ctrl-C, after everything has been saved.
+        On Ctrl-C before training has begun, or again while everything is being saved.
+
+    Warns
+    -----
+    UserWarning
+        If there is nothing to resume, a class has no photographs in `val`, or something beside the
+        classes is not used (see `find_photographs`).
     """
-    recipe = recipe or Recipe()
+    recipe, place = recipe or Recipe(), Path(out)
     train_folder, val_folder = split(Path(folder), None if val is None else Path(val))
-    photos = find_photographs(train_folder)
-    val_photos = None if val_folder is None else find_photographs(val_folder, photos.classes)
+    check_place(place, [train_folder] if val_folder is None else [train_folder, val_folder])
+    check_folder(place, resume)
+    photos = find_photographs(train_folder, leave_out=place)
+    val_photos = None if val_folder is None else _find_val(val_folder, photos.classes, place)
     student = prepare_student(model, photos.classes, recipe.seed, scratch)
     guide = None if teacher is None else read_teacher(teacher, student, engine)
     trainer = Trainer(
-        Path(out),
+        place,
         recipe,
         student,
         photos,
@@ -130,17 +153,21 @@ def fit(
         if not any(isinstance(e, KeyboardInterrupt) for e in (error, error.__context__)):
             raise
         trainer.save(now)
-        raise KeyboardInterrupt from error
+        raise TrainingInterrupted(f"saved in {place}") from error
     return Fitted(trainer.out, now.history, trainer.draw_curves(now))
 
 
-def split(folder: Path, val: Path | None) -> tuple[Path, Path | None]:
-    """Return the folder to learn from and the folder to evaluate on, if there is one."""
-    if not (folder / "train").is_dir():
-        return folder, val
-    if val is None and (folder / "val").is_dir():
-        val = folder / "val"
-    return folder / "train", val
+def _find_val(folder: Path, classes: tuple[str, ...], out: Path) -> Photographs:
+    """List the photographs to evaluate on, and say which classes have none."""
+    photos = find_photographs(folder, classes, leave_out=out)
+    missing = [repr(name) for i, name in enumerate(classes) if i not in photos.labels]
+    if missing:
+        warnings.warn(
+            f"{folder}: no photographs of {', '.join(missing[:3])}: {len(missing)} of the "
+            f"{len(classes)} classes are not evaluated",
+            stacklevel=3,
+        )
+    return photos
 
 
 def _settings(
@@ -154,7 +181,6 @@ def _settings(
     names = [path.relative_to(photos.root).as_posix() for path in photos.paths]
     settings = {
         **asdict(recipe),
-        "augmentation": recipe.augmentation._asdict(),
         "model": fspath(model),
         "scratch": scratch,
         "teacher": None if teacher is None else teacher.name,

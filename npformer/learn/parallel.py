@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -35,14 +36,21 @@ def map_in_order(
     Exception
         What `function` raises, when its result is due.
     """
-    waiting: deque[Future[Result]] = deque()
+    waiting: deque[Callable[[], Result]] = deque()
     pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 8))
+
+    def begin(item: Item) -> Callable[[], Result]:
+        try:
+            return pool.submit(function, item).result
+        except RuntimeError:  # no thread can be started, as at the limit of a container
+            return partial(function, item)
+
     try:
         for item in items:
-            waiting.append(pool.submit(function, item))
+            waiting.append(begin(item))
             if len(waiting) > ahead:
-                yield waiting.popleft().result()
+                yield waiting.popleft()()
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft()()
     finally:  # also if the caller stops early
         pool.shutdown(wait=True, cancel_futures=True)

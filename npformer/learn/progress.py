@@ -20,6 +20,6 @@ class Progress(NamedTuple):
     lr: float
     """learning rate of the step"""
     unreadable: tuple[str, ...]
-    """a message for each file missing from the batch"""
+    """a message for each file that was left out and not reported before"""
     finished: dict[str, Any] | None
     """the row of the log, if the epoch is over"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..errors import ConfigError
+from ..checks import real_number, require, whole_number
 from .augment import Augmentation
 from .optimizers import SGD, AdamW
 
@@ -19,7 +19,7 @@ class Recipe:
     Raises
     ------
     ConfigError
-        If a value is out of range.
+        If a value is out of range, or of another type.
     """
 
     epochs: int = 10
@@ -50,19 +50,27 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        for name, low, high in (
+        for name, least, most in (
             ("epochs", 1, 10**6), ("batch_size", 1, 10**6), ("seed", 0, 2**63),
-            ("lr", 0, 10**6), ("warmup", 0, 10**6), ("weight_decay", 0, 10**6),
-            ("label_smoothing", 0, 1), ("dropout", 0, 1), ("drop_path", 0, 1),
-            ("clip", 0, 1e30), ("average", 0, 1), ("alpha", 0, 1), ("temperature", 1e-3, 1e3),
         ):  # fmt: skip
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f"{name} is {value!r}; expected a number from {low} to {high:g}")
-        if self.optimizer not in ("adamw", "sgd"):
-            raise ConfigError(f"optimizer is {self.optimizer!r}; expected 'adamw' or 'sgd'")
-        if self.distillation not in ("hard", "soft"):
-            raise ConfigError(f"distillation is {self.distillation!r}; expected 'hard' or 'soft'")
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
+        for name, low, high in (
+            ("lr", 0.0, 1e6), ("warmup", 0.0, 1e6), ("weight_decay", 0.0, 1e6), ("clip", 0.0, 1e30),
+            ("label_smoothing", 0.0, 1.0), ("dropout", 0.0, 1.0), ("drop_path", 0.0, 1.0),
+            ("average", 0.0, 1.0), ("alpha", 0.0, 1.0), ("temperature", 1e-3, 1e3),
+        ):  # fmt: skip
+            below = name in ("dropout", "drop_path", "average")  # at 1 nothing is left to learn
+            value = real_number(name, getattr(self, name), low, high, below=below)
+            object.__setattr__(self, name, value)
+        for name, choices in (("optimizer", ("adamw", "sgd")), ("distillation", ("hard", "soft"))):
+            found, expected = getattr(self, name), " or ".join(map(repr, choices))
+            require(isinstance(found, str) and found in choices, name, found, expected)
+        patterns = isinstance(self.freeze, (tuple, list))
+        patterns = patterns and all(isinstance(pattern, str) for pattern in self.freeze)
+        require(patterns, "freeze", self.freeze, 'a tuple of patterns, such as ("body",)')
+        object.__setattr__(self, "freeze", tuple(self.freeze))
+        kind = isinstance(self.augmentation, Augmentation)
+        require(kind, "augmentation", self.augmentation, "an Augmentation")
 
     def frozen_patterns(self) -> tuple[str, ...]:
         """Return `freeze` with ``"body"`` written out."""

@@ -10,7 +10,6 @@ state, bit for bit as if nothing had happened.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from math import isfinite
@@ -20,17 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from .. import checkpoints
 from ..engine import make_forward, make_gradients
 from ..errors import ConfigError, NpformerError
-from ..files.atomic import replacing
 from ..images.processor import EfficientFormerImageProcessor
 from ..layers import Array
 from ..network import EfficientFormer, Logits, heads, heads_backward, update_statistics
 from ..network.tree import combine, leaves, transform
-from . import curves, state
+from . import curves, results, state
 from .augment import mixup
-from .data import Batch, Photographs, Unreadable, generator, steps_per_epoch, training_batches
+from .class_folders import DataError, Photographs
+from .data import Batch, Unreadable, generator, steps_per_epoch, training_batches
 from .evaluation import evaluate_network
 from .objectives import classification_loss, hard_distillation_loss, soft_distillation_loss
 from .optimizers import OptimizerState, clip_grad_norm, cosine_schedule, ema, trainable
@@ -40,12 +38,9 @@ from .state import TrainingState, contiguous
 from .student import Student
 from .teacher import Teacher
 
-LOG = "log.jsonl"
-CURVES = "curves.png"
-
 
 class LearningError(NpformerError, ArithmeticError):
-    """The loss is no longer a finite number."""
+    """The loss, or what the network answers, is no longer a finite number."""
 
 
 class Trainer:
@@ -96,6 +91,8 @@ class Trainer:
         self.unreadable, self.engine, self.callback = unreadable, engine, callback
         self.teacher = None if teacher is None else teacher.forward
         self.processor = EfficientFormerImageProcessor.from_dict(student.processor)
+        self.noted: dict[str, bool] = {}
+        """about each file that could not be read, and whether it was reported"""
         self.optimizer = recipe.make_optimizer()
         self.steps_per_epoch = steps_per_epoch(photos, recipe.batch_size)
         self.is_trainable = trainable(recipe.frozen_patterns())
@@ -121,29 +118,27 @@ class Trainer:
     def initial_state(self, resume: bool) -> TrainingState:
         """Return the saved state, if there is one to resume, or a new one.
 
+        The network and the log are written again as the saved state has them: a kill while they
+        were saved may have left those of the epoch before.
+
         Raises
         ------
         ConfigError
             If the saved training was begun with other settings.
         WeightsError
             If the saved state is damaged.
-        FileExistsError
-            If the folder is not empty and there is nothing to resume.
+        OSError
+            If the folder cannot be written to.
         """
         path, params = self.out / state.NAME, self.student.params
-        new = TrainingState(
+        now = TrainingState(
             0, params, self.optimizer.init(params), params if self.recipe.average else None
         )
         if resume and path.is_file():
-            now = state.load(path, new, self.settings)
-        else:
-            if self.out.is_dir() and any(p.name[0] != "." for p in self.out.iterdir()):
-                remedy = "it holds no training to resume" if resume else "resume, or take another"
-                raise FileExistsError(f"{self.out}: not empty; {remedy}")
-            self.out.mkdir(parents=True, exist_ok=True)
-            now = new
-        for left_over in self.out.glob(f".{state.NAME}.*"):  # by a kill
-            left_over.unlink()
+            now = state.load(path, now, self.settings)
+            results.write(self.out, now, self.student, self.result(now))
+        self.out.mkdir(parents=True, exist_ok=True)
+        results.remove_left_overs(self.out)
         return now
 
     def run_epoch(self, now: TrainingState) -> Iterator[TrainingState]:
@@ -153,7 +148,7 @@ class Trainer:
         ------
         LearningError
             If the loss is no longer a finite number.
-        ImageError, OSError
+        ImageError
             If a file cannot be read and `unreadable` is ``"refuse"``.
         """
         recipe, epoch = self.recipe, len(now.history)
@@ -173,8 +168,8 @@ class Trainer:
             before, clock = clock, perf_counter()
             now = now._replace(seconds=now.seconds + clock - before)
             yield now
-            step = now.step - epoch * self.steps_per_epoch
-            self.report(now, step, lr, unreadable=batch.unreadable)
+            self.note_unreadable(batch.unreadable)
+            self.report(now, now.step - epoch * self.steps_per_epoch, lr)
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step."""
@@ -196,9 +191,7 @@ class Trainer:
             return now._replace(step=now.step + 1)
         loss, p, dp = self.gradients(now, *self.examples(batch, now.step))
         if not isfinite(loss):
-            raise LearningError(
-                f"the loss is {loss} at step {now.step}; lower the learning rate, {recipe.lr:g}"
-            )
+            raise LearningError(f"the loss is {loss} at step {now.step}; {self.remedy()}")
         dp = combine(lambda path, g: g if is_trainable(path) else np.zeros_like(g), dp)
         if recipe.clip:
             dp, _ = clip_grad_norm(dp, recipe.clip)
@@ -273,7 +266,19 @@ class Trainer:
         return loss, combine(keep_frozen, update_statistics(p, tape), p), dp
 
     def finish_epoch(self, now: TrainingState) -> TrainingState:
-        """Evaluate, add a row to the log, and save."""
+        """Look at the network of the last step, add a row to the log, and save.
+
+        Raises
+        ------
+        LearningError
+            If the network's answers are not finite numbers; nothing is saved.
+        DataError
+            If no photograph of this epoch could be read.
+        OSError
+            If a file cannot be written.
+        """
+        if not now.losses:
+            raise DataError(f"{self.photos.root}: no photograph of this epoch could be read")
         row: dict[str, Any] = {
             "epoch": len(now.history) + 1,
             "step": now.step,
@@ -281,13 +286,25 @@ class Trainer:
             "loss": now.mean_loss(),
             "seconds": round(now.seconds, 3),
         }
+        forward = make_forward(self.result(now), self.student.config, self.engine)
+        photos = self.photos.few() if self.val is None else self.val
+        skip: Unreadable = "skip" if self.val is None else self.unreadable
+        found = evaluate_network(forward, photos, self.processor, unreadable=skip)
+        if not isfinite(found.loss):
+            raise LearningError(
+                f"after step {now.step} the network answers photographs of {photos.root} with "
+                f"numbers that are not finite (loss {found.loss}); {self.remedy()}"
+            )
         if self.val is not None:
-            forward = make_forward(self.result(now), self.student.config, self.engine)
-            found = evaluate_network(forward, self.val, self.processor, unreadable=self.unreadable)
             row |= {"val_loss": found.loss, "val_top1": found.top1, "val_top5": found.top5}
+            self.note_unreadable(found.unreadable)
         now = now._replace(losses=(), seconds=0.0, history=(*now.history, row))
         self.save(now)
         return now
+
+    def remedy(self) -> str:
+        """Say what to do where numbers grow too large."""
+        return f"lower the learning rate, {self.recipe.lr:g}"
 
     def result(self, now: TrainingState) -> EfficientFormer:
         """Return the parameters to use: the moving average, if there is one."""
@@ -296,26 +313,24 @@ class Trainer:
     def save(self, now: TrainingState) -> None:
         """Write the state, the network and the log; each file is replaced atomically."""
         state.save(self.out / state.NAME, now, self.settings)
-        checkpoints.write(self.out, self.student.config, self.result(now), self.student.processor)
-        with replacing(self.out / LOG) as temporary:
-            text = "".join(json.dumps(row) + "\n" for row in now.history)
-            temporary.write_text(text, encoding="utf-8")
+        results.write(self.out, now, self.student, self.result(now))
+
+    def note_unreadable(self, messages: tuple[str, ...]) -> None:
+        """Keep what is to be reported about files that could not be read: each of them once."""
+        new = [message for message in messages if message not in self.noted]
+        self.noted |= dict.fromkeys(new, False)
 
     def draw_curves(self, now: TrainingState) -> Path | None:
         """Draw the curves, or return None if matplotlib is not installed."""
+        path = self.out / results.CURVES
         try:
-            curves.draw(now.history, self.out / CURVES)
+            curves.draw(now.history, path)
         except ModuleNotFoundError:
             return None
-        return self.out / CURVES
+        return path
 
     def report(
-        self,
-        now: TrainingState,
-        step: int,
-        lr: float,
-        unreadable: tuple[str, ...] = (),
-        finished: dict[str, Any] | None = None,
+        self, now: TrainingState, step: int, lr: float, finished: dict[str, Any] | None = None
     ) -> None:
         """Call the callback.
 
@@ -325,8 +340,6 @@ class Trainer:
         step : int
             Of the epoch, from 1.
         lr : float
-        unreadable : tuple of str
-            A message for each file missing from the batch.
         finished : dict, optional
             The row of the log, if the epoch is over.
         """
@@ -334,6 +347,8 @@ class Trainer:
             return
         epoch, epochs = len(now.history) + (finished is None), self.recipe.epochs
         loss = now.mean_loss() if finished is None else finished["loss"]
+        unreadable = tuple(message for message, told in self.noted.items() if not told)
+        self.noted |= dict.fromkeys(unreadable, True)
         self.callback(
             Progress(epoch, epochs, step, self.steps_per_epoch, loss, lr, unreadable, finished)
         )
