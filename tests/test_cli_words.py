@@ -17,7 +17,6 @@ from photo_cases import network, photographs
 from PIL import Image
 
 import npformer
-from npformer import classification
 from npformer.commands import main as cli
 from npformer.commands.output import describe
 from npformer.learn.evaluation import ClassScore, Evaluation
@@ -124,7 +123,9 @@ def test_labels_that_cannot_be_shown_are_escaped(tmp_path: Path) -> None:
 
 def test_json_has_no_nan(capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a network whose answers are not numbers: null in JSON, no bar in a table."""
-    monkeypatch.setattr(classification, "softmax", lambda x: np.full_like(x, np.nan))
+    order = np.arange(200)[None]
+    nan = np.full((1, 200), np.nan)
+    monkeypatch.setattr("npformer.classification.ranked", lambda logits: (nan, order))
     code, out, _ = run(capsys, "classify", COFFEE, "--json")
     assert code == 0
     strict = json.loads(out, parse_constant=pytest.fail)
@@ -132,7 +133,7 @@ def test_json_has_no_nan(capsys: Any, tmp_path: Path, monkeypatch: pytest.Monkey
     code, out, err = run(capsys, "classify", COFFEE)
     assert (code, err) == (0, "")
     assert out.count("nan%\n") == 5
-    found = Evaluation(1, np.nan, 0.0, 0.0, (ClassScore("a", 1, 0.0),), ())
+    found = Evaluation(1, np.nan, 0.0, 0.0, (ClassScore("a", 1, 0.0),), (), (), ())
     monkeypatch.setattr("npformer.learn.evaluate", lambda *words, **more: found)
     code, out, _ = run(capsys, "evaluate", tmp_path, "--json")
     assert code == 0
