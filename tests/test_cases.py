@@ -86,9 +86,6 @@ def tiny() -> npformer.Classifier:
 
 
 @pytest.mark.case(42)
-@pytest.mark.xfail(
-    strict=True, raises=ValueError, reason="without a fixed size, `Classifier.classify` fails"
-)
 def test_images_of_several_sizes_are_classified_by_a_processor_that_keeps_sizes(
     tiny: npformer.Classifier,
 ) -> None:
@@ -164,7 +161,6 @@ def test_an_empty_standard_input_is_an_error_in_one_line(
 
 
 @pytest.mark.case(93)
-@pytest.mark.xfail(strict=True, raises=AttributeError, reason="a closed input is a traceback")
 def test_a_closed_standard_input_is_an_error_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
