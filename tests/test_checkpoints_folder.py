@@ -25,8 +25,8 @@ from npformer.checkpoints import (
     write,
 )
 from npformer.checkpoints.dtypes import Tensors
-from npformer.checkpoints.folder import read_tensors
 from npformer.checkpoints.processor import default_processor
+from npformer.checkpoints.weights_file import read_weights
 from npformer.commands.main import main
 from npformer.errors import ConfigError, MissingWeights, UnsafeCheckpointError, WeightsError
 from npformer.network.configuration import EfficientFormerConfig
@@ -77,7 +77,7 @@ def test_folders_without_weights(tmp_path: Path) -> None:
     with pytest.raises(MissingWeights, match=r"holds a\.pth, b\.safetensors; expected"):
         read(tmp_path)
     with pytest.raises(MissingWeights, match="nothing: no such file"):
-        read_tensors(tmp_path / "nothing")
+        read_weights(tmp_path / "nothing")
 
 
 # Reading
@@ -389,10 +389,10 @@ def test_a_round_trip_is_bit_exact(ending: str, tmp_path: Path) -> None:
     for i, to in enumerate(["timm", "original", "timm", "hf", "original", "hf"]):
         target = tmp_path / f"{i}{ending}"
         done = convert(place, target, to=to)  # type: ignore[arg-type]
-        assert checkpoints.detect(read_tensors(target), "x") == to
+        assert checkpoints.detect(read_weights(target).tensors, "x") == to
         assert (done.place, done.tensors) == (target, len(first))
         place = target
-    assert same(read_tensors(place), first)
+    assert same(read_weights(place).tensors, first)
 
 
 def test_a_round_trip_through_folders_keeps_the_configuration(tmp_path: Path) -> None:
@@ -411,7 +411,7 @@ def test_missing_buffers_are_added(tmp_path: Path) -> None:
     lean = {name: t for name, t in tensors(c).items() if t.dtype.kind == "f"}
     safetensors_file.write(tmp_path / "a.safetensors", lean)
     convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors", to="hf")
-    assert same(read_tensors(tmp_path / "b.safetensors"), tensors(c))
+    assert same(read_weights(tmp_path / "b.safetensors").tensors, tensors(c))
 
 
 def test_the_original_s_file_holds_its_weights_under_model(tmp_path: Path) -> None:
@@ -419,7 +419,7 @@ def test_the_original_s_file_holds_its_weights_under_model(tmp_path: Path) -> No
     convert(place, tmp_path / "a.pth", to="original")
     torch_file.read(tmp_path / "a.pth", "model")
     convert(tmp_path / "a.pth", tmp_path / "a.bin", to="hf")
-    assert same(torch_file.read(tmp_path / "a.bin"), tensors(config()))
+    assert same(torch_file.read(tmp_path / "a.bin").tensors, tensors(config()))
 
 
 def test_weights_are_checked_before_anything_is_written(tmp_path: Path) -> None:
@@ -436,7 +436,7 @@ def test_float64_is_checked_in_float64(tmp_path: Path) -> None:
     large["classifier.bias"] = np.full(5, 1e300)
     place = folder(tmp_path / "a", config(), large)
     convert(place, tmp_path / "b.pth", to="original")
-    assert torch_file.read(tmp_path / "b.pth")["head.bias"][0] == 1e300
+    assert torch_file.read(tmp_path / "b.pth").tensors["head.bias"][0] == 1e300
 
 
 def test_notes(tmp_path: Path) -> None:

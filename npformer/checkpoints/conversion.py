@@ -77,7 +77,7 @@ def convert(
     place = Path(target).expanduser()
     found = open_checkpoint(find(source), entry)
     _check(found)
-    native = to_native(found.tensors, found.config, found.naming)
+    native = to_native(found.weights.tensors, found.config, found.naming)
     tensors = from_native(with_buffers(native, found.config), found.config, to)
     if place.suffix in TORCH_SUFFIXES:
         torch_writer.write(place, tensors, "model" if to == "original" else None)
@@ -86,19 +86,26 @@ def convert(
     else:
         write_folder(place, found.config, tensors, found.processor, to)
     notes = _notes(found.config, tensors, to, alone=place.suffix in SUFFIXES)
+    weights = found.weights
+    if weights.prefix:
+        notes.append(
+            f"the names in {weights.source} begin with {weights.prefix}, which was removed"
+        )
+    if entry is None and weights.others:
+        notes.append(weights.note_of_others())
     return Conversion(place, found.naming, len(tensors), tuple(notes))
 
 
 def _check(found: Found) -> None:
     """Refuse weights that cannot be used, checking them in a dtype that can hold all of them."""
-    is_double = any(tensor.dtype == np.float64 for tensor in found.tensors.values())
+    is_double = any(tensor.dtype == np.float64 for tensor in found.weights.tensors.values())
     assemble(
-        found.tensors,
+        found.weights.tensors,
         found.config,
         found.naming,
         dtype="float64" if is_double else "float32",
         distilled=found.distilled,
-        source=found.source,
+        source=found.weights.source,
     )
 
 

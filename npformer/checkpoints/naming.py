@@ -160,7 +160,7 @@ def is_bare(keys: Iterable[str]) -> bool:
     return not any(key.startswith(PREFIX) for key in keys)
 
 
-_OPENINGS: dict[Naming, tuple[str, ...]] = {
+OPENINGS: dict[Naming, tuple[str, ...]] = {
     "hf": ("patch_embed.convolution", "patch_embed.batchnorm", "encoder.", "layernorm."),
     "timm": ("stem.", "stages."),
     "original": ("network.", *(f"patch_embed.{i}." for i in (0, 1, 3, 4))),
@@ -190,7 +190,7 @@ def detect(tensors: Iterable[str], source: str) -> Naming:
     _refuse_relatives(keys, source)
     counts = {
         naming: sum(key.startswith(openings) for key in keys)
-        for naming, openings in _OPENINGS.items()
+        for naming, openings in OPENINGS.items()
     }
     best = max(NAMINGS, key=counts.__getitem__)
     if not counts[best]:

@@ -123,6 +123,7 @@ class EfficientFormerPreTrainedModel:
         method: Method = "offsets",
         ignore_mismatched_sizes: bool = False,
         seed: int = 0,
+        entry: str | None = None,
         **changes: Any,
     ) -> Self:
         """Load a network.
@@ -146,6 +147,8 @@ class EfficientFormerPreTrainedModel:
             random ones; otherwise they are an error.
         seed : int
             Seed of random heads.
+        entry : str, optional
+            Which weights to read from a PyTorch file that has several, such as ``"model_ema"``.
         **changes
             Values that replace those of the configuration, such as ``num_labels=10``.
 
@@ -163,7 +166,7 @@ class EfficientFormerPreTrainedModel:
         TypeError
             If a keyword is neither an argument nor a key of the configuration.
         """
-        found = checkpoints.read(source, dtype=dtype)
+        found = checkpoints.read(source, dtype=dtype, entry=entry)
         config, params = found.config, found.params
         for name in changes:
             if not hasattr(config, name):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError, MissingWeights
 from ..files.atomic import json_text, write_json
 from ..files.names import PROCESSOR_NAME
+from ..files.presence import is_file
 from ..files.strict_json import read_object
 from .settings import Settings
 
@@ -111,7 +112,7 @@ class PretrainedProcessor:
         changes = {name: changes[name] for name in Settings._fields if name in changes}
         path = Path(source)
         file = path / PROCESSOR_NAME if path.is_dir() else path
-        if file.is_file():
+        if is_file(file, ConfigError):
             return cls.from_json_file(file, **changes)
         if str(source) in _PUBLISHED:
             edge, side = _PUBLISHED[str(source)]

@@ -17,6 +17,7 @@ from ..checks import require, require_whole
 from ..errors import ConfigError, MissingWeights
 from ..files.atomic import json_text, write_json
 from ..files.names import CONFIG_NAME
+from ..files.presence import is_file
 from ..files.shipped import shipped
 from ..files.strict_json import read_object
 from .hf_keys import (
@@ -267,7 +268,7 @@ class PretrainedConfig:
         """
         path = shipped("tiny") if source == "tiny" else Path(source)
         file = path / CONFIG_NAME if path.is_dir() else path
-        if file.is_file():
+        if is_file(file, ConfigError):
             return cls.from_json_file(file, **changes)
         name = REPOSITORIES.get(str(source), str(source))
         if name in VARIANTS:
