@@ -30,6 +30,7 @@ from transformers.models.efficientformer import (
 
 from npformer.checkpoints import (
     convert,
+    detect,
     read,
     safetensors_file,
     state_dict,
@@ -38,7 +39,7 @@ from npformer.checkpoints import (
     write,
 )
 from npformer.checkpoints.dtypes import Tensors, widen
-from npformer.errors import UnsafeCheckpointError
+from npformer.errors import UnsafeCheckpointError, WeightsError
 from npformer.layers import Array
 from npformer.network import forward
 from npformer.network.configuration import EfficientFormerConfig
@@ -106,6 +107,29 @@ def test_the_golden_names_are_the_references_own(variant: str) -> None:
         assert {k: (tuple(t.shape), str(t.dtype)) for k, t in network.state_dict().items()} == {
             row[naming]: (literal_eval(row["shape"]), row["dtype"]) for row in rows
         }
+
+
+OTHERS = {
+    "efficientformerv2_s0": "EfficientFormerV2", "efficientformerv2_l": "EfficientFormerV2",
+    "poolformer_s12": "MetaFormer", "poolformerv2_s12": "MetaFormer", "caformer_s18": "MetaFormer",
+    "convformer_s18": "MetaFormer", "levit_128s": "LeViT", "levit_conv_128s": "LeViT",
+    "mobilenetv2_100": "MobileNet", "mobilenetv3_small_100": "MobileNet",
+    "convnext_atto": "ConvNeXt",
+    "fastvit_t8": "FastViT", "swiftformer_xs": "SwiftFormer", "mobilevit_xxs": "MobileViT",
+    "repvit_m0_9": "RepViT", "efficientvit_b0": "EfficientViT", "resnet18": "ResNet",
+    "vit_tiny_patch16_224": "vision transformer", "swin_tiny_patch4_window7_224": "Swin",
+    "tiny_vit_5m_224": "not those of an EfficientFormer",
+    "cspresnet50": "not those of an EfficientFormer",
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")  # of timm, about its own code
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_networks_are_named(name: str) -> None:
+    with torch.device("meta"):
+        keys = list(timm.create_model(name).state_dict())
+    with pytest.raises(WeightsError, match=OTHERS[name]):
+        detect(keys, "x")
 
 
 # What PyTorch writes is read
