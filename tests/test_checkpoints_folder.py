@@ -29,6 +29,7 @@ from npformer.checkpoints.processor import default_processor
 from npformer.checkpoints.weights_file import read_weights
 from npformer.commands.main import main
 from npformer.errors import ConfigError, MissingWeights, UnsafeCheckpointError, WeightsError
+from npformer.network import forward
 from npformer.network.configuration import EfficientFormerConfig
 from npformer.network.labels import imagenet1k
 from npformer.network.tree import leaves
@@ -454,6 +455,40 @@ def test_notes(tmp_path: Path) -> None:
         "a file of weights does not contain pool_size, id2label; keep the config.json, or convert "
         "to a folder"
     )
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e-1, 1.0])
+def test_the_change_by_another_epsilon_is_measured(scale: float, tmp_path: Path) -> None:
+    c = config()
+    file = tensors(c)
+    # Small features have a small variance, to which ε is added.
+    for name, tensor in file.items():
+        if name.endswith(("layer_scale_1", "layer_scale_2")) or "projection" in name:
+            file[name] = tensor * np.float32(scale)
+    place = folder(tmp_path / "a", c, file)
+    (note,) = convert(place, tmp_path / "b.pth", to="original").notes
+    found = read(place, dtype="float64")
+    noise = np.random.default_rng(0).standard_normal((1, 32, 32, 3))
+    here, there = (
+        forward(noise, found.params, config(layer_norm_eps=eps)).logits for eps in (1e-12, 1e-5)
+    )
+    change = abs(here - there).max()
+    assert (change > 0) is (scale < 1)
+    assert f"by up to {change:.1g} (measured)" in note
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "a.h5", "a.npz", "a.ONNX", "a.safetensor", "a.ckpt"])
+def test_what_is_not_written_is_refused_in_words(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=rf"{name}: .*; expected a folder, or a file that ends"):
+        convert("tiny", tmp_path / name, to="hf")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_the_command_requires(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", "tiny", str(tmp_path / "a.pth")]) == 2
+    assert "required: --to" in capsys.readouterr().err
+    assert main(["convert", "tiny", str(tmp_path / "a.onnx"), "--to", "hf"]) == 2
+    assert "leave --to out" in capsys.readouterr().err
 
 
 def test_other_namings_are_refused(tmp_path: Path) -> None:
