@@ -473,7 +473,7 @@ def test_the_change_by_another_epsilon_is_measured(scale: float, tmp_path: Path)
         forward(noise, found.params, config(layer_norm_eps=eps)).logits for eps in (1e-12, 1e-5)
     )
     change = abs(here - there).max()
-    assert (change > 0) is (scale < 1)
+    assert bool(change > 0) is (scale < 1)
     assert f"by up to {change:.1g} (measured)" in note
 
 
