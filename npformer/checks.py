@@ -30,7 +30,7 @@ def require(ok: bool, name: str, found: object, expected: object) -> None:
         If not `ok`: ``"pool_size is 4; expected an odd number"``.
     """
     if not ok:
-        raise ConfigError(f"{name} is {_shortened(found)}; expected {expected}")
+        raise ConfigError(f"{name} is {shortened(found)}; expected {expected}")
 
 
 def require_whole(name: str, value: object, low: int, high: int) -> None:
@@ -99,6 +99,7 @@ def is_real(value: object, *, numpy: bool = False) -> bool:
     return is_whole(value, numpy=numpy) or (isinstance(value, kinds) and math.isfinite(value))
 
 
-def _shortened(value: object) -> str:
+def shortened(value: object) -> str:
+    """Return a value as an error message shows it: its beginning, if it is long."""
     text = repr(value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
@@ -268,6 +269,7 @@ def load(
     dtype: str = "float32",
     engine: str = "auto",
     image_size: int | Sequence[int] | None = None,
+    entry: str | None = None,
 ) -> Classifier:
     """Load a network to classify images with.
 
@@ -290,6 +292,8 @@ def load(
     image_size : int or (height, width), optional
         In pixels, to use images of another size than the weights were trained for. The attention
         biases are interpolated to the new grid (`npformer.network.resizing`).
+    entry : str, optional
+        Which weights to read from a PyTorch file that has several, such as ``"model_ema"``.
 
     Returns
     -------
@@ -308,7 +312,9 @@ def load(
     ConfigError
         If the configuration, `engine` or `image_size` is impossible.
     """
-    found = read(model, dtype=dtype)
+    found = read(model, dtype=dtype, entry=entry)
+    if found.processor_is_guessed:
+        warnings.warn(found.note_of_processor(), stacklevel=2)
     config, params = found.config, found.params
     processor = EfficientFormerImageProcessor.from_dict(found.processor)
     if image_size is not None:

@@ -3,9 +3,20 @@
 Each message says where the problem is, what was found, what was expected, and what to do.
 """
 
+MAX_MESSAGE = 2000
+"""How many characters a message has at most; what a file contains may be of any length."""
+
 
 class NpformerError(Exception):
     """Base class of npformer's own errors."""
+
+    def __str__(self) -> str:
+        # FileNotFoundError would print its arguments as (errno, text).
+        text = str(self.args[0]) if len(self.args) == 1 else super().__str__()
+        if len(text) <= MAX_MESSAGE:
+            return text
+        half = MAX_MESSAGE // 2 - 2
+        return f"{text[:half]} … {text[-half:]}"
 
 
 class ConfigError(NpformerError, ValueError):
@@ -26,10 +37,6 @@ class UnsafeCheckpointError(WeightsError):
 
 class MissingWeights(WeightsError, FileNotFoundError):  # noqa: N818 - the name says it
     """There are no weights where npformer looked for them."""
-
-    def __str__(self) -> str:
-        # FileNotFoundError would print its arguments as (errno, text).
-        return str(self.args[0]) if self.args else ""
 
 
 class OfflineError(NpformerError, OSError):

@@ -170,7 +170,6 @@ def test_a_closed_standard_input_is_an_error_in_one_line(
 
 
 @pytest.mark.case(93)
-@pytest.mark.xfail(strict=True, reason="the message names a temporary file")
 def test_an_output_that_cannot_be_written_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -238,8 +238,10 @@ MIXER = "stages.3.blocks.2.token_mixer"
         (native(**{f"{MIXER}.qkv.weight": np.ones((3, 10))}), "fits no square grid"),
         (native(**{"stages.0.blocks.0.mlp.fc1.weight": np.ones((10**5, 4, 1, 1))}), "no network"),
         ({"stem.conv2.weight": np.ones((4, 2, 3, 3))}, "is missing"),
-        ({"stages.9999.blocks.9999.x": np.ones(1)}, "is missing"),
-        ({"stages.0.blocks.0.x": np.ones(1)}, "is missing"),
+        (native(**{"stages.9999.blocks.9999.x": np.ones(1)}), "belongs to stage 9999; no Eff"),
+        (native(**{"stages.101.blocks.0.x": np.ones(1)}), "belongs to stage 101; no Efficient"),
+        ({"stem.conv1.bias": np.ones(2), "stages.0.blocks.0.x": np.ones(1)}, "is missing"),
+        ({"stages.0.blocks.0.x": np.ones(1)}, "are not those of an EfficientFormer"),
     ],
 )
 def test_tensors_that_tell_no_network(file: Tensors, message: str) -> None:

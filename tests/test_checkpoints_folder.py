@@ -25,10 +25,11 @@ from npformer.checkpoints import (
     write,
 )
 from npformer.checkpoints.dtypes import Tensors
-from npformer.checkpoints.folder import read_tensors
 from npformer.checkpoints.processor import default_processor
+from npformer.checkpoints.weights_file import read_weights
 from npformer.commands.main import main
 from npformer.errors import ConfigError, MissingWeights, UnsafeCheckpointError, WeightsError
+from npformer.network import forward
 from npformer.network.configuration import EfficientFormerConfig
 from npformer.network.labels import imagenet1k
 from npformer.network.tree import leaves
@@ -77,7 +78,7 @@ def test_folders_without_weights(tmp_path: Path) -> None:
     with pytest.raises(MissingWeights, match=r"holds a\.pth, b\.safetensors; expected"):
         read(tmp_path)
     with pytest.raises(MissingWeights, match="nothing: no such file"):
-        read_tensors(tmp_path / "nothing")
+        read_weights(tmp_path / "nothing")
 
 
 # Reading
@@ -389,10 +390,10 @@ def test_a_round_trip_is_bit_exact(ending: str, tmp_path: Path) -> None:
     for i, to in enumerate(["timm", "original", "timm", "hf", "original", "hf"]):
         target = tmp_path / f"{i}{ending}"
         done = convert(place, target, to=to)  # type: ignore[arg-type]
-        assert checkpoints.detect(read_tensors(target), "x") == to
+        assert checkpoints.detect(read_weights(target).tensors, "x") == to
         assert (done.place, done.tensors) == (target, len(first))
         place = target
-    assert same(read_tensors(place), first)
+    assert same(read_weights(place).tensors, first)
 
 
 def test_a_round_trip_through_folders_keeps_the_configuration(tmp_path: Path) -> None:
@@ -411,7 +412,7 @@ def test_missing_buffers_are_added(tmp_path: Path) -> None:
     lean = {name: t for name, t in tensors(c).items() if t.dtype.kind == "f"}
     safetensors_file.write(tmp_path / "a.safetensors", lean)
     convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors", to="hf")
-    assert same(read_tensors(tmp_path / "b.safetensors"), tensors(c))
+    assert same(read_weights(tmp_path / "b.safetensors").tensors, tensors(c))
 
 
 def test_the_original_s_file_holds_its_weights_under_model(tmp_path: Path) -> None:
@@ -419,7 +420,7 @@ def test_the_original_s_file_holds_its_weights_under_model(tmp_path: Path) -> No
     convert(place, tmp_path / "a.pth", to="original")
     torch_file.read(tmp_path / "a.pth", "model")
     convert(tmp_path / "a.pth", tmp_path / "a.bin", to="hf")
-    assert same(torch_file.read(tmp_path / "a.bin"), tensors(config()))
+    assert same(torch_file.read(tmp_path / "a.bin").tensors, tensors(config()))
 
 
 def test_weights_are_checked_before_anything_is_written(tmp_path: Path) -> None:
@@ -436,7 +437,7 @@ def test_float64_is_checked_in_float64(tmp_path: Path) -> None:
     large["classifier.bias"] = np.full(5, 1e300)
     place = folder(tmp_path / "a", config(), large)
     convert(place, tmp_path / "b.pth", to="original")
-    assert torch_file.read(tmp_path / "b.pth")["head.bias"][0] == 1e300
+    assert torch_file.read(tmp_path / "b.pth").tensors["head.bias"][0] == 1e300
 
 
 def test_notes(tmp_path: Path) -> None:
@@ -454,6 +455,40 @@ def test_notes(tmp_path: Path) -> None:
         "a file of weights does not contain pool_size, id2label; keep the config.json, or convert "
         "to a folder"
     )
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e-1, 1.0])
+def test_the_change_by_another_epsilon_is_measured(scale: float, tmp_path: Path) -> None:
+    c = config()
+    file = tensors(c)
+    # Small features have a small variance, to which ε is added.
+    for name, tensor in file.items():
+        if name.endswith(("layer_scale_1", "layer_scale_2")) or "projection" in name:
+            file[name] = tensor * np.float32(scale)
+    place = folder(tmp_path / "a", c, file)
+    (note,) = convert(place, tmp_path / "b.pth", to="original").notes
+    found = read(place, dtype="float64")
+    noise = np.random.default_rng(0).standard_normal((1, 32, 32, 3))
+    here, there = (
+        forward(noise, found.params, config(layer_norm_eps=eps)).logits for eps in (1e-12, 1e-5)
+    )
+    change = abs(here - there).max()
+    assert bool(change > 0) is (scale < 1)
+    assert f"by up to {change:.1g} (measured)" in note
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "a.h5", "a.npz", "a.ONNX", "a.safetensor", "a.ckpt"])
+def test_what_is_not_written_is_refused_in_words(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=rf"{name}: .*; expected a folder, or a file that ends"):
+        convert("tiny", tmp_path / name, to="hf")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_the_command_requires(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", "tiny", str(tmp_path / "a.pth")]) == 2
+    assert "required: --to" in capsys.readouterr().err
+    assert main(["convert", "tiny", str(tmp_path / "a.onnx"), "--to", "hf"]) == 2
+    assert "leave --to out" in capsys.readouterr().err
 
 
 def test_other_namings_are_refused(tmp_path: Path) -> None:

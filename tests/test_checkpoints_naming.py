@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from npformer.checkpoints import NAMINGS, Naming, detect, infer_config, names, state_dict
 from npformer.checkpoints.naming import PREFIX, from_native, to_native
-from npformer.errors import WeightsError
+from npformer.errors import ConfigError, WeightsError
+from npformer.hf.modeling import EfficientFormerModel
 from npformer.network.configuration import EfficientFormerConfig
 
 VARIANTS = ("l1", "l3", "l7")
@@ -93,8 +94,64 @@ def test_relatives_are_named(key: str) -> None:
         detect(tensors, "x.pth")
 
 
+NETWORKS = {
+    "EfficientFormerV2": [
+        "stages.0.blocks.0.mlp.mid.conv.weight", "stages.2.blocks.5.token_mixer.talking_head1.bias",
+        "stages.2.blocks.5.token_mixer.stride_conv.bn.weight", "network.0.0.mlp.mid_norm.weight",
+        "network.4.7.token_mixer.v_local.0.weight", "network.0.0.mlp.mid.weight",
+    ],
+    "LeViT": ["stem.conv1.linear.weight", "levit.encoder.stages.1.a", "patch_embed.0.c.weight"],
+    "MetaFormer": [
+        "stages.0.blocks.0.layer_scale1.scale", "stages.2.blocks.2.res_scale2.scale",
+        "poolformer.encoder.patch_embeddings.0.projection.weight",
+        "encoder.patch_embeddings.0.projection.weight",
+    ],
+    "PoolFormer": ["patch_embed.proj.weight"],
+    "SwiftFormer": ["stages.0.blocks.2.local_representation.norm.weight"],
+    "MobileNet": [
+        "conv_stem.weight", "features.0.0.weight", "mobilenet_v2.conv_stem.conv_3x3.a",
+    ],
+    "MobileViT": ["mobilevit.conv_stem.convolution.weight", "stages.3.0.transformer.0.norm1.a"],
+    "FastViT": ["stem.0.conv_kxk.0.conv.weight", "stem.conv_scale.conv.weight"],
+    "RepViT": ["stem.conv1.c.weight"],
+    "EfficientViT": ["stem.in_conv.conv.weight", "stages.1.blocks.1.ffn1.m.pw1.bn.bias"],
+    "ConvNeXt": ["stages.0.blocks.0.conv_dw.weight", "stages.0.0.dwconv.weight", "convnext.a"],
+    "Swin Transformer": ["layers.0.blocks.0.attn.relative_position_bias_table"],
+    "vision transformer": ["cls_token", "vit.embeddings.cls_token", "patch_embed.proj.bias"],
+    "PVT": ["stages.0.blocks.0.mlp.dwconv.weight"],
+    "ResNet": ["layer1.0.conv1.weight", "resnet.embedder.embedder.convolution.weight"],
+}  # fmt: skip
+"""Another network -> names of its tensors in timm, transformers, torchvision, its authors' code."""
+
+
+@pytest.mark.parametrize(
+    ("network", "key"), [(network, key) for network, keys in NETWORKS.items() for key in keys]
+)
+def test_other_networks_are_named(network: str, key: str) -> None:
+    c = config()
+    for naming in NAMINGS:
+        for keys in ([key], [*names(c, naming).values(), key]):
+            with pytest.raises(WeightsError, match=f"x.pth: tensor '{key}' .*{network}"):
+                detect(keys, "x.pth")
+
+
+def test_a_naming_that_there_is_not() -> None:
+    c = config()
+    params = parameters(c)
+    for wrong in (
+        lambda: names(c, "x"),  # type: ignore[arg-type]
+        lambda: state_dict(params, c, "x"),  # type: ignore[arg-type]
+        lambda: EfficientFormerModel(c, params).state_dict("x"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(ConfigError, match="naming is 'x'; expected one of hf, timm, original"):
+            wrong()
+
+
 @pytest.mark.case(76)
-@pytest.mark.parametrize("keys", [[], ["conv1.weight", "fc.bias", *"abcdefg"]])
+@pytest.mark.parametrize(
+    "keys",
+    [[], ["stages.0.blocks.0.x"], ["stem.conv.weight"], ["conv1.weight", "fc.bias", *"abcdefg"]],
+)
 def test_strangers_are_refused(keys: list[str]) -> None:
     with pytest.raises(WeightsError, match=f"x.pth: the names of its {len(keys)} tensors are not"):
         detect(keys, "x.pth")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import io
 import os
 import pickle
+import random
 import struct
 import zipfile
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict, deque
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -23,13 +25,19 @@ from hypothesis import strategies as st
 
 from npformer.checkpoints import torch_file, torch_pickle, torch_writer
 from npformer.checkpoints.dtypes import Tensors, widen
+from npformer.checkpoints.prefixes import unwrap
 from npformer.checkpoints.torch_writer import _global, _ordered_dict, _text, _tuple, _whole
 from npformer.errors import UnsafeCheckpointError, WeightsError
 
 
+def contents(path: Path, entry: str | None = None) -> Tensors:
+    """The tensors of a file, under the names that they have in their own model."""
+    return unwrap(torch_file.read(path, entry).tensors, str(path)).tensors
+
+
 def refused(path: Path, message: str, kind: type[WeightsError] = WeightsError) -> None:
     with pytest.raises(kind, match=message) as error:
-        torch_file.read(path)
+        contents(path)
     assert str(path) in str(error.value)
 
 
@@ -37,7 +45,7 @@ def refused(path: Path, message: str, kind: type[WeightsError] = WeightsError) -
 
 
 def test_pytorch_s_own_file() -> None:
-    found = torch_file.read(golden.GOLDEN)
+    found = contents(golden.GOLDEN)
     expected = golden.expected()
     assert found.keys() == expected.keys()
     for name, array in expected.items():
@@ -47,11 +55,11 @@ def test_pytorch_s_own_file() -> None:
 
 
 def test_another_entry_and_the_wrapper_s_prefix() -> None:
-    found = torch_file.read(golden.GOLDEN, "model_ema")
+    found = contents(golden.GOLDEN, "model_ema")
     assert list(found) == ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
     assert found["num_batches_tracked"] == 1
     with pytest.raises(WeightsError, match=r"no weights under 'mean': 'model', 'model_ema'"):
-        torch_file.read(golden.GOLDEN, "mean")
+        contents(golden.GOLDEN, "mean")
 
 
 TENSORS: Tensors = {
@@ -66,7 +74,7 @@ TENSORS: Tensors = {
 def test_what_is_written_is_read(entry: str | None, tmp_path: Path) -> None:
     path = tmp_path / "wéights.pth"
     torch_writer.write(path, TENSORS, entry)
-    assert same(torch_file.read(path), TENSORS | {"d": np.arange(4, dtype="<f8")})
+    assert same(contents(path), TENSORS | {"d": np.arange(4, dtype="<f8")})
 
 
 def test_equal_tensors_make_equal_files(tmp_path: Path) -> None:
@@ -122,23 +130,22 @@ def path(tmp_path: Path) -> Path:
 
 
 def read(path: Path, value: bytes) -> Any:
-    return torch_file.read(archive(path, records(**{"data.pkl": weights(value)})))["x"]
+    return contents(archive(path, records(**{"data.pkl": weights(value)})))["x"]
 
 
 def test_the_archive_by_hand_is_good(path: Path) -> None:
     expected = np.arange(12, dtype="f4").reshape(3, 4)
-    np.testing.assert_array_equal(torch_file.read(archive(path, records()))["x"], expected)
+    np.testing.assert_array_equal(contents(archive(path, records()))["x"], expected)
 
 
 def test_files_of_older_versions_have_fewer_records(path: Path) -> None:
-    assert torch_file.read(archive(path, records(byteorder=None)))["x"].shape == (3, 4)
+    assert contents(archive(path, records(byteorder=None)))["x"].shape == (3, 4)
 
 
 @pytest.mark.case(86)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"byteorder": b"big"}, "big-endian"),
         ({"data.pkl": None}, "no record data.pkl"),
         ({"data/0": None}, "no record data/0"),
         ({"data/0": STORAGE[:-1]}, "has 47 bytes instead of 48"),
@@ -267,9 +274,9 @@ def test_bare_pickles_are_not_run(path: Path) -> None:
 
 def test_directories_and_missing_files(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
-        torch_file.read(tmp_path)
+        contents(tmp_path)
     with pytest.raises(FileNotFoundError):
-        torch_file.read(tmp_path / "nothing")
+        contents(tmp_path / "nothing")
 
 
 # Views
@@ -280,12 +287,15 @@ def test_directories_and_missing_files(tmp_path: Path) -> None:
     [
         (0, (12,), (1,)), (11, (1,), (1,)), (11, (), ()), (0, (4, 3), (1, 4)), (1, (2, 2), (6, 3)),
         (0, (1, 12), (999, 1)), (0, (2, 3, 2), (1, 4, 2)), (2, (1, 1, 1), (0, 0, 0)),
+        (0, (1,), (2**62,)), (0, (0, 4), (4, 1)), (12, (0,), (1,)), (3, (7,), (0,)),
+        (0, (3, 4), (1, 1)), (0, (3, 3), (2, 1)),
     ],
 )  # fmt: skip
 def test_views(path: Path, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
     value = tensor(_whole(offset), _tuple(map(_whole, shape)), _tuple(map(_whole, strides)))
     x = np.arange(12, dtype="f4")
-    expected = np.lib.stride_tricks.as_strided(x[offset:], shape, [4 * s for s in strides])
+    steps = [4 * s * (n > 1) for n, s in zip(shape, strides, strict=True)]
+    expected = np.lib.stride_tricks.as_strided(x[offset:], shape, steps)
     np.testing.assert_array_equal(read(path, value), expected)
 
 
@@ -298,12 +308,10 @@ def test_views(path: Path, offset: int, shape: tuple[int, ...], strides: tuple[i
         (9, (2, 2), (2, 1), "does not lie"),
         (2**62, (1,), (1,), "does not lie"),
         (0, (2, 2), (2**62, 1), "does not lie"),
-        (0, (10**12,), (0,), "overlaps itself"),
-        (0, (10**6, 10**6), (0, 0), "overlaps itself"),
-        (0, (3, 4), (1, 1), "overlaps itself"),
-        (0, (3, 3), (2, 1), "overlaps itself"),
+        (0, (10**12,), (0,), "repeats the numbers of its storage"),
+        (0, (10**6, 10**6), (0, 0), "repeats the numbers of its storage"),
         (0, (2**62,), (1,), "does not lie"),
-        (0, (0, 4), (4, 1), "does not lie"),
+        (13, (0, 4), (4, 1), "does not lie"),
         (0, (3, 4), (4,), "does not lie"),
         (-1, (2,), (1,), "not a whole number from 0"),
         (0, (-2,), (1,), "not a whole number from 0"),
@@ -318,16 +326,13 @@ def test_views_that_lie(
 
 
 @pytest.mark.case(85)
-@pytest.mark.xfail(
-    strict=True, raises=OverflowError, reason="strides of 2⁶¹ and more are a bare `OverflowError`"
-)
 @pytest.mark.parametrize("stride", [2**61, 2**62])
 def test_enormous_strides_of_a_side_of_one(path: Path, stride: int) -> None:
     """They do not matter, so the tensor may as well be read."""
     value = tensor(shape=_tuple([_whole(1), _whole(12)]), strides=_tuple(map(_whole, (stride, 1))))
     archive(path, records(**{"data.pkl": weights(value)}))
     try:
-        assert torch_file.read(path)["x"].shape == (1, 12)
+        assert torch_file.read(path).tensors["x"].shape == (1, 12)
     except WeightsError as error:
         assert str(path) in str(error)  # noqa: PT017 - both outcomes are right
 
@@ -348,7 +353,6 @@ def test_enormous_strides_of_a_side_of_one(path: Path, stride: int) -> None:
         tensor(key=_whole(0)),
         tensor(storage=_text("FloatStorage")),
         tensor(storage=_global("collections", "OrderedDict")),
-        tensor(more=b"}" + _text("neg") + b"\x88s"),  # {"neg": True}
         tensor(more=b"NN"),  # two arguments too many
         _global("torch._utils", "_rebuild_tensor_v2") + b")R",
         _global("torch._utils", "_rebuild_parameter") + _tuple([_whole(1)]) + b"R",
@@ -362,8 +366,6 @@ def test_enormous_strides_of_a_side_of_one(path: Path, stride: int) -> None:
         tensor() + _text("a") + _whole(1) + b"s",  # item of a tensor
         tensor() + _whole(1) + b"a",  # append to a tensor
         b"}(" + _text("a") + b"u",  # a key without a value
-        b"})" + _whole(1) + b"s",  # a tuple as a key
-        b"}" + b"G" + struct.pack(">d", 1.0) + _whole(1) + b"s",
         b"h\x07",  # something never remembered
         b"\x85\x86",  # tuples of an empty stack
         b"\x87",
@@ -420,10 +422,6 @@ class Calls:
         (np.ones(2), r"numpy\."),
         (np.float64(1), "numpy.*scalar"),
         (Path("evil"), "pathlib.*Path"),
-        ({1, 2}, "builtin.*set|EMPTY_SET"),
-        (b"bytes", "_codecs.encode|BYTES"),
-        (1 + 2j, "builtin.*complex"),
-        (Counter(), "collections.Counter"),
         (partial(print), "functools.partial"),
     ],
     ids=str,
@@ -446,13 +444,11 @@ def test_globals_are_named_and_not_called(
         b"Pid\n",  # PERSID
         b"\x82\x01",  # EXT1
         b"\x8b\x00\x00\x00\x00",  # LONG4
-        b"\x8f",  # EMPTY_SET
         b"0",  # POP
         b"2",  # DUP
         b"1",  # POP_MARK
         b"I1\n",  # INT
         b"S'text'\n",  # STRING
-        b"\x96" + bytes(8),  # BYTEARRAY8
     ],
 )
 def test_opcodes_that_pytorch_does_not_write(path: Path, opcodes: bytes) -> None:
@@ -469,21 +465,114 @@ def test_names_near_the_allowed_ones(path: Path, name: str) -> None:
     refused(data, "would run code", UnsafeCheckpointError)
 
 
+BESIDE = {
+    "set": {1, 2},
+    "frozenset": frozenset({3}),
+    "bytes": b"bytes",
+    "bytearray": bytearray(b"bytes"),
+    "complex": 1 + 2j,
+    "Counter": Counter("aab"),
+    "defaultdict": defaultdict(list, a=[1]),
+    "OrderedDict": OrderedDict(a=1),
+    "keys": {(1, 2): 0.5, 3.5: 1, None: 2, True: 3, (): {b"k": 1}},
+    "NumPy's scalar": np.float64(3.2),
+    "NumPy's array": np.arange(3),
+    "NumPy's dtype": np.dtype("f4"),
+    "NumPy's generator": np.random.default_rng(0),
+    "Python's generator": random.Random(0).getstate(),
+    "path": Path("somewhere"),
+    "date": datetime.date(2026, 1, 1),
+    "namespace": argparse.Namespace(a=1, path=Path("somewhere"), rate=np.float32(1)),
+    "partial": partial(print),
+    "deque": deque([1, 2], maxlen=3),
+    "large": [2**70, -(2**70), 2**31],
+    "call": Calls(os.system, "touch evil"),
+}
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("value", BESIDE.values(), ids=BESIDE)
+def test_what_is_not_needed_is_not_built_and_in_nobody_s_way(
+    path: Path, value: Any, protocol: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    beside = pickle.dumps({"before": value, "also": [value]}, protocol)
+    # pickletools knows where a pickle ends; framing of protocol 4 allows to go on behind it
+    data = beside[:-1] + _text("model") + weights(tensor())[2:-1] + b"s."
+    (name,) = contents(archive(path, records(**{"data.pkl": data})))
+    assert name == "x"
+    assert [file.name for file in path.parent.iterdir()] == ["weights.pth"]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (tensor(more=b"}" + _text("neg") + b"\x88s"), "conjugated or negated"),
+        (tensor(storage=_global("torch", "ComplexFloatStorage")), "torch.ComplexFloatStorage"),
+        (tensor(storage=_global("torch.storage", "UntypedStorage")), "UntypedStorage"),
+        (_global("torch._utils", "_rebuild_qtensor") + b")R", "_rebuild_qtensor"),
+        (_global("torch._utils", "_rebuild_sparse_tensor") + b")R", "_rebuild_sparse_tensor"),
+    ],
+    ids=count(),
+)
+def test_other_tensors_are_named_and_in_nobody_s_way(path: Path, value: bytes, kind: str) -> None:
+    refused(
+        archive(path, records(**{"data.pkl": weights(value)})), f"tensor 'x' is .*{kind}.*not read"
+    )
+    both = b"\x80\x02}(" + _text("a") + value + _text("model") + weights(tensor())[2:-1] + b"u."
+    assert list(contents(archive(path, records(**{"data.pkl": both})))) == ["x"]
+
+
+def test_tensors_with_attributes(path: Path) -> None:
+    build = _global("torch._utils", "_rebuild_parameter_with_state")
+    value = build + _tuple([tensor(), b"\x88", _ordered_dict(), b"}"]) + b"R"
+    assert read(path, value).shape == (3, 4)
+    plain = tensor()
+    function, arguments = plain[: plain.index(b"(")], plain[plain.index(b"(") : -1]
+    again = _global("torch._tensor", "_rebuild_from_type_v2")
+    kind = _global("torch", "Tensor")
+    value = again + _tuple([function, kind, arguments, b"}"]) + b"R"
+    assert read(path, value).shape == (3, 4)
+    strange = again + _tuple([function, _global("other", "Tensor"), arguments, b"}"]) + b"R"
+    refused(archive(path, records(**{"data.pkl": weights(strange)})), "_rebuild_from_type_v2")
+
+
+def test_big_endian_numbers(path: Path) -> None:
+    data = np.arange(12, dtype=">f4").tobytes()
+    found = contents(archive(path, records(byteorder=b"big", **{"data/0": data})))["x"]
+    np.testing.assert_array_equal(found, np.arange(12, dtype="f4").reshape(3, 4))
+    assert not found.flags.writeable
+
+
+def test_archives_without_check_sums(path: Path) -> None:
+    data = bytearray(archive(path, records()).read_bytes())
+    for place in range(len(data)):
+        if data[place : place + 4] == b"PK\x01\x02":
+            data[place + 16 : place + 20] = bytes(4)
+    path.write_bytes(data)
+    assert contents(path)["x"].shape == (3, 4)
+
+
+def test_a_small_file_does_not_unfold_to_a_large_one(path: Path) -> None:
+    value = tensor(shape=_tuple([_whole(2**28)]), strides=_tuple([_whole(0)]))
+    several = b"".join(_text(f"{i}") + value for i in range(3))
+    data = archive(path, records(**{"data.pkl": b"\x80\x02}(" + several + b"u."}))
+    refused(data, "would be 3221225472 bytes without sharing")
+
+
 @pytest.mark.case(83)
 def test_a_namespace_is_inert(path: Path) -> None:
     arguments = pickle.dumps(argparse.Namespace(a=1, b=[2, (3.5, None, True)]), 2)[2:-1]
     data = b"\x80\x02}(" + _text("model") + weights(tensor())[2:-1]
     data += _text("args") + arguments + b"u."
-    found = torch_file.read(archive(path, records(**{"data.pkl": data})))
+    found = contents(archive(path, records(**{"data.pkl": data})))
     assert list(found) == ["x"]
 
 
 def test_an_ordered_dict_with_attributes(path: Path) -> None:
     items = _ordered_dict() + b"(" + _text("x") + tensor() + b"u"
     state = b"}" + _text("_metadata") + _ordered_dict() + b"sb"
-    found = torch_file.read(
-        archive(path, records(**{"data.pkl": b"\x80\x02" + items + state + b"."}))
-    )
+    found = contents(archive(path, records(**{"data.pkl": b"\x80\x02" + items + state + b"."})))
     assert list(found) == ["x"]
 
 
@@ -494,7 +583,7 @@ def test_parameters_are_tensors(path: Path) -> None:
 
 def test_one_storage_is_read_once_and_shared(path: Path) -> None:
     data = b"\x80\x02}(" + _text("a") + tensor() + _text("b") + tensor(offset=_whole(0)) + b"u."
-    found = torch_file.read(archive(path, records(**{"data.pkl": data})))
+    found = contents(archive(path, records(**{"data.pkl": data})))
     assert np.shares_memory(found["a"], found["b"])
 
 
@@ -538,6 +627,14 @@ def test_the_length_of_a_pickle_is_bounded(path: Path) -> None:
     )
 
 
+def test_the_number_of_steps_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_pickle, "MAX_OPCODES", 30)
+    contents(archive(path, records(**{"data.pkl": weights(tensor())})))
+    refused(
+        archive(path, records(**{"data.pkl": weights(tensor() + b"N" * 30)})), "more than 30 steps"
+    )
+
+
 # Random damage
 
 
@@ -545,7 +642,7 @@ def outcome(path: Path, data: bytes) -> Tensors | None:
     """Read, and accept only tensors or a `WeightsError` that names the file."""
     path.write_bytes(data)
     try:
-        found = torch_file.read(path)
+        found = contents(path)
         return {name: np.array(tensor) for name, tensor in found.items()}
     except WeightsError as error:
         if str(path) not in str(error):

@@ -237,7 +237,8 @@ def test_without_space_the_path_is_named_and_files_stay(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == (
-        f"npformer: {out}: File too large; the file is as it was before; name another place\n"
+        f"npformer: {out}: File too large: not written; the old file is as it was. Remedy: "
+        "raise the limit on the size of files (ulimit -f), or write elsewhere\n"
     )
     assert out.read_text() == "old"
     words = [*words[:3], "train", str(photos), "--from", str(model), "--out", str(tmp_path / "o")]
@@ -280,7 +281,10 @@ def test_errors_of_the_system_are_told_in_words(capsys: Any, tmp_path: Path) -> 
         assert err == f"npformer: {missing}: No such file or directory\n"
     code, _, err = run(capsys, "convert", "tiny", tmp_path / "no" / "a.pth", "--to", "hf")
     assert code == 1
-    assert err == f"npformer: {tmp_path / 'no'}: There is no such folder\n"
+    assert err == (
+        f"npformer: {tmp_path / 'no' / 'a.pth'}: No such file or directory: not written. "
+        f"Remedy: create the folder {tmp_path / 'no'} first, or choose another\n"
+    )
 
 
 def test_images_of_different_sizes_in_one_batch(capsys: Any, tmp_path: Path) -> None:

@@ -6,15 +6,28 @@ import errno
 import json
 import os
 import re
+import signal
 import stat
+import time
 from pathlib import Path
 
+import checkpoint_cases as cases
+import numpy as np
 import pytest
 
-from npformer.errors import MissingPackage
+import npformer
+from npformer import checkpoints
+from npformer.errors import (
+    ConfigError,
+    MissingPackage,
+    MissingWeights,
+    OfflineError,
+    WeightsError,
+)  # fmt: skip
 from npformer.files.atomic import remove_left_over, replacing, write_json
 from npformer.files.optional import optional
 from npformer.files.sniff import what_is
+from npformer.files.strict_json import read_object
 from npformer.images.processor import EfficientFormerImageProcessor
 from npformer.network.configuration import EfficientFormerConfig
 
@@ -55,7 +68,7 @@ def test_an_error_names_the_file_that_was_to_be_written(tmp_path: Path):
     with pytest.raises(FileNotFoundError) as missing, replacing(path):
         other.read_text()
     assert missing.value.filename == str(other)  # another file than the one that is written
-    with pytest.raises(FileNotFoundError, match=r"no such folder: '.*nowhere'$"):
+    with pytest.raises(FileNotFoundError, match=r"create the folder .*nowhere first"):
         write_json(nowhere / "a", {})
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -93,6 +106,131 @@ def test_permissions(tmp_path: Path):
             assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == expected
     finally:
         os.umask(old)
+
+
+NO_ROOM = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_told_by_the_name_of_the_file(tmp_path: Path):
+    path = tmp_path / "a"
+    for old in (False, True):
+        with pytest.raises(OSError, match=r"No space left.*free space") as error, replacing(path):
+            raise NO_ROOM
+        assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(path))
+        assert ("the old file is as it was" in str(error.value)) is old
+        assert f".{path.name}." not in str(error.value)
+        path.write_text("old")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_temporary_name_is_told(tmp_path: Path):
+    (tmp_path / "file").touch()
+    for path, kind, remedy in (
+        (tmp_path / "gone" / "a", FileNotFoundError, f"create the folder {tmp_path / 'gone'}"),
+        (tmp_path / "file" / "a", NotADirectoryError, "choose a folder that exists"),
+        (tmp_path / ("a" * 300), OSError, "choose a shorter name"),
+    ):
+        with pytest.raises(kind, match=re.escape(remedy)) as error, replacing(path):
+            raise AssertionError("not reached")
+        assert error.value.filename == str(path)
+        assert re.search(r"\.[0-9a-f]{16}", str(error.value)) is None
+    (tmp_path / "folder").mkdir()
+    with (
+        pytest.raises(IsADirectoryError, match="choose the name of a file") as error,
+        replacing(tmp_path / "folder"),
+    ):
+        pass
+    assert error.value.filename == str(tmp_path / "folder")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_errors_about_other_files_are_their_own(tmp_path: Path):
+    with pytest.raises(FileNotFoundError) as error, replacing(tmp_path / "a"):
+        (tmp_path / "other").read_text()
+    assert error.value.filename == str(tmp_path / "other")
+    assert "Remedy" not in str(error.value)
+
+
+def writers(tmp_path: Path):
+    """What writes a file that its user names, and the name."""
+    c = cases.config()
+    tensors = cases.tensors(c)
+    place = cases.folder(tmp_path / "model", c, tensors)
+    explanation = npformer.explain(np.zeros((64, 64, 3), np.uint8))
+    for name in ("page.html", "page.png", "page.pdf"):
+        yield name, explanation.save
+    for name in ("a.safetensors", "a.pth"):
+        yield name, lambda path: checkpoints.convert(place, path, to="hf")
+    yield "a.json", c.to_json_file
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_every_writer_keeps_the_old_file_when_there_is_no_room(tmp_path: Path):
+    resource = pytest.importorskip("resource")
+    seen = set()
+    for name, write in writers(tmp_path):
+        path = tmp_path / name
+        write(path)
+        before = path.read_bytes()
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
+        try:
+            with pytest.raises(OSError, match="the old file is as it was") as error:
+                write(path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, handler)
+        assert error.value.filename == str(path)
+        assert path.read_bytes() == before
+        seen.add(name)
+    assert {path.name for path in tmp_path.iterdir()} == {"model", *seen}
+    assert len(seen) == 6
+
+
+def test_a_key_that_occurs_often_takes_linear_time(tmp_path: Path):
+    path = tmp_path / "a.json"
+    for text, message in (
+        (
+            "{" + ",\n".join(['"a": 1'] * 200_000) + "}",
+            "line 1 and 2: the key 'a' appears 200000 times",
+        ),
+        ("{" + ",\n".join(f'"{i}": NaN' for i in range(200_000)) + "}", "line 1 and 2: NaN is not"),
+    ):
+        path.write_text(text)
+        start = time.process_time()
+        with pytest.raises(ConfigError, match=message) as error:
+            read_object(path)
+        assert len(str(error.value)) < 200
+        assert time.process_time() - start < 5  # it was minutes
+
+
+@pytest.mark.parametrize("kind", [ConfigError, WeightsError, MissingWeights, OfflineError])
+def test_messages_have_a_limit(kind: type[Exception]):
+    assert str(kind("short")) == "short"
+    text = str(kind("a" * 10**6 + "the end"))
+    assert len(text) <= 2000
+    assert text.startswith("aaa")
+    assert text.endswith("the end")
+
+
+def test_long_names_in_files_do_not_make_long_messages(tmp_path: Path):
+    long = "n" * 10**6
+    for name, text in (
+        ("a.json", f'{{"{long}": 1, "{long}": 2}}'), ("b.json", f'{{"pool_size": "{long}"}}'),
+        ("c.json", f'{{"model_type": "{long}"}}'), ("d.json", f'{{"id2label": {{"{long}": "a"}}}}'),
+    ):  # fmt: skip
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ConfigError) as error:
+            EfficientFormerConfig.from_json_file(tmp_path / name)
+        assert len(str(error.value)) <= 2000
+        assert str(tmp_path / name) in str(error.value)
+    path = tmp_path / "a.safetensors"
+    checkpoints.safetensors_file.write(path, {long: np.ones(1)})
+    with pytest.raises(WeightsError) as weights:
+        checkpoints.read(path)
+    assert len(str(weights.value)) <= 2000
 
 
 def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path: Path):

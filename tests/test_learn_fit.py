@@ -417,6 +417,44 @@ def test_damaged_states_are_refused(learn: Any) -> None:
     safetensors_file.write(path, tensors)
     with pytest.raises(WeightsError, match="not a training state"):
         learn(resume=True)
+    halved = {name: tensor.astype("f2") for name, tensor in tensors.items()}
+    safetensors_file.write(path, halved, metadata)
+    with pytest.raises(WeightsError, match=r"stem\.conv1\.weight is float16 of .*expected float32"):
+        learn(resume=True)
+
+
+DAMAGE: list[tuple[Any, str]] = [
+    (None, "step is missing"),
+    ("", "is not JSON"),
+    ("{", "is not JSON"),
+    ("[" * 100_000, "is not JSON"),
+    ("[1]", "step is missing"),
+    ('{"step": 3}', "optimizer_step is missing"),
+    *(({"step": value}, "step is") for value in (-1, 1.0, True, None, "3", 2**63, [])),
+    ({"step": 0}, "step is 0 after an epoch that ended at step"),
+    *(({"optimizer_step": value}, "optimizer_step is") for value in (-1, 0.5, None)),
+    *(({"losses": value}, "losses is") for value in (3, None, ["a"], [None], {}, [10**400])),
+    *(({"seconds": value}, "seconds is") for value in ("a", None, [], float("nan"))),
+    *(({"history": value}, "history is") for value in (3, {}, [3], [{}], [{"epoch": 1, "step": []}],
+                                                       [{"epoch": 1, "step": 1, "loss": "low"}])),
+    *(({"settings": value}, "settings is") for value in (3, None, [])),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGE, ids=[str(d)[:40] for d, _ in DAMAGE])
+def test_what_is_beside_the_tensors_of_a_state_is_checked(
+    damage: Any, message: str, learn: Any
+) -> None:
+    path = learn().folder / state.NAME
+    tensors, metadata = safetensors_file.read(path)
+    rest = json.loads(metadata["npformer"])
+    text = (
+        damage if isinstance(damage, str) else json.dumps({} if damage is None else rest | damage)
+    )
+    safetensors_file.write(path, tensors, {"npformer": text})
+    with pytest.raises(WeightsError, match=f"{state.NAME}: damaged: .*{message}") as error:
+        learn(resume=True)
+    assert len(str(error.value)) < 1000
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from engine_cases import config, images, network
 
-from npformer.bench import peers
+from npformer.bench import onnx_graph, peers
 from npformer.checkpoints import write
+from npformer.commands.main import main
+from npformer.errors import ConfigError
 from npformer.network import forward
 
 
@@ -23,6 +25,51 @@ def test_contender(name, tmp_path):
     want = forward(x, p, c).logits
     found = np.asarray(peers.MAKERS[name](tmp_path, 1)(x))
     assert np.abs(found - want).max() <= 1e-5 * np.abs(want).max()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {}, {"num_meta3d_blocks": 0}, {"id2label": {}}, {"pool_size": 5},
+        {"use_layer_scale": False},
+        {"resolution": [2, 3], "image_size": [64, 96]}, {"layer_norm_eps": 0.1},
+        *({"hidden_act": name} for name in onnx_graph.ACTIVATIONS),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_exported_graph_is_the_network(changes, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    ort = pytest.importorskip("onnxruntime")
+    c = config(**changes)
+    p = network(c)
+    write(tmp_path / "a", c, p)
+    done = onnx_graph.export(tmp_path / "a", tmp_path / "a.onnx")
+    onnx.checker.check_model(str(done.path), full_check=True)
+    session = ort.InferenceSession(str(done.path), providers=["CPUExecutionProvider"])
+    x = np.random.default_rng(0).standard_normal((2, *c.image_shape, 3)).astype("f4")
+    (logits,) = session.run(None, {"pixel_values": x.transpose(0, 3, 1, 2)})
+    want = forward(x, p, c).logits
+    assert done.shape == (3, *c.image_shape)
+    assert logits.shape == (2, done.outputs)
+    assert np.abs(logits - want).max() <= 1e-5 * np.abs(want).max()
+
+
+def test_what_onnx_has_no_operator_for_is_refused(tmp_path):
+    pytest.importorskip("onnx")
+    c = config(hidden_act="laplace")
+    write(tmp_path / "a", c, network(c))
+    with pytest.raises(ConfigError, match="hidden_act is 'laplace'; expected for ONNX one of gelu"):
+        onnx_graph.export(tmp_path / "a", tmp_path / "a.onnx")
+    assert not (tmp_path / "a.onnx").exists()
+
+
+def test_the_command_exports(tmp_path, capsys):
+    pytest.importorskip("onnx")
+    path = tmp_path / "tiny.onnx"
+    assert main(["convert", "tiny", str(path)]) == 0
+    shape = "pixel_values (batch, 3, 128, 128) -> logits (batch, 200), float32"
+    assert capsys.readouterr().out == f"{path}: {shape}\n"
+    assert path.stat().st_size > 10**6
 
 
 def test_openvino_and_onnxruntime_share_a_file(tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from ast import literal_eval
+from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from transformers.models.efficientformer import (
 
 from npformer.checkpoints import (
     convert,
+    detect,
     read,
     safetensors_file,
     state_dict,
@@ -36,7 +39,7 @@ from npformer.checkpoints import (
     write,
 )
 from npformer.checkpoints.dtypes import Tensors, widen
-from npformer.errors import UnsafeCheckpointError
+from npformer.errors import UnsafeCheckpointError, WeightsError
 from npformer.layers import Array
 from npformer.network import forward
 from npformer.network.configuration import EfficientFormerConfig
@@ -106,6 +109,29 @@ def test_the_golden_names_are_the_references_own(variant: str) -> None:
         }
 
 
+OTHERS = {
+    "efficientformerv2_s0": "EfficientFormerV2", "efficientformerv2_l": "EfficientFormerV2",
+    "poolformer_s12": "MetaFormer", "poolformerv2_s12": "MetaFormer", "caformer_s18": "MetaFormer",
+    "convformer_s18": "MetaFormer", "levit_128s": "LeViT", "levit_conv_128s": "LeViT",
+    "mobilenetv2_100": "MobileNet", "mobilenetv3_small_100": "MobileNet",
+    "convnext_atto": "ConvNeXt",
+    "fastvit_t8": "FastViT", "swiftformer_xs": "SwiftFormer", "mobilevit_xxs": "MobileViT",
+    "repvit_m0_9": "RepViT", "efficientvit_b0": "EfficientViT", "resnet18": "ResNet",
+    "vit_tiny_patch16_224": "vision transformer", "swin_tiny_patch4_window7_224": "Swin",
+    "tiny_vit_5m_224": "not those of an EfficientFormer",
+    "cspresnet50": "not those of an EfficientFormer",
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")  # of timm, about its own code
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_networks_are_named(name: str) -> None:
+    with torch.device("meta"):
+        keys = list(timm.create_model(name).state_dict())
+    with pytest.raises(WeightsError, match=OTHERS[name]):
+        detect(keys, "x")
+
+
 # What PyTorch writes is read
 
 
@@ -113,7 +139,8 @@ def test_the_golden_file_is_what_pytorch_writes(tmp_path: Path) -> None:
     torch.save(golden.checkpoint(), tmp_path / "a.pth")
     for entry in ("model", "model_ema"):
         assert same(
-            torch_file.read(tmp_path / "a.pth", entry), torch_file.read(golden.GOLDEN, entry)
+            torch_file.read(tmp_path / "a.pth", entry).tensors,
+            torch_file.read(golden.GOLDEN, entry).tensors,
         )
 
 
@@ -154,7 +181,7 @@ def test_any_view_is_read(
         saved["parameter"] = torch.nn.Parameter(tensors[0].float())
     path = tmp_path / "a.pth"
     torch.save(saved, path, pickle_protocol=protocol)
-    found = torch_file.read(path)
+    found = torch_file.read(path).tensors
     assert found.keys() == saved.keys()
     for name, x in saved.items():
         assert widen(found[name]).dtype == as_array(x).dtype
@@ -169,6 +196,159 @@ def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
     torch.save({"a": torch.ones(1)}, path, _use_new_zipfile_serialization=False)
     with pytest.raises(UnsafeCheckpointError, match="bare pickle"):
         read(path)
+
+
+def training_states(model: Any) -> dict[str, Any]:
+    """What training programs save beside the weights; all of it ``torch.load`` reads."""
+    optimizer = torch.optim.AdamW(model.parameters(), 0.1)
+    sum(p.sum() for p in model.parameters()).backward()
+    optimizer.step()
+    schedulers = torch.optim.lr_scheduler
+    attributed = torch.ones(3)
+    attributed.tag = "a"
+    with_attribute = torch.nn.Parameter(torch.ones(3))
+    with_attribute.tag = "b"
+    return {
+        "optimizer": optimizer.state_dict(),
+        "MultiStepLR": schedulers.MultiStepLR(optimizer, [3, 5]).state_dict(),
+        "cosine": schedulers.CosineAnnealingLR(optimizer, 10).state_dict(),
+        "scaler": torch.amp.GradScaler("cpu").state_dict(),
+        "generator": torch.get_rng_state(),
+        "a generator": torch.Generator().get_state(),
+        "best": torch.tensor(71.2),
+        "device": torch.device("cpu"),
+        "dtypes": DTYPES,
+        "size": torch.Size([1, 3]),
+        "layout": torch.strided,
+        "set, bytes": [{1, 2}, b"abc", 1 + 2j, bytearray(b"a")],
+        "Counter": Counter("ab"),
+        "OrderedDict": OrderedDict(a=1),
+        "keys": {(1, 2): 0.5, 3.5: 1, None: 2, True: 3},
+        "small types": [torch.zeros(2, dtype=t) for t in (torch.uint16, torch.float8_e4m3fn)],
+        "complex": [torch.tensor([1j]), torch.tensor([1j]).conj()],
+        "quantized": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
+        "sparse": torch.eye(3).to_sparse(),
+        "compressed": torch.eye(3).to_sparse_csr(),
+        "meta": torch.empty(3, device="meta"),
+        "attribute": [attributed, with_attribute],
+        "nested": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+        "empty": torch.empty(0, 3),
+        "shared": [torch.zeros(1).expand(7), torch.arange(5.0).unfold(0, 3, 1)],
+    }  # fmt: skip
+
+
+SMALL = {"depths": [1, 1, 1, 2], "hidden_sizes": [4, 6, 6, 10], "dim": 10, "num_meta3d_blocks": 1,
+         "num_labels": 5}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def small() -> Any:
+    """A small network of transformers."""
+    config = transformers.EfficientFormerConfig(**SMALL)
+    return randomized(transformers.EfficientFormerForImageClassification(config))
+
+
+@pytest.fixture(scope="module")
+def beside(small: Any) -> dict[str, Any]:
+    return training_states(small)
+
+
+BESIDE = [
+    "optimizer", "MultiStepLR", "cosine", "scaler", "generator", "a generator", "best", "device",
+    "dtypes", "size", "layout", "set, bytes", "Counter", "OrderedDict", "keys", "small types",
+    "complex", "quantized", "sparse", "compressed", "meta", "attribute", "nested", "empty",
+    "shared",
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")  # of PyTorch, about its own prototypes
+@pytest.mark.parametrize("kind", BESIDE)
+def test_what_torch_reads_beside_the_weights_is_in_nobody_s_way(
+    kind: str, small: Any, beside: dict[str, Any], tmp_path: Path
+) -> None:
+    assert beside.keys() == set(BESIDE)
+    path = tmp_path / "a.pth"
+    torch.save({"beside": beside[kind], "state_dict": small.state_dict(), "epoch": 3}, path)
+    torch.load(path, weights_only=True)
+    found = torch_file.read(path)
+    assert (found.entry, found.others) == ("state_dict", ())
+    assert same(found.tensors, numpy_state(small))
+
+
+@pytest.mark.parametrize("kind", ["NumPy", "namespace", "defaultdict", "path", "module"])
+def test_what_torch_would_have_to_trust_is_in_nobody_s_way(
+    kind: str, small: Any, tmp_path: Path
+) -> None:
+    value = {
+        "NumPy": [np.float64(3.2), np.arange(3), np.dtype("f4"), np.random.default_rng(0)],
+        "namespace": argparse.Namespace(a=1, path=Path("a")),
+        "defaultdict": defaultdict(int, a=1),
+        "path": Path("a"),
+        "module": torch.nn.Linear(1, 1),
+    }[kind]
+    torch.save({"beside": value, "model": small.state_dict()}, tmp_path / "a.pth")
+    assert same(torch_file.read(tmp_path / "a.pth").tensors, numpy_state(small))
+
+
+def test_weights_as_torch_saves_them(small: Any, tmp_path: Path) -> None:
+    state, path = small.state_dict(), tmp_path / "a.pth"
+    attributed = torch.nn.Parameter(state["classifier.bias"].clone())
+    attributed.tag = "head"
+    for changed in (attributed, state["classifier.bias"].as_subclass(torch.nn.Parameter),
+                    torch.full((1,), 0.5).expand(5)):  # fmt: skip
+        torch.save(state | {"classifier.bias": changed}, path)
+        assert read(path).params.head.bias[1] == changed[1]
+    torch.serialization.set_crc32_options(False)
+    torch.save(state, path)
+    torch.serialization.set_crc32_options(True)
+    assert same(torch_file.read(path).tensors, numpy_state(small))
+
+
+def compiled(model: Any) -> Any:
+    return torch.compile(model, backend="eager")
+
+
+@pytest.mark.parametrize(
+    ("wrap", "prefix"),
+    [
+        (torch.nn.DataParallel, "module."),
+        (compiled, "_orig_mod."),
+        (lambda model: torch.nn.DataParallel(compiled(model)), "module._orig_mod."),
+        (torch.optim.swa_utils.AveragedModel, "module."),
+        (lambda model: torch.nn.ModuleDict({"model": model}), "model."),
+        (lambda model: torch.nn.ModuleDict({"backbone": compiled(model)}),
+         "backbone._orig_mod."),
+    ],
+)  # fmt: skip
+def test_wrapped_models(wrap: Any, prefix: str, small: Any, tmp_path: Path) -> None:
+    state = wrap(small).state_dict()
+    torch.save({"state_dict": state}, tmp_path / "a.pth")
+    save_file({n: t.clone() for n, t in state.items()}, tmp_path / "a.safetensors")
+    for name in ("a.pth", "a.safetensors"):
+        found = read(tmp_path / name)
+        assert found.prefix == prefix
+        assert same(state_dict(found.params._replace(head_dist=None), found.config, "hf"),
+                    numpy_state(small))  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_weights_that_transformers_distributes(suffix: str, small: Any, tmp_path: Path) -> None:
+    small.save_pretrained(tmp_path, max_shard_size="20KB")
+    shards = sorted(tmp_path.glob("model-*.safetensors"))
+    assert len(shards) > 1
+    if suffix == ".bin":  # which newer versions of transformers no longer write
+        index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
+        for shard in shards:
+            torch.save(load_file(shard), tmp_path / f"pytorch_{shard.stem}.bin")
+            shard.unlink()
+        (tmp_path / "model.safetensors.index.json").unlink()
+        index["weight_map"] = {
+            name: f"pytorch_{Path(shard).stem}.bin" for name, shard in index["weight_map"].items()
+        }
+        (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    found = read(tmp_path)
+    assert same(state_dict(found.params, found.config, "hf"), numpy_state(small))
+    transformers.EfficientFormerForImageClassification.from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize("dtype", DTYPES[:4])

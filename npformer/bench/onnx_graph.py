@@ -6,18 +6,21 @@ is folded already; convolutions, GELU, pooling and matrix products remain.
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..checkpoints import read
+from ..checks import require
 from ..engine.fold import (
     FoldedAttentionBlock,
     FoldedNetwork,
     FoldedPoolingBlock,
     fold,
 )
+from ..files.atomic import replacing
 from ..files.optional import optional
 from ..layers import Array, Conv2d, Linear, head_sizes, relative_position_bias
 from ..network.configuration import EfficientFormerConfig
@@ -26,23 +29,91 @@ OPSET = 20
 """The first ONNX version with GELU as an operator"""
 
 
+ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "gelu": ("Gelu", {}),
+    "gelu_python": ("Gelu", {}),
+    "gelu_new": ("Gelu", {"approximate": "tanh"}),
+    "gelu_pytorch_tanh": ("Gelu", {"approximate": "tanh"}),
+    "relu": ("Relu", {}),
+    "leaky_relu": ("LeakyRelu", {"alpha": 0.01}),
+    "linear": ("Identity", {}),
+    "mish": ("Mish", {}),
+    "selu": ("Selu", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "tanh": ("Tanh", {}),
+}
+"""The operator and its attributes for each ``hidden_act`` that is an operator of ONNX."""
+
+
+class Exported(NamedTuple):
+    """What `export` has written."""
+
+    path: Path
+    shape: tuple[int, int, int]
+    """channels, height and width of the input ``pixel_values``"""
+    outputs: int
+    """length of the output ``logits`` for each image"""
+
+
 def write_onnx(folder: Path) -> Path:
     """Write ``model.onnx`` beside the weights in a folder, unless it exists, and return its path.
 
     Raises
     ------
-    ModuleNotFoundError
+    MissingPackage
         If onnx is not installed.
+    ConfigError
+        If ONNX has no operator for the activation.
     """
     path = folder / "model.onnx"
-    if not path.exists():
-        with optional("onnx", "a graph for ONNX Runtime or OpenVINO", "npformer[peers]"):
-            import onnx
+    return path if path.exists() else export(folder, path).path
 
-        found = read(folder)
-        graph = Graph(fold(found.params, found.config, average_heads=True), found.config)
-        onnx.save(graph.model(), str(path))
-    return path
+
+def export(
+    source: str | PathLike[str], path: str | PathLike[str], entry: str | None = None
+) -> Exported:
+    """Write a network as an ONNX graph, in float32, for a batch of any length.
+
+    Its input, ``pixel_values``, are preprocessed images with their channels first; its output,
+    ``logits``, is the mean of both heads, the only head, or the pooled features.
+
+    Parameters
+    ----------
+    source : str or path
+        As in `npformer.checkpoints.read`.
+    path : str or path
+        The file to write; it appears whole or not at all.
+    entry : str, optional
+        As in `npformer.checkpoints.read`.
+
+    Returns
+    -------
+    Exported
+
+    Raises
+    ------
+    MissingPackage
+        If onnx is not installed.
+    ConfigError
+        If ONNX has no operator for the activation, or the configuration of the source is unusable.
+    MissingWeights, WeightsError, UnsafeCheckpointError, OfflineError
+        If the source cannot be read.
+    OSError
+        If a file cannot be read or written.
+    """
+    with optional("onnx", "a graph for ONNX Runtime or OpenVINO", "npformer[onnx]"):
+        import onnx
+
+    found = read(source, entry=entry)
+    config = found.config
+    require(config.hidden_act in ACTIVATIONS, "hidden_act", config.hidden_act,
+            f"for ONNX one of {', '.join(ACTIVATIONS)}")  # fmt: skip
+    model = Graph(fold(found.params, config, average_heads=True), config).model()
+    with replacing(Path(path)) as temporary:
+        onnx.save(model, str(temporary))
+    params = found.params
+    outputs = len(params.norm.bias) if params.head is None else len(params.head.bias)
+    return Exported(Path(path), (config.num_channels, *config.image_shape), outputs)
 
 
 class Graph:
@@ -135,6 +206,11 @@ class Graph:
         """Add a linear layer."""
         return self.add("Add", self.add("MatMul", x, self.weight(p.weight)), self.weight(p.bias))
 
+    def activation(self, x: str) -> str:
+        """Add the activation of the configuration."""
+        operator, attributes = ACTIVATIONS[self.config.hidden_act]
+        return self.add(operator, x, **attributes)
+
     def layer_norm(self, x: str, weight: Array, bias: Array) -> str:
         """Add a layer norm over the last axis."""
         eps = self.config.layer_norm_eps
@@ -153,7 +229,7 @@ class Graph:
             mixed = self.add("Mul", mixed, self.weight(p.ls1.gamma[:, None, None]))
         x = self.add("Add", x, mixed)
         fc1, fc2 = (Conv2d(layer.weight[None, None], layer.bias) for layer in p.mlp)
-        return self.add("Add", x, self.conv(self.add("Gelu", self.conv(x, fc1)), fc2))
+        return self.add("Add", x, self.conv(self.activation(self.conv(x, fc1)), fc2))
 
     def attention_block(self, x: str, p: FoldedAttentionBlock) -> str:
         """Attention block."""
@@ -176,5 +252,5 @@ class Graph:
         y = self.add("Transpose", self.add("MatMul", attn, v), perm=[0, 2, 1, 3])
         y = self.add("Reshape", y, self.weight(np.array([0, 0, n * V])))
         x = self.add("Add", x, self.linear(y, mixer.proj))
-        hidden = self.add("Gelu", self.linear(self.layer_norm(x, one, zero), p.mlp.fc1))
+        hidden = self.activation(self.linear(self.layer_norm(x, one, zero), p.mlp.fc1))
         return self.add("Add", x, self.linear(hidden, p.mlp.fc2))

@@ -73,7 +73,7 @@ def assemble(
         If the dtype is none of these, if tensors are missing, unexpected, misshapen, not finite, or
         of whole numbers, or if a buffer contradicts them; the message names the tensors.
     ConfigError
-        If no network can have this configuration.
+        If no network can have this configuration, or there is no such naming.
     """
     wanted = target(dtype)
     naming = naming or detect(tensors, source)
@@ -102,6 +102,8 @@ def state_dict(
 
     Raises
     ------
+    ConfigError
+        If there is no such naming.
     WeightsError
         If the attention biases were resized by "original", which no file can store.
     """

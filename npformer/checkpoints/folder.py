@@ -6,6 +6,7 @@ configuration is inferred from the tensors.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -13,9 +14,15 @@ from typing import Any, NamedTuple
 
 from numpy.typing import DTypeLike
 
-from ..errors import ConfigError, MissingWeights, WeightsError
+from ..errors import ConfigError, MissingWeights
 from ..files.atomic import write_json
-from ..files.names import CONFIG_NAME, PROCESSOR_NAME, SUFFIXES, TORCH_SUFFIXES, WEIGHTS_NAMES
+from ..files.names import (
+    CONFIG_NAME,
+    INDEX_SUFFIX,
+    PROCESSOR_NAME,
+    WEIGHTS_NAMES,
+)
+from ..files.presence import is_file
 from ..files.repository import USUAL, Download
 from ..files.shipped import shipped
 from ..files.strict_json import read_object
@@ -27,6 +34,7 @@ from .dtypes import Tensors, is_floating, name_of
 from .infer import infer_config
 from .naming import Naming, detect
 from .processor import default_processor
+from .weights_file import Weights, read_weights, weights_file
 
 DEFAULT = "tiny"
 """The network that comes with npformer."""
@@ -44,6 +52,22 @@ class Checkpoint:
     """path of the file of weights"""
     naming: Naming
     """whose names the tensors have in the file"""
+    entry: str | None = None
+    """under which key the weights are in a PyTorch file; None if it holds nothing else"""
+    prefix: str = ""
+    """what stands before the names in the file, such as ``"module."`` or ``"_orig_mod."``"""
+    processor_is_guessed: bool = False
+    """whether no file says how images are preprocessed, so that `processor` is the usual one"""
+
+    def note_of_processor(self) -> str:
+        """Say in one line that the preprocessing is guessed, and how to settle it."""
+        edge, crop = self.processor["size"]["shortest_edge"], self.processor["crop_size"]
+        return (
+            f"{self.source}: nothing says how its images are preprocessed; assuming the usual, the "
+            f"shorter side resized to {edge} pixels, the middle {crop['height']}×{crop['width']} "
+            f"and ImageNet's mean and deviation. To settle it, put a {PROCESSOR_NAME} beside the "
+            "weights and name their folder"
+        )
 
 
 def read(
@@ -61,6 +85,7 @@ def read(
         Of the parameters.
     entry : str, optional
         Which set of weights to read from a PyTorch file that has several, such as ``"model_ema"``.
+        If there are several and none is named, a warning says which one was read.
 
     Returns
     -------
@@ -82,28 +107,41 @@ def read(
         If a file cannot be read.
     """
     found = open_checkpoint(find(name_or_path), entry)
+    weights = found.weights
     params = assemble(
-        found.tensors,
+        weights.tensors,
         found.config,
         found.naming,
         dtype=dtype,
         distilled=found.distilled,
-        source=found.source,
+        source=weights.source,
     )
     found.config.add_imagenet_names()
-    return Checkpoint(found.config, params, found.processor, found.source, found.naming)
+    if entry is None and weights.others:
+        warnings.warn(weights.note_of_others(), stacklevel=2)
+    return Checkpoint(
+        found.config,
+        params,
+        found.processor,
+        weights.source,
+        found.naming,
+        weights.entry,
+        weights.prefix,
+        found.processor_is_guessed,
+    )
 
 
 class Found(NamedTuple):
     """A checkpoint whose tensors are still as they are in the file."""
 
     config: EfficientFormerConfig
-    tensors: Tensors
+    weights: Weights
     processor: dict[str, Any]
-    source: str
     naming: Naming
     distilled: bool | None
     """True if the configuration requires a distillation head; None if the tensors decide"""
+    processor_is_guessed: bool
+    """whether no file says how images are preprocessed"""
 
 
 def open_checkpoint(place: Path, entry: str | None = None) -> Found:
@@ -125,27 +163,31 @@ def open_checkpoint(place: Path, entry: str | None = None) -> Found:
     MissingWeights, WeightsError, UnsafeCheckpointError, ConfigError, OSError
         As in `read`.
     """
-    file = weights_file(place)
-    tensors = read_tensors(file, entry)
-    naming = detect(tensors, str(file))
-    described = place / CONFIG_NAME
-    if not described.is_file():
-        config = infer_config(tensors, naming, str(file))
-        return Found(config, tensors, default_processor(config, naming), str(file), naming, None)
-    values = read_object(described)
-    try:
-        if timm_config.is_timm(values):
-            config = timm_config.read_config(values, tensors, str(file))
-            processor = timm_config.read_processor(values)
-        else:
-            config = EfficientFormerConfig.from_dict(values)
-            processor = default_processor(config, naming)
-    except ConfigError as error:
-        raise ConfigError(f"{described}: {error}") from error
-    if (place / PROCESSOR_NAME).is_file():
-        processor = read_object(place / PROCESSOR_NAME)
+    weights = read_weights(weights_file(place), entry)
+    tensors, source = weights.tensors, weights.source
+    naming = detect(tensors, source)
+    folder = place.parent if place.name.endswith(INDEX_SUFFIX) else place
+    described = folder / CONFIG_NAME
+    guessed = True
+    if not is_file(described, ConfigError):
+        config = infer_config(tensors, naming, source)
+        processor = default_processor(config, naming)
+    else:
+        values = read_object(described)
+        try:
+            if timm_config.is_timm(values):
+                config = timm_config.read_config(values, tensors, source)
+                processor = timm_config.read_processor(values)
+                guessed = False
+            else:
+                config = EfficientFormerConfig.from_dict(values)
+                processor = default_processor(config, naming)
+        except ConfigError as error:
+            raise ConfigError(f"{described}: {error}") from error
+    if is_file(folder / PROCESSOR_NAME, ConfigError):
+        processor, guessed = read_object(folder / PROCESSOR_NAME), False
     demanded = _CLASSES["distillation_classifier.weight"] in (config.architectures or ())
-    return Found(config, tensors, processor, str(file), naming, True if demanded else None)
+    return Found(config, weights, processor, naming, True if demanded else None, guessed)
 
 
 def find(name_or_path: str | PathLike[str], download: Download = USUAL) -> Path:
@@ -179,57 +221,6 @@ def find(name_or_path: str | PathLike[str], download: Download = USUAL) -> Path:
         f"{name}: no such file or folder, and no name of a network; names are "
         f"{', '.join(hub.manifest())} and owner/name of the Hugging Face Hub"
     )
-
-
-def weights_file(place: Path) -> Path:
-    """Return the file of weights at a path, which is that file or a folder.
-
-    Raises
-    ------
-    MissingWeights
-        If the folder holds no file of weights, or several under other names than the usual ones.
-    """
-    if not place.is_dir():
-        return place
-    for name in WEIGHTS_NAMES:
-        if (place / name).is_file():
-            return place / name
-    others = sorted(path for path in place.iterdir() if path.suffix in SUFFIXES)
-    if len(others) == 1:
-        return others[0]
-    found = ", ".join(path.name for path in others) or "none of them"
-    raise MissingWeights(
-        f"{place}: the folder holds {found}; expected {' or '.join(WEIGHTS_NAMES)}, or one file of "
-        f"another name that ends in {', '.join(SUFFIXES)}"
-    )
-
-
-def read_tensors(file: Path, entry: str | None = None) -> Tensors:
-    """Read the tensors of a file, recognizing its format by its first bytes.
-
-    Raises
-    ------
-    MissingWeights, IsADirectoryError
-        If there is no such file.
-    WeightsError
-        If the file is damaged, or has no such entry.
-    UnsafeCheckpointError
-        If reading the file would mean running code.
-    """
-    try:
-        with file.open("rb") as stream:
-            start = stream.read(9)
-    except FileNotFoundError:
-        raise MissingWeights(f"{file}: no such file") from None
-    if start.startswith(b"PK") or (file.suffix in TORCH_SUFFIXES and start[8:] != b"{"):
-        from . import torch_file  # imported late: most models are safetensors files
-
-        return torch_file.read(file, entry)
-    if entry is not None:
-        raise WeightsError(
-            f"{file}: a safetensors file has no entry {entry!r}, only one set of weights"
-        )
-    return safetensors_file.read(file)[0]
 
 
 def write(

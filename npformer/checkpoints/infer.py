@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from ..checks import shortened
 from ..errors import NpformerError, WeightsError
 from ..network.configuration import EfficientFormerConfig
 from ..network.variants import VARIANTS
@@ -32,6 +33,9 @@ _PLACES: dict[Naming, re.Pattern[str]] = {
 }
 """Where a tensor belongs: its stage, or its place in the list of stages and downsamplings, and its
 block, which a downsampling does not have."""
+
+MAX_PLACE = 200
+"""A limit far above the 7 places of the published networks."""
 
 _LAST = 10**6
 """Place of Hugging Face's ``last_stage``, whose name contains no number."""
@@ -61,7 +65,10 @@ def infer_config(
         If no configuration fits the tensors.
     """
     naming = naming or detect(tensors, source)
-    values = skeleton(tensors, naming)
+    try:
+        values = skeleton(tensors, naming)
+    except WeightsError as error:
+        raise WeightsError(f"{source}: {error}") from None
     narrow: dict[str, Any] = {"hidden_sizes": [2] * len(values["depths"]), "dim": 2}
     try:
         native = to_native(tensors, EfficientFormerConfig(**values, **narrow), naming)
@@ -80,7 +87,13 @@ def infer_config(
 
 
 def skeleton(keys: Iterable[str], naming: Naming) -> dict[str, Any]:
-    """Infer from names how many stages and blocks there are, and of which kind."""
+    """Infer from names how many stages and blocks there are, and of which kind.
+
+    Raises
+    ------
+    WeightsError
+        If a name belongs to a stage that no network has.
+    """
     stages: dict[int, dict[tuple[str, int], bool]] = {}  # place -> block -> has attention
     downsamplings = set()
     has_layer_scale = False
@@ -93,6 +106,11 @@ def skeleton(keys: Iterable[str], naming: Naming) -> dict[str, Any]:
         place = int(groups["stage"] or _LAST)
         if naming == "timm":  # numbers only stages; make room for a downsampling before each
             place = 2 * place - (groups["block"] is None)
+        if place > MAX_PLACE and place != _LAST:
+            raise WeightsError(
+                f"tensor {shortened(key)} belongs to stage {groups['stage']}; no EfficientFormer "
+                "has so many stages"
+            )
         if groups["block"] is None and place != _LAST:
             downsamplings.add(place)
         elif groups["block"] is not None:

@@ -19,12 +19,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias, get_args
 
+from ..checks import require
 from ..errors import WeightsError
 from ..layers import Flat
 from ..network.configuration import EfficientFormerConfig
 from ..network.params import param_specs
 from ..network.tree import leaves
 from .dtypes import Tensors
+from .relatives import relative
 
 Naming: TypeAlias = Literal["hf", "timm", "original"]
 NAMINGS: tuple[Naming, ...] = get_args(Naming)
@@ -127,8 +129,9 @@ def names(config: EfficientFormerConfig, naming: Naming, bare: bool = False) -> 
     Raises
     ------
     ConfigError
-        If no network can have this configuration.
+        If no network can have this configuration, or there is no such naming.
     """
+    require(naming in NAMINGS, "naming", naming, f"one of {', '.join(NAMINGS)}")
     column = ("timm", "hf", "original").index(naming)
     renamed = {row[0]: row[column] for row in modules(config)}
     result = {}
@@ -160,11 +163,20 @@ def is_bare(keys: Iterable[str]) -> bool:
     return not any(key.startswith(PREFIX) for key in keys)
 
 
-_OPENINGS: dict[Naming, tuple[str, ...]] = {
+OPENINGS: dict[Naming, tuple[str, ...]] = {
     "hf": ("patch_embed.convolution", "patch_embed.batchnorm", "encoder.", "layernorm."),
     "timm": ("stem.", "stages."),
     "original": ("network.", *(f"patch_embed.{i}." for i in (0, 1, 3, 4))),
 }
+
+_STEMS = tuple(
+    f"{module}.{leaf}"
+    for native, renamed in BODY.items()
+    if native != "norm"
+    for module in (native, *renamed)
+    for leaf in ("weight", "bias", "running_")
+)
+"""Beginnings of the names of the stem, of which every checkpoint has some."""
 
 
 def detect(tensors: Iterable[str], source: str) -> Naming:
@@ -184,37 +196,28 @@ def detect(tensors: Iterable[str], source: str) -> Naming:
     Raises
     ------
     WeightsError
-        If the names are those of a detector, of OpenMMLab, or of another network.
+        If the names are those of another network, or of a network that contains this one.
     """
     keys = [key.removeprefix(PREFIX) for key in tensors]
-    _refuse_relatives(keys, source)
+    other = relative(keys)
+    if other is not None:
+        raise WeightsError(
+            f"{source}: tensor {other.tensor!r} belongs to {other.network}. npformer reads "
+            "checkpoints of the classifier EfficientFormer, under the names of Hugging Face, timm "
+            "or the original"
+        )
     counts = {
         naming: sum(key.startswith(openings) for key in keys)
-        for naming, openings in _OPENINGS.items()
+        for naming, openings in OPENINGS.items()
     }
     best = max(NAMINGS, key=counts.__getitem__)
-    if not counts[best]:
+    if not counts[best] or not any(key.startswith(_STEMS) for key in keys):
         raise WeightsError(
             f"{source}: the names of its {len(keys)} tensors are not those of an EfficientFormer: "
             f"{enumerate_names(keys)}. Expected the names of Hugging Face "
             "(efficientformer.patch_embed…), of timm (stem…) or of the original (patch_embed.0…)"
         )
     return best
-
-
-def _refuse_relatives(keys: list[str], source: str) -> None:
-    """Refuse checkpoints of other networks that share names with this one."""
-    for key in keys:
-        if key.startswith("backbone."):
-            kind = "a detector or a checkpoint of OpenMMLab (mmpretrain, mmdetection, EasyCV)"
-        elif "attention_biases_seg" in key or key.startswith(("norm0.", "norm2.", "norm4.")):
-            kind = "a backbone for detection or segmentation, with different attention biases"
-        else:
-            continue
-        raise WeightsError(
-            f"{source}: tensor {key!r} belongs to {kind}. npformer reads checkpoints of the "
-            "classifier, under the names of Hugging Face, timm or the original"
-        )
 
 
 def enumerate_names(keys: list[str]) -> str:

@@ -3,23 +3,26 @@
 Such a file (``.bin``, ``.pth``, ``.pt``) is an uncompressed zip archive:
 
     name/data.pkl       a pickle: dicts, and for each tensor the storage that it is a view of
-    name/data/0, 1, …   the storages: numbers, little-endian
-    name/byteorder      "little"
+    name/data/0, 1, …   the storages: numbers
+    name/byteorder      "little" or "big"
     name/version, …     not needed
 
-`torch_pickle` reads the pickle, this module the archive. Archives that are compressed, contain
-overlapping records or two of the same name, or have another length than they claim are refused:
-PyTorch never writes them, and programs disagree about their contents. Files from before PyTorch 1.6
-are bare pickles with other opcodes, and are refused too. Source: ``torch/serialization.py``.
+`torch_pickle` reads the pickle, `entries` chooses the weights, this module reads the archive.
+Archives that are compressed, contain overlapping records or two of the same name, or have another
+length than they claim are refused: PyTorch never writes them, and programs disagree about their
+contents. Files from before PyTorch 1.6 are bare pickles, and are refused too. Source:
+``torch/serialization.py``.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from os import SEEK_END
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+from zlib import crc32
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -28,32 +31,41 @@ from numpy.typing import NDArray
 from ..errors import UnsafeCheckpointError, WeightsError
 from ..files.sniff import what_is
 from .dtypes import Tensors
+from .entries import choose
 from .torch_pickle import StorageRef, TensorRef, interpret
 
 MAX_RECORDS = 100_000
 """A limit far above the 2,500 of L7 with averaged weights and the state of its optimizer."""
 
-ENTRIES = ("model", "state_dict", "model_ema", "state_dict_ema")
-"""Keys under which training programs store weights; the first that exists is read."""
-
-WRAPPER = "module."
-"""What DataParallel prepends to every name."""
+MAX_UNFOLDED = 2 << 30
+"""Limit in bytes of tensors that share numbers, far above the 0.7 GB of L7 in float64. Without it,
+a small file could claim to hold terabytes."""
 
 
-def read(path: Path, entry: str | None = None) -> Tensors:
+class Contents(NamedTuple):
+    """What `read` returns."""
+
+    tensors: Tensors
+    """read-only views of the file's numbers, with the strides that they were saved with"""
+    entry: str | None
+    """the key under which the weights are in the file"""
+    others: tuple[str, ...]
+    """keys of other sets of weights in the file"""
+
+
+def read(path: Path, entry: str | None = None) -> Contents:
     """Read the tensors of a checkpoint.
 
     Parameters
     ----------
     path : Path
     entry : str, optional
-        Which set of weights to read if there are several, such as ``"model_ema"``; by default the
-        only one, or the first of `ENTRIES`.
+        Which set of weights to read if there are several, such as ``"model_ema"``; by default as
+        `entries.choose` does.
 
     Returns
     -------
-    dict of str to ndarray
-        Read-only views of the file's numbers, with the strides that they were saved with.
+    Contents
 
     Raises
     ------
@@ -70,12 +82,11 @@ def read(path: Path, entry: str | None = None) -> Tensors:
             raise _not_an_archive(start, str(path))
         try:
             with ZipFile(stream) as archive:
-                return _Archive(archive, stream, str(path)).tensors(entry)
+                return _Archive(archive, stream, str(path)).contents(entry)
         except WeightsError:
             raise
         except (
-            BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError,
-            struct.error,
+            BadZipFile, NotImplementedError, EOFError, OSError, ValueError, struct.error,
         ) as error:  # fmt: skip
             raise WeightsError(
                 f"{path}: the archive is damaged or cut off ({error}); download it again"
@@ -98,30 +109,31 @@ class _Archive:
     """A checked archive and its records, by name without the common folder."""
 
     def __init__(self, archive: ZipFile, stream: IO[bytes], source: str) -> None:
-        self.archive, self.source = archive, source
+        self.archive, self.stream, self.source = archive, stream, source
+        self.starts: dict[str, int] = {}
+        """where the bytes of each record begin"""
         self.records = self._check(stream)
-        self.storages: dict[str, bytes] = {}
+        self.storages: dict[str, NDArray[Any]] = {}
+        self.big_endian = "byteorder" in self.records and self._record("byteorder") == b"big"
 
     def refuse(self, found: str) -> WeightsError:
         return WeightsError(f"{self.source}: {found}; expected what torch.save writes")
 
-    def tensors(self, entry: str | None) -> Tensors:
+    def contents(self, entry: str | None) -> Contents:
         """Read the pickle, choose a set of weights, and make views of its storages."""
-        order = self.records.get("byteorder")
-        if order and self.archive.read(order) != b"little":
-            raise self.refuse("its numbers are big-endian")
         if "constants.pkl" in self.records:
             raise self.refuse("this is a TorchScript program, not a checkpoint")
         if "data.pkl" not in self.records:
             raise self.refuse("it has no record data.pkl")
-        value = interpret(self.archive.read(self.records["data.pkl"]), self.source)
-        chosen = self._choose(value, entry)
-        for name, tensor in chosen.items():
-            if not isinstance(name, str) or not isinstance(tensor, TensorRef):
-                raise self.refuse(f"{name!r} is a {type(tensor).__name__} among tensors")
-        if all(name.startswith(WRAPPER) for name in chosen):
-            chosen = {name.removeprefix(WRAPPER): tensor for name, tensor in chosen.items()}
-        return {name: self._view(name, tensor) for name, tensor in chosen.items()}
+        chosen = choose(interpret(self._record("data.pkl"), self.source), entry, self.source)
+        tensors = {name: self._view(name, tensor) for name, tensor in chosen.tensors.items()}
+        unfolded = sum(tensor.nbytes for tensor in tensors.values())
+        if unfolded > max(MAX_UNFOLDED, sum(storage.nbytes for storage in self.storages.values())):
+            raise self.refuse(
+                f"its tensors share numbers, and would be {unfolded} bytes without sharing, more "
+                f"than {MAX_UNFOLDED}"
+            )
+        return Contents(tensors, chosen.name, chosen.others)
 
     def _check(self, stream: IO[bytes]) -> dict[str, ZipInfo]:
         """Refuse an archive that torch.save would not have written."""
@@ -144,44 +156,49 @@ class _Archive:
                 raise self.refuse(f"it has two records with the name {name!r}")
             if info.compress_type != ZIP_STORED or info.compress_size != info.file_size:
                 raise self.refuse(f"record {name!r} is compressed")
+            if info.flag_bits & 1:
+                raise self.refuse(f"record {name!r} is encrypted")
             if info.header_offset < end or (not records and info.header_offset):
                 raise self.refuse(f"record {name!r} overlaps another or comes after other data")
-            end = _end_of(info, stream)
+            self.starts[rest] = _start_of(info, stream)
+            end = self.starts[rest] + info.file_size
             records[rest] = info
         if end > self.archive.start_dir:
             raise self.refuse("its last record overlaps the list of records")
         return records
 
-    def _choose(self, value: Any, entry: str | None) -> dict[Any, Any]:
-        """Return the set of weights that is wanted."""
-        if isinstance(value, dict) and entry is not None:
-            chosen = value.get(entry)
-        elif isinstance(value, dict) and not any(isinstance(v, TensorRef) for v in value.values()):
-            chosen = next((value[name] for name in ENTRIES if name in value), None)
-        else:
-            chosen = value
-        if isinstance(chosen, dict) and chosen:
-            return chosen
-        wanted = repr(entry) if entry is not None else f"any of {', '.join(ENTRIES)}"
-        found = ", ".join(map(repr, list(value)[:5])) if isinstance(value, dict) else "no dict"
-        raise self.refuse(f"it holds no weights under {wanted}: {found or 'nothing'}")
+    def _record(self, name: str) -> bytes:
+        """Return the bytes of a record, after comparing their check sum if there is one."""
+        info = self.records[name]
+        self.stream.seek(self.starts[name])
+        data = self.stream.read(info.file_size)
+        # PyTorch writes 0 if it was told not to compute check sums.
+        if info.CRC and crc32(data) != info.CRC:
+            raise BadZipFile(f"bad CRC-32 of record {name!r}")
+        return data
 
     def _view(self, name: str, tensor: TensorRef) -> NDArray[Any]:
         """Return a tensor as a view of its storage, after checking that it lies inside."""
         numbers = self._storage(tensor.storage)
         shape, strides = tensor.shape, tensor.strides
-        last = tensor.offset + sum(
-            (size - 1) * stride for size, stride in zip(shape, strides, strict=False)
-        )
-        if len(shape) != len(strides) or 0 in shape or last >= len(numbers):
+        last = tensor.offset - (0 in shape)  # of no numbers none needs a place
+        if len(shape) == len(strides) and 0 not in shape:
+            # Along an axis of one number nobody steps, however large the stride.
+            strides = tuple(s if n > 1 else 0 for n, s in zip(shape, strides, strict=True))
+            last += sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+        if len(shape) != len(strides) or last >= len(numbers):
             raise self.refuse(
-                f"tensor {name!r} of shape {shape} and strides {strides} from number "
+                f"tensor {name!r} of shape {shape} and strides {tensor.strides} from number "
                 f"{tensor.offset} does not lie in its storage of {len(numbers)} numbers"
             )
-        if _overlaps(shape, strides):
+        size = math.prod(shape) * numbers.itemsize
+        if size > max(MAX_UNFOLDED, numbers.nbytes):
             raise self.refuse(
-                f"tensor {name!r} of shape {shape} and strides {strides} overlaps itself"
+                f"tensor {name!r} of shape {shape} repeats the numbers of its storage and would be "
+                f"{size} bytes, more than {MAX_UNFOLDED}"
             )
+        if 0 in shape:
+            return np.zeros(shape, numbers.dtype)
         steps = [stride * numbers.itemsize for stride in strides]
         return as_strided(numbers[tensor.offset :], shape, steps)
 
@@ -196,8 +213,13 @@ class _Archive:
                 f"record {record.filename!r} has {record.file_size} bytes instead of {size}"
             )
         if storage.key not in self.storages:
-            self.storages[storage.key] = self.archive.read(record)
-        return np.frombuffer(self.storages[storage.key], storage.dtype)
+            self.storages[storage.key] = np.frombuffer(self._record(f"data/{storage.key}"), "u1")
+        numbers = self.storages[storage.key].view(storage.dtype)
+        if not self.big_endian:
+            return numbers
+        swapped = numbers.view(storage.dtype.newbyteorder(">")).astype(storage.dtype)
+        swapped.flags.writeable = False
+        return swapped
 
 
 def _escapes(name: str) -> bool:
@@ -205,22 +227,12 @@ def _escapes(name: str) -> bool:
     return "\\" in name or any(part in ("", ".", "..") for part in name.split("/"))
 
 
-def _end_of(info: ZipInfo, stream: IO[bytes]) -> int:
-    """Return the offset after a record, whose own header must agree with the list of records."""
+def _start_of(info: ZipInfo, stream: IO[bytes]) -> int:
+    """Return where a record begins, whose own header must agree with the list of records."""
     stream.seek(info.header_offset)
     header = stream.read(30)
     signature, name_length, extra_length = struct.unpack("<4s22xHH", header)
     name = stream.read(name_length)
     if signature != b"PK\x03\x04" or name != info.orig_filename.encode():
         raise BadZipFile(f"the header of {info.filename!r} is not at its place")
-    return info.header_offset + 30 + name_length + int(extra_length) + info.file_size
-
-
-def _overlaps(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Whether two elements may share a place: sorted, each stride must exceed all before it."""
-    reach = 0
-    for stride, size in sorted(zip(strides, shape, strict=True)):
-        if size > 1 and stride <= reach:
-            return True
-        reach += (size - 1) * stride
-    return False
+    return info.header_offset + 30 + name_length + int(extra_length)

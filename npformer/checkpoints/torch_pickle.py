@@ -4,20 +4,21 @@ A pickle is a program for a stack machine, and Python's machine lets it import a
 anything in it: unpickling a stranger's file means running a stranger's program. This is another
 machine for the same language, and it is safe because of what it lacks:
 
-* It imports nothing and calls nothing that the pickle names. A global is looked up in a table of
-  a dozen markers; a name that is not in the table is an error, and the message contains it.
-* The markers are not the things that they are named after. "Calling" one (REDUCE) selects one of
-  four branches below, which make a dict, an inert object, or a description of a tensor.
+* It imports nothing and calls nothing that the pickle names. A global becomes a `Mark`: its name.
+* "Calling" a mark makes a dict, a description of a tensor, or, for every name that is not needed to
+  read weights, an `Inert`: a note that something was to be made here, and of what kind. What it was
+  to be made from is thrown away. So whatever training programs save beside the weights (states of
+  random generators, NumPy's numbers, objects of their own) neither runs nor is in the way.
 * Setting the state of an object (BUILD) discards the state.
 * Opcodes that PyTorch does not write are refused, including those for extensions and other classes.
-* Every opcode takes one step and bounded memory, and the number of opcodes is bounded by the length
-  of the pickle, which is limited. Values are shared; they are never copied, traversed, compared or
-  hashed (keys of dicts are text or whole numbers), so a small pickle cannot expand to a large
-  structure.
+* Every opcode takes one step and bounded memory, and there is a limit to their number. Values are
+  shared; they are never copied, traversed, compared or hashed (a key of a dict that is neither text
+  nor a whole number becomes an `Inert`), so a small pickle cannot expand to a large structure.
 
-The results are dicts, lists, tuples, text, numbers and `TensorRef`. ``pickletools`` of the standard
-library splits the bytes into opcodes, without interpreting any. Sources: ``pickletools.py`` of
-Python; ``torch/_utils.py`` and ``torch/serialization.py`` of PyTorch.
+The results are dicts, lists, tuples, text, bytes, numbers, `TensorRef` and `Inert`.
+``pickletools`` of the standard library splits the bytes into opcodes, without interpreting any.
+Sources: ``pickletools.py`` of Python; ``torch/_utils.py``, ``torch/serialization.py`` and
+``torch/_weights_only_unpickler.py`` of PyTorch.
 """
 
 from __future__ import annotations
@@ -25,15 +26,18 @@ from __future__ import annotations
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import UnsafeCheckpointError, WeightsError
 from .dtypes import STORAGES
 
-MAX_PICKLE = 4_000_000
+MAX_PICKLE = 64_000_000
 """Limit in bytes, far above the 0.5 million of L7 with the state of its optimizer."""
+
+MAX_OPCODES = 4_000_000
+"""Limit of the time and memory that a pickle takes: some seconds, some hundred MB."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,13 @@ class TensorRef:
 class Inert:
     """Stands for an object that is not needed, such as the arguments of a training run."""
 
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+
+class OtherTensor(Inert):
+    """Stands for a tensor that is no plain array of a number format that can be read."""
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -66,18 +77,32 @@ class Mark:
     name: str
 
 
-_ORDERED_DICT = Mark("collections.OrderedDict")
-_TENSOR = Mark("torch._utils._rebuild_tensor_v2")
-_PARAMETER = Mark("torch._utils._rebuild_parameter")
-_NAMESPACE = Mark("argparse.Namespace")
+_TENSOR = "torch._utils._rebuild_tensor_v2"
+_PARAMETERS = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
+_WITH_ATTRIBUTES = "torch._tensor._rebuild_from_type_v2"
+_PLAIN_TYPES = ("torch.Tensor", "torch.nn.parameter.Parameter")
+_DICTS = ("collections.OrderedDict", "collections.defaultdict")
+_NAMESPACE = "argparse.Namespace"
 
-GLOBALS = {mark.name: mark for mark in (_ORDERED_DICT, _TENSOR, _PARAMETER, _NAMESPACE)} | {
-    f"torch.{name}": Mark(name) for name in STORAGES
-}
-"""Everything that a pickle may name."""
+_HARMLESS = {
+    _TENSOR, *_PARAMETERS, _WITH_ATTRIBUTES, *_PLAIN_TYPES, *_DICTS, _NAMESPACE,
+    *(f"torch.{name}" for name in STORAGES), "collections.Counter", "torch.Size", "torch.device",
+    "_codecs.encode", *(f"{module}.{name}" for module in ("builtins", "__builtin__")
+                        for name in ("set", "frozenset", "bytearray", "complex")),
+}  # fmt: skip
+"""Globals of ordinary checkpoints, which a message about a file without weights need not name."""
 
 
-def interpret(pickle: bytes, source: str) -> Any:
+class Interpreted(NamedTuple):
+    """What a pickle describes."""
+
+    value: Any
+    """dict, list, tuple, str, bytes, int, float, bool, None, TensorRef or Inert"""
+    strangers: tuple[str, ...]
+    """the first globals it names that Python's own machine would have to import, and might run"""
+
+
+def interpret(pickle: bytes, source: str) -> Interpreted:
     """Return the value that a pickle describes.
 
     Parameters
@@ -88,13 +113,12 @@ def interpret(pickle: bytes, source: str) -> Any:
 
     Returns
     -------
-    dict, list, tuple, str, int, float, bool, None, TensorRef or Inert
+    Interpreted
 
     Raises
     ------
     UnsafeCheckpointError
-        If the pickle names a global that is not in `GLOBALS`, or uses an opcode that PyTorch does
-        not write.
+        If the pickle uses an opcode that PyTorch does not write.
     WeightsError
         If the pickle is damaged or too long.
     """
@@ -105,9 +129,14 @@ def interpret(pickle: bytes, source: str) -> Any:
         )
     machine = _Machine(source)
     try:
-        for opcode, argument, _ in pickletools.genops(pickle):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(pickle)):
             if opcode.name == "STOP":
-                return machine.result()
+                return Interpreted(machine.result(), tuple(machine.strangers))
+            if count == MAX_OPCODES:
+                raise WeightsError(
+                    f"{source}: its pickle has more than {MAX_OPCODES} steps; where the file was "
+                    "made, save only model.state_dict()"
+                )
             machine.step(opcode.name, argument)
     except WeightsError:
         raise
@@ -127,6 +156,7 @@ class _Machine:
         self.below: list[list[Any]] = []
         """the stacks below each open MARK"""
         self.memo: dict[int, Any] = {}
+        self.strangers: list[str] = []
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -160,12 +190,9 @@ class _Machine:
 
     def look_up(self, name: str) -> None:
         """Push the marker of a global."""
-        if name not in GLOBALS:
-            raise UnsafeCheckpointError(
-                f"{self.source}: wants {name}, which would run code. Only tensors are read: where "
-                "the file was made, save only model.state_dict(), preferably as safetensors"
-            )
-        self.push(GLOBALS[name])
+        if name not in _HARMLESS and len(self.strangers) < 5:
+            self.strangers.append(name)
+        self.push(Mark(name))
 
     def look_up_from_stack(self) -> None:
         name, module = self.stack.pop(), self.stack.pop()
@@ -178,18 +205,16 @@ class _Machine:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(arguments, tuple):
             raise ValueError("arguments are not a tuple")
-        if function == _ORDERED_DICT and not arguments:
-            self.push({})
-        elif function == _NAMESPACE and not arguments:
-            self.push(Inert())
-        elif function == _TENSOR:
-            self.push(_tensor(*arguments))
-        elif function == _PARAMETER and isinstance(arguments[0], TensorRef):
-            self.push(arguments[0])
+        if isinstance(function, Mark):
+            self.push(_made(function.name, arguments))
+        elif isinstance(function, Inert):
+            self.push(Inert(function.kind))
         else:
-            raise ValueError(
-                f"it calls {getattr(function, 'name', 'something that is not a function')} wrongly"
-            )
+            raise ValueError("it calls something that is not a function")
+
+    def call_with_keywords(self) -> None:
+        self.stack.pop()
+        self.call()
 
     def refer_to_storage(self) -> None:
         """Push the storage that a persistent identifier names."""
@@ -198,21 +223,35 @@ class _Machine:
             raise ValueError("a persistent identifier does not name a storage")
         if not _is_count(numel):
             raise ValueError("the length of a storage is not a whole number")
-        self.push(StorageRef(STORAGES[mark.name], key, numel))
+        name = mark.name.removeprefix("torch.")
+        if name in STORAGES:
+            self.push(StorageRef(STORAGES[name], key, numel))
+        elif mark.name.startswith("torch.") and name.endswith("Storage"):
+            self.push(OtherTensor(mark.name))
+        else:
+            raise ValueError(f"{mark.name} is no storage")
 
     def set_items(self, pairs: list[Any]) -> None:
         target = self.stack[-1]
-        if not isinstance(target, dict) or len(pairs) % 2:
+        if not isinstance(target, (dict, Inert)) or len(pairs) % 2:
             raise ValueError("it sets items of something that is not a dict")
-        for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-            if type(key) not in (str, int):
-                raise ValueError("the key of a dict is neither text nor a whole number")
-            target[key] = value
+        if isinstance(target, dict):
+            for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+                # Only text can name weights, and the hash of a tuple may take forever.
+                target[key if type(key) in (str, int) else Inert(type(key).__name__)] = value
 
     def append(self, items: list[Any]) -> None:
-        if not isinstance(self.stack[-1], list):
+        if not isinstance(self.stack[-1], (list, Inert)):
             raise ValueError("it appends to something that is not a list")
-        self.stack[-1].extend(items)
+        if isinstance(self.stack[-1], list):
+            self.stack[-1].extend(items)
+
+    def add(self, _items: list[Any]) -> None:
+        if not isinstance(self.stack[-1], Inert):
+            raise ValueError("it adds to something that is not a set")
+
+    def make_set(self, _items: list[Any]) -> None:
+        self.push(Inert("frozenset"))
 
     def discard_state(self) -> None:
         self.stack.pop()
@@ -230,12 +269,39 @@ class _Machine:
         self.stack = []
 
 
+def _made(name: str, arguments: tuple[Any, ...]) -> Any:
+    """Return what stands for the result of a call."""
+    if name == _TENSOR:
+        return _tensor(*arguments)
+    if name in _PARAMETERS and isinstance(arguments[0], (TensorRef, OtherTensor)):
+        return arguments[0]
+    if name == _WITH_ATTRIBUTES:
+        function, kind, inner, _ = arguments
+        plain = isinstance(kind, Mark) and kind.name in _PLAIN_TYPES
+        if plain and function in (Mark(_TENSOR), *map(Mark, _PARAMETERS)):
+            return _made(function.name, inner)
+    if name in ("collections.defaultdict", _NAMESPACE, _DICTS[0]):
+        if arguments and name != "collections.defaultdict":
+            raise ValueError(f"it calls {name} wrongly")
+        return Inert(name) if name == _NAMESPACE else {}
+    if name in _PARAMETERS or name.removeprefix("torch.") in STORAGES:
+        raise ValueError(f"it calls {name} wrongly")
+    if name == "torch._utils._rebuild_tensor_v3":
+        dtype = arguments[6]
+        return OtherTensor(dtype.name if isinstance(dtype, Mark) else name)
+    if name.startswith(("torch._utils._rebuild_", "torch._tensor._rebuild_")):
+        return OtherTensor(name)
+    return Inert(name)
+
+
 def _tensor(
     storage: Any, offset: Any, shape: Any, strides: Any, _grad: Any, _hooks: Any, flags: Any = None
-) -> TensorRef:
+) -> TensorRef | OtherTensor:
     """Describe a tensor as ``torch._utils._rebuild_tensor_v2`` would make it."""
+    if isinstance(storage, OtherTensor):
+        return storage
     if flags:
-        raise ValueError("a tensor is stored conjugated or negated")
+        return OtherTensor("a conjugated or negated view")
     sizes = (shape, strides)
     if not isinstance(storage, StorageRef) or not all(isinstance(s, tuple) for s in sizes):
         raise ValueError("a tensor lacks a storage, shape or strides")
@@ -250,6 +316,7 @@ def _is_count(value: Any) -> bool:
 
 _CONSTANTS = {
     "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE",
+    "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
 }  # fmt: skip
 """Opcodes that push their argument."""
 
@@ -262,6 +329,9 @@ _OPCODES: dict[str, Callable[[_Machine, Any], None]] = {
     "EMPTY_DICT": lambda machine, _: machine.push({}),
     "EMPTY_LIST": lambda machine, _: machine.push([]),
     "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "EMPTY_SET": lambda machine, _: machine.push(Inert("set")),
+    "ADDITEMS": lambda machine, _: machine.add(machine.since_mark()),
+    "FROZENSET": lambda machine, _: machine.make_set(machine.since_mark()),
     "MARK": lambda machine, _: machine.open_mark(),
     "TUPLE": lambda machine, _: machine.push(tuple(machine.since_mark())),
     "TUPLE1": lambda machine, _: machine.make_tuple(1),
@@ -280,6 +350,7 @@ _OPCODES: dict[str, Callable[[_Machine, Any], None]] = {
     "STACK_GLOBAL": lambda machine, _: machine.look_up_from_stack(),
     "REDUCE": lambda machine, _: machine.call(),
     "NEWOBJ": lambda machine, _: machine.call(),
+    "NEWOBJ_EX": lambda machine, _: machine.call_with_keywords(),
     "BUILD": lambda machine, _: machine.discard_state(),
     "BINPERSID": lambda machine, _: machine.refer_to_storage(),
 }

@@ -79,7 +79,8 @@ def describe(error: OSError) -> str:
     if error.filename is None:
         return error.strerror
     text = f"{os.fsdecode(error.filename)}: {error.strerror}"
-    return f"{text}; {REMEDIES[error.errno]}" if error.errno in REMEDIES else text
+    told = "Remedy: " in error.strerror  # by `npformer.files.atomic`
+    return text if told or error.errno not in REMEDIES else f"{text}; {REMEDIES[error.errno]}"
 
 
 def complain_about_unreadable(messages: Iterable[str]) -> None:

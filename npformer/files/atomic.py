@@ -35,32 +35,48 @@ def replacing(path: Path, mode: int = 0o666) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If the directory does not exist or cannot be written to, or no space is left; it names
-        `path`, not the temporary file.
+        If the file cannot be written: its directory does not exist or cannot be written to, or the
+        disk is full. The message names `path`, whether an old file is still there, and a remedy.
     """
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
     except OSError as error:
-        raise _about(path, error) from error
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError) and error.filename in (None, str(temporary), temporary):
-            raise _about(path, error) from error
-        raise
+        # A full disk names no file; what the block read or wrote elsewhere is not about this one.
+        if error.filename not in (None, str(temporary), temporary):
+            raise
+        if error.errno is None:  # said by Python code, such as "short of 3 bytes"
+            raise OSError(f"{path}: {error}") from error
+        raise _explained(error, path) from error
 
 
-def _about(path: Path, error: OSError) -> OSError:
-    """Return the error as one that names the file which was to be written."""
-    if error.errno is None:
-        return OSError(f"{path}: {error}")
+_REMEDIES = {
+    errno.ENOSPC: "free space on the disk, or write elsewhere",
+    errno.EDQUOT: "free space within your quota, or write elsewhere",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f), or write elsewhere",
+    errno.EACCES: "choose a folder that you may write to",
+    errno.EPERM: "choose a folder that you may write to",
+    errno.EROFS: "choose a folder that can be written to",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EISDIR: "choose the name of a file; this is a folder",
+    errno.ENOTDIR: "choose a folder that exists",
+}
+
+
+def _explained(error: OSError, path: Path) -> OSError:
+    """Return an error of the same kind about `path`, not about the temporary file."""
+    remedy = _REMEDIES.get(error.errno or 0, "try again, or write elsewhere")
     if error.errno == errno.ENOENT:
-        return FileNotFoundError(error.errno, "There is no such folder", str(path.parent))
-    return OSError(error.errno, error.strerror, str(path))
+        remedy = f"create the folder {path.parent} first, or choose another"
+    # Unlike Path.is_file, this does not raise the error again.
+    kept = "; the old file is as it was" if os.path.isfile(path) else ""
+    return OSError(error.errno, f"{error.strerror}: not written{kept}. Remedy: {remedy}", str(path))
 
 
 def remove_left_over(path: Path, older_than: float = 0.0) -> None:

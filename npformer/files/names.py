@@ -9,10 +9,13 @@ PROCESSOR_NAME = "preprocessor_config.json"
 """How images become pixel values."""
 
 WEIGHTS_NAMES = ("model.safetensors", "pytorch_model.bin")
-"""The weights; the first of these files that exists is read."""
+"""The weights; the first of these files that exists is read, or the list of its parts."""
 
 TORCH_SUFFIXES = (".bin", ".pth", ".pt")
 """Endings of files that ``torch.save`` writes."""
+
+INDEX_SUFFIX = ".index.json"
+"""Ending of the list of the files over which weights are distributed."""
 
 SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
 """Endings of all files of weights that can be read."""

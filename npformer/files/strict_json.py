@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..checks import shortened
 from ..errors import ConfigError
 
 
@@ -64,11 +66,12 @@ def parse_object(text: str, place: str) -> dict[str, Any]:
         raise ConfigError(f"{place}, {_lines(text, name)}: {name} is not a JSON number")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        for key, count in Counter(key for key, _ in pairs).items():
-            if count > 1:
-                found = _lines(text, re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:")
-                raise ConfigError(f"{place}, {found}: the key {key!r} appears {count} times")
-        return dict(pairs)
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            (key, count), *_ = Counter(key for key, _ in pairs).most_common(1)
+            found = _lines(text, re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:")
+            raise ConfigError(f"{place}, {found}: the key {shortened(key)} appears {count} times")
+        return values
 
     if text.startswith("\ufeff"):
         raise ConfigError(
@@ -92,6 +95,10 @@ def parse_object(text: str, place: str) -> dict[str, Any]:
 
 
 def _lines(text: str, pattern: str) -> str:
-    """Name the lines where `pattern` occurs."""
-    numbers = [str(text.count("\n", 0, found.start()) + 1) for found in re.finditer(pattern, text)]
-    return f"line {' and '.join(numbers)}" if numbers else "line unknown"
+    """Name the first two lines where `pattern` occurs."""
+    numbers: list[int] = []
+    end = 0
+    for found in islice(re.finditer(pattern, text), 2):
+        numbers.append((numbers or [1])[-1] + text.count("\n", end, found.start()))
+        end = found.start()
+    return f"line {' and '.join(map(str, numbers))}" if numbers else "line unknown"

@@ -129,10 +129,11 @@ class EfficientFormerPreTrainedModel(ModuleMethods):
             What computes, as in `npformer.load`.
         **options
             As in `npformer.hf.reading.read_pretrained`: ``dtype``, ``config``, ``image_size``,
-            ``method``, ``ignore_mismatched_sizes``, ``seed``; ``revision``, ``cache_dir``,
-            ``local_files_only``, ``token``, ``force_download``, ``subfolder``; and values that
-            replace those of the configuration, such as ``num_labels=10``. What happens to the other
-            arguments of transformers is in the page "Arguments and methods of transformers".
+            ``method``, ``ignore_mismatched_sizes``, ``seed``, ``entry``; ``revision``,
+            ``cache_dir``, ``local_files_only``, ``token``, ``force_download``, ``subfolder``; and
+            values that replace those of the configuration, such as ``num_labels=10``. What happens
+            to the other arguments of transformers is in the page "Arguments and methods of
+            transformers".
 
         Returns
         -------

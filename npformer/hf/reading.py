@@ -26,6 +26,7 @@ def read_pretrained(
     method: Method = "offsets",
     ignore_mismatched_sizes: bool = False,
     seed: int = 0,
+    entry: str | None = None,
     **options: Any,
 ) -> tuple[EfficientFormerConfig, EfficientFormer]:
     """Read what a model is made of.
@@ -49,6 +50,8 @@ def read_pretrained(
         ones; otherwise they are an error.
     seed : int
         Seed of random heads.
+    entry : str, optional
+        Which weights to read from a PyTorch file that has several, such as ``"model_ema"``.
     **options
         How to download (`npformer.files.repository.Download`), other arguments of transformers
         (`npformer.network.hf_arguments`), and changes of the configuration.
@@ -66,7 +69,7 @@ def read_pretrained(
     changes = settle("from_pretrained", options, LOAD_MODEL)
     download = Download.take(changes)
     place = checkpoints.folder.find(source, download)
-    found = checkpoints.read(place, dtype=chosen_dtype(dtype, torch_dtype))
+    found = checkpoints.read(place, dtype=chosen_dtype(dtype, torch_dtype), entry=entry)
     params = found.params
     if config is None:
         config = found.config

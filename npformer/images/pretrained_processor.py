@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError, MissingWeights
 from ..files.atomic import json_text, write_json
 from ..files.names import PROCESSOR_NAME
+from ..files.presence import is_file
 from ..files.repository import Download, fetch_file, is_repository
 from ..files.strict_json import read_object
 from ..network.hf_arguments import LOAD_SETTINGS, SAVE_SETTINGS, refuse_unknown, settle
@@ -131,7 +132,7 @@ class PretrainedProcessor(SaysWhatInstead):
         changes = {name: changes[name] for name in Settings._fields if name in changes}
         path = Path(source) / download.subfolder
         file = path / PROCESSOR_NAME if path.is_dir() else path
-        if file.is_file():
+        if is_file(file, ConfigError):
             return cls.from_json_file(file, **changes)
         if source in _PUBLISHED and not (download.names_a_file and source != "tiny"):
             edge, side = _PUBLISHED[source]

@@ -8,12 +8,14 @@ atomically, so a kill at any moment leaves the one before.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from ..checkpoints import safetensors_file
+from ..checks import is_real, is_whole, shortened
 from ..errors import ConfigError, WeightsError
 from ..layers import Array
 from ..network import EfficientFormer
@@ -91,19 +93,20 @@ def load(path: Path, like: TrainingState, settings: dict[str, Any]) -> TrainingS
     tensors, metadata = safetensors_file.read(path)
     if "npformer" not in metadata:
         raise WeightsError(f"{path}: not a training state saved by npformer")
-    rest = json.loads(metadata["npformer"])
+    rest = _checked(path, metadata["npformer"])
     for name, value in settings.items():
-        if rest["settings"].get(name) != value:
+        begun = rest["settings"].get(name)
+        if begun != value:
             raise ConfigError(
-                f"{path}: begun with {name} = {rest['settings'].get(name)!r} and not {value!r}; "
+                f"{path}: begun with {name} = {shortened(begun)} and not {shortened(value)}; "
                 "resume with the same settings, or begin in another folder"
             )
 
     def take(name: str, leaf: Array) -> Array:
         found = tensors.get(name)
-        if found is None or found.shape != leaf.shape:
-            problem = "is missing" if found is None else f"has shape {found.shape}"
-            raise WeightsError(f"{path}: {name} {problem}; expected shape {leaf.shape}")
+        if found is None or found.shape != leaf.shape or found.dtype != leaf.dtype:
+            problem = "is missing" if found is None else f"is {found.dtype} of {found.shape}"
+            raise WeightsError(f"{path}: {name} {problem}; expected {leaf.dtype} of {leaf.shape}")
         return np.array(found)
 
     def read_tree(name: str, tree: Tree) -> Tree:
@@ -118,6 +121,56 @@ def load(path: Path, like: TrainingState, settings: dict[str, Any]) -> TrainingS
         losses=tuple(rest["losses"]),
         seconds=rest["seconds"],
         history=tuple(rest["history"]),
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return is_real(value) and abs(value) <= 1e30  # what NumPy can hold
+
+
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "step": (lambda value: is_whole(value) and 0 <= value < 2**63, "a whole number from 0"),
+    "optimizer_step": (lambda value: is_whole(value) and 0 <= value < 2**63, "the same"),
+    "losses": (lambda value: isinstance(value, list) and all(map(_is_number, value)), "numbers"),
+    "seconds": (_is_number, "a number"),
+    "history": (lambda value: isinstance(value, list) and all(map(_is_row, value)),
+                "a row of numbers, with its epoch, for each epoch"),
+    "settings": (lambda value: isinstance(value, dict), "an object"),
+}  # fmt: skip
+"""What must be under each key of the JSON beside the tensors."""
+
+
+def _checked(path: Path, text: str) -> dict[str, Any]:
+    """Parse the JSON beside the tensors, and refuse whatever `save` does not write."""
+    try:
+        rest = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(
+            f"{path}: damaged: what is beside the tensors is not JSON ({error})"
+        ) from (error)
+    for key, (is_right, expected) in _KINDS.items():
+        if not isinstance(rest, dict) or key not in rest or not is_right(rest[key]):
+            found = shortened(rest[key]) if isinstance(rest, dict) and key in rest else "missing"
+            raise WeightsError(
+                f"{path}: damaged: {key} is {found}; expected {expected}. Begin again in another "
+                "folder; the weights of the last epoch are in the folder's model.safetensors"
+            )
+    begun = rest["history"][-1]["step"] if rest["history"] else 0
+    if not begun + len(rest["losses"]) <= rest["step"]:
+        raise WeightsError(
+            f"{path}: damaged: step is {rest['step']} after an epoch that ended at step {begun} "
+            f"and {len(rest['losses'])} losses since. Begin again in another folder"
+        )
+    return dict(rest)
+
+
+def _is_row(value: Any) -> bool:
+    """Whether a value is a row of the log, whose numbers may be missing or not finite."""
+    return (
+        isinstance(value, dict)
+        and is_whole(value.get("epoch"))
+        and is_whole(value.get("step"))
+        and all(isinstance(number, (int, float, type(None))) for number in value.values())
     )
 
 

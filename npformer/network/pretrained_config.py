@@ -18,6 +18,7 @@ from ..checks import require, require_whole
 from ..errors import ConfigError, MissingWeights
 from ..files.atomic import json_text, write_json
 from ..files.names import CONFIG_NAME
+from ..files.presence import is_file
 from ..files.repository import Download, fetch_file, is_repository
 from ..files.shipped import shipped
 from ..files.strict_json import read_object
@@ -285,7 +286,7 @@ class PretrainedConfig(SaysWhatInstead):
         path = shipped("tiny") if source == "tiny" else Path(source)
         path /= download.subfolder
         file = path / CONFIG_NAME if path.is_dir() else path
-        if file.is_file():
+        if is_file(file, ConfigError):
             return cls.from_json_file(file, **changes)
         name = REPOSITORIES.get(source, source)
         if name in VARIANTS and not download.names_a_file:

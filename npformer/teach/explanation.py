@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import numpy as np
 
 from .. import display
 from ..classification import Classifier, Predictions
+from ..files.atomic import replacing
 from ..images.layout import channels_first
 from ..images.settings import IMAGENET_MEAN, IMAGENET_STD
 from ..layers import Array
@@ -79,7 +81,7 @@ class Explanation:
         return page.document(self.title, self._repr_html_())
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write the page to a file, as HTML or as a picture.
+        """Write the page to a file, as HTML or as a picture; it appears whole or not at all.
 
         Parameters
         ----------
@@ -96,13 +98,19 @@ class Explanation:
             If it has another suffix.
         MissingPackage
             If matplotlib is not installed.
+        OSError
+            If the file cannot be written.
         """
         path = Path(path)
         check_suffix(path)
         if path.suffix.lower() in HTML:
-            path.write_text(self.to_html(), encoding="utf-8")
+            data = self.to_html().encode()
         else:
-            self.figure().savefig(path, dpi=110)
+            picture = BytesIO()
+            self.figure().savefig(picture, dpi=110, format=path.suffix[1:].lower())
+            data = picture.getvalue()
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
         return path
 
     def _repr_html_(self) -> str:
