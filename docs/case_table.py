@@ -164,13 +164,14 @@ TOPICS = {
     "Weights: PyTorch's files": cases(
         83,
         ("a pickle that would run code",
-         "`UnsafeCheckpointError`, which names the function; it is not run. "
-         "The arguments of a training program are passed over"),
+         "it is not run: what is not needed for the weights is passed over; where there are no "
+         "weights, `UnsafeCheckpointError`, which names the function"),
         ("a bare pickle, as PyTorch wrote before 1.6",
          "`UnsafeCheckpointError`, which says how to convert it"),
-        ("a tensor that reaches beyond its storage, overlaps itself, or has a negative or enormous "
-         "offset, shape or stride", "`WeightsError`, which names the tensor where it has a name"),
-        ("an archive that is big-endian, compressed or nested; records that are missing, "
+        ("a tensor that reaches beyond its storage, repeats it enormously often, or has a negative "
+         "or enormous offset, shape or stride",
+         "`WeightsError`, which names the tensor where it has a name"),
+        ("an archive that is compressed or nested; records that are missing, "
          "of another length, named twice, or named to land elsewhere", "`WeightsError`"),
         ("a pickle made to use up memory or the stack, or to change what it should not",
          "`WeightsError`; work and memory are bounded"),

@@ -328,13 +328,10 @@ def test_views_that_lie(
 @pytest.mark.case(85)
 @pytest.mark.parametrize("stride", [2**61, 2**62])
 def test_enormous_strides_of_a_side_of_one(path: Path, stride: int) -> None:
-    """They do not matter, so the tensor may as well be read."""
+    """They do not matter, so the tensor is read."""
     value = tensor(shape=_tuple([_whole(1), _whole(12)]), strides=_tuple(map(_whole, (stride, 1))))
     archive(path, records(**{"data.pkl": weights(value)}))
-    try:
-        assert torch_file.read(path).tensors["x"].shape == (1, 12)
-    except WeightsError as error:
-        assert str(path) in str(error)  # noqa: PT017 - both outcomes are right
+    assert contents(path)["x"].shape == (1, 12)
 
 
 @pytest.mark.case(87)
