@@ -26,7 +26,7 @@ from npformer.engine.steps import Kind
 from npformer.engine.walk import execute
 from npformer.errors import ConfigError
 from npformer.kernels.layout import LANES
-from npformer.layers import Trace
+from npformer.layers import Run, Trace, training
 from npformer.network import forward
 from npformer.network.configuration import EfficientFormerConfig
 from npformer.network.tree import transform
@@ -333,6 +333,17 @@ def test_float64_is_for_proofs():
     with pytest.raises(ConfigError, match="float64"):
         engine.make_forward(p, c, "numba")
     np.testing.assert_array_equal(engine.make_forward(p, c)(x).logits, forward(x, p, c).logits)
+
+
+def test_a_run_in_training_is_never_evaluated_in_silence():
+    c = config()
+    p, x = network(c), images(2)
+    mode = training(np.random.default_rng(0))
+    found = engine.make_forward(p, c)(x, Run(mode)).logits
+    np.testing.assert_array_equal(found, forward(x, p, c, Run(mode)).logits)
+    assert not np.array_equal(found, engine.make_forward(p, c)(x).logits)
+    with pytest.raises(ConfigError, match="only evaluates; use engine='numpy'"):
+        engine.make_forward(p, c, "numba")(x, Run(mode))
 
 
 def test_auto_shows_everything_to_a_recorder_that_wants_it():

@@ -44,10 +44,19 @@ class Forward:
     def __call__(self, x: Array, run: Run = EVALUATION) -> Logits:
         """Run the network on preprocessed images, (B, H, W, C₀).
 
-        Raises `ConfigError` if the network cannot take such images.
+        Raises `ConfigError` if the network cannot take such images, or the run is in training mode
+        and the engine is ``"numba"``, whose forward only evaluates.
         """
-        if self.fast is None or (self.engine == "auto" and self._wants_more(run)):
+        evaluates = run.mode == EVALUATION.mode
+        if self.fast is None or (
+            self.engine == "auto" and (not evaluates or self._wants_more(run))
+        ):
             return model.forward(x, self.params, self.config, run)
+        if not evaluates:
+            raise ConfigError(
+                "the run is in training mode and engine='numba' only evaluates; use "
+                "engine='numpy', or npformer.engine.make_gradients"
+            )
         return self.fast(x, run)
 
     def _wants_more(self, run: Run) -> bool:
