@@ -44,8 +44,11 @@ class Forward:
     def __call__(self, x: Array, run: Run = EVALUATION) -> Logits:
         """Run the network on preprocessed images, (B, H, W, C₀).
 
-        Raises `ConfigError` if the network cannot take such images, or the run is in training mode
-        and the engine is ``"numba"``, whose forward only evaluates.
+        Raises
+        ------
+        ConfigError
+            If the network cannot take such images, or the run is in training mode and the engine
+            is ``"numba"``, whose forward only evaluates.
         """
         evaluates = run.mode == EVALUATION.mode
         if self.fast is None or (
