@@ -10,12 +10,14 @@ again in a forked child, which inherits none.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from ..errors import ConfigError
 
@@ -164,8 +166,16 @@ class Job:
         with self._lock:
             self._open = False
         if self._finished() < self._joined:
-            for _ in range(self._joined):
-                self._left.get()
+            interrupted: BaseException | None = None
+            left = 0
+            while left < self._joined:
+                try:
+                    self._left.get()
+                    left += 1
+                except KeyboardInterrupt as error:  # helpers still use the memory of this call
+                    interrupted = error
+            if interrupted is not None:
+                raise interrupted
             if self._error is not None:
                 raise self._error
 
@@ -174,7 +184,7 @@ class Team:
     """Helpers, and the queue in which they wait for jobs."""
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        self._jobs: SimpleQueue[Job | _Rest] = SimpleQueue()
         self._size = 0
         self._lock = threading.Lock()
 
@@ -204,12 +214,38 @@ class Team:
                 self._size += 1
             return self._size
 
+    def rest(self) -> None:
+        """Let every helper end what it does, and do nothing more."""
+        said: SimpleQueue[None] = SimpleQueue()
+        for _ in range(self._size):
+            self._jobs.put(_Rest(said))
+        with suppress(Empty):
+            for _ in range(self._size):
+                said.get(timeout=1)
+
     def _help(self) -> None:
         while True:
             self._jobs.get().join()
 
 
+class _Rest:
+    """What a helper takes for a job when the process ends: it says so, and never comes back."""
+
+    def __init__(self, said: SimpleQueue[None]) -> None:
+        self._said = said
+
+    def join(self) -> None:
+        self._said.put(None)
+        threading.Event().wait()
+
+
 _team = Team()
+
+
+@atexit.register
+def _rest() -> None:
+    """Wait, for a second at most, until no helper runs machine code, which is about to go."""
+    _team.rest()
 
 
 def run(work: Callable[[int], None], threads: int, finished: Callable[[], int] = lambda: 0) -> None:
