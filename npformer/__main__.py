@@ -1,7 +1,5 @@
 """``python -m npformer`` is ``npformer``."""
 
-import sys
+from .commands.main import run_process
 
-from .commands.main import main
-
-sys.exit(main())
+run_process()

@@ -15,10 +15,15 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 from ..errors import NpformerError
 from ..version import __version__
 from .output import complain, settle_streams, warning_lines
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 and the number of the signal, as shells have it."""
 
 COMMANDS = {
     "classify": "name what is in photographs",
@@ -63,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     except KeyboardInterrupt:
         complain("interrupted")
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         # Otherwise the rest of the buffer would raise again when Python flushes it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -84,6 +89,22 @@ def check_words(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
                 f"{value} is an address; expected a file or folder: download it first, and give "
                 "its path, or the owner/name of a model on the Hugging Face Hub"
             )
+
+
+def run_process() -> NoReturn:
+    """Run the command of this process, and end it.
+
+    After Ctrl-C it ends at once: helpers of the engine may still run machine code, which must not
+    be cleared away below them.
+    """
+    code = main()
+    if code == INTERRUPTED:
+        with suppress(OSError, ValueError):  # closed already
+            sys.stdout.flush()
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
