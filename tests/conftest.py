@@ -1,10 +1,17 @@
 """Options of pytest, and of Hypothesis: how long a busy machine takes is no fault of the code."""
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("npformer", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("npformer")
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and so would every process
+# that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

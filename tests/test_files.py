@@ -152,41 +152,42 @@ def test_errors_about_other_files_are_their_own(tmp_path: Path):
     assert "Remedy" not in str(error.value)
 
 
-def writers(tmp_path: Path):
-    """What writes a file that its user names, and the name."""
+WRITERS = "page.html", "page.png", "page.pdf", "a.safetensors", "a.pth", "a.json"
+"""Files that their users name, one of each writer."""
+
+
+def writer(name: str, tmp_path: Path):
+    """What writes the file of `WRITERS` with that name."""
+    if name.startswith("page"):
+        pytest.importorskip("matplotlib")
+        return npformer.explain(np.zeros((64, 64, 3), np.uint8)).save
     c = cases.config()
-    tensors = cases.tensors(c)
-    place = cases.folder(tmp_path / "model", c, tensors)
-    explanation = npformer.explain(np.zeros((64, 64, 3), np.uint8))
-    for name in ("page.html", "page.png", "page.pdf"):
-        yield name, explanation.save
-    for name in ("a.safetensors", "a.pth"):
-        yield name, lambda path: checkpoints.convert(place, path, to="hf")
-    yield "a.json", c.to_json_file
+    if name.endswith("json"):
+        return c.to_json_file
+    model = cases.folder(tmp_path / "model", c, cases.tensors(c))
+    return lambda path: checkpoints.convert(model, path, to="hf")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
-def test_every_writer_keeps_the_old_file_when_there_is_no_room(tmp_path: Path):
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_writer_keeps_the_old_file_when_there_is_no_room(name: str, tmp_path: Path):
     resource = pytest.importorskip("resource")
-    seen = set()
-    for name, write in writers(tmp_path):
-        path = tmp_path / name
-        write(path)
-        before = path.read_bytes()
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
-        try:
-            with pytest.raises(OSError, match="the old file is as it was") as error:
-                write(path)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-            signal.signal(signal.SIGXFSZ, handler)
-        assert error.value.filename == str(path)
-        assert path.read_bytes() == before
-        seen.add(name)
-    assert {path.name for path in tmp_path.iterdir()} == {"model", *seen}
-    assert len(seen) == 6
+    write, path = writer(name, tmp_path), tmp_path / name
+    write(path)
+    before = path.read_bytes()
+    others = {other.name for other in tmp_path.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
+    try:
+        with pytest.raises(OSError, match="the old file is as it was") as error:
+            write(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert error.value.filename == str(path)
+    assert path.read_bytes() == before
+    assert {other.name for other in tmp_path.iterdir()} == others
 
 
 def test_a_key_that_occurs_often_takes_linear_time(tmp_path: Path):

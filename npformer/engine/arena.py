@@ -145,16 +145,15 @@ class Arena:
                 raise IndexError("a kernel reached outside of its memory")
 
         def work(thread: int) -> None:
-            try:
-                first = 0
-                if thread == 0:
-                    for gate, function in gates:
-                        enter(0, first, gate)
-                        function()
-                        first = gate
-                enter(thread, first, end)
-            except BaseException:
-                counters[1:] = RELEASED
-                raise
+            first = 0
+            if thread == 0:
+                for gate, function in gates:
+                    enter(0, first, gate)
+                    function()
+                    first = gate
+            enter(thread, first, end)
 
-        run(work, threads, lambda: int(counters[0]))
+        def release() -> None:
+            counters[1:] = RELEASED
+
+        run(work, threads, lambda: int(counters[0]), release)

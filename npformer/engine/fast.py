@@ -75,15 +75,11 @@ class Fast:
 
         def take(_: int) -> None:
             """Send groups through on this thread alone, as long as there are some."""
-            try:
-                while group := _next(left):
-                    self._send(plan, x, outputs, group, threads, alone=True)
-            except BaseException:
-                left.clear()  # so that the caller waits for one group more at most
-                raise
+            while group := _next(left):
+                self._send(plan, x, outputs, group, threads, alone=True)
 
         if apart:
-            on_threads(take, threads)
+            on_threads(take, threads, release=left.clear)
         for group in groups[apart:]:
             self._send(plan, x, outputs, group, threads, alone=False)
         for name in plan.wanted:

@@ -134,13 +134,21 @@ class Job:
         ``work(i)`` is called by each helper, with i from 1.
     finished : callable
         Returns how many helpers have nothing left to do.
+    release : callable
+        Is called after an error, so that nobody waits for what will not be done.
     """
 
-    def __init__(self, work: Callable[[int], None], finished: Callable[[], int]) -> None:
-        self._work, self._finished = work, finished
+    def __init__(
+        self,
+        work: Callable[[int], None],
+        finished: Callable[[], int],
+        release: Callable[[], None],
+    ) -> None:
+        self._work, self._finished, self.release = work, finished, release
         self._lock = threading.Lock()
         self._open = True
         self._joined = 0
+        self._ended = 0
         self._error: BaseException | None = None
         self._left: SimpleQueue[None] = SimpleQueue()
 
@@ -155,29 +163,38 @@ class Job:
             self._work(number)
         except BaseException as error:
             self._error = error
+            self.release()
         finally:
+            with self._lock:
+                self._ended += 1
             self._left.put(None)
 
     def close(self) -> None:
         """Close the job, and wait for helpers that have joined, unless all of them have finished.
 
-        An exception of a helper is raised here.
+        An exception of a helper is raised here. Ctrl-C is raised after the waiting: helpers still
+        use the memory of this call.
         """
+        interrupt: KeyboardInterrupt | None = None
+        while True:
+            try:
+                self._wait()
+                break
+            except KeyboardInterrupt as error:
+                interrupt = error
+                self.release()
+        if interrupt is not None:
+            raise interrupt
+        if self._error is not None:
+            raise self._error
+
+    def _wait(self) -> None:
+        """Wait as `close` says; may be called again after an interrupt."""
         with self._lock:
             self._open = False
         if self._finished() < self._joined:
-            interrupted: BaseException | None = None
-            left = 0
-            while left < self._joined:
-                try:
-                    self._left.get()
-                    left += 1
-                except KeyboardInterrupt as error:  # helpers still use the memory of this call
-                    interrupted = error
-            if interrupted is not None:
-                raise interrupted
-            if self._error is not None:
-                raise self._error
+            while self._ended < self._joined:  # counted by the helpers: an interrupt loses nothing
+                self._left.get()
 
 
 class Team:
@@ -188,17 +205,26 @@ class Team:
         self._size = 0
         self._lock = threading.Lock()
 
-    def run(self, work: Callable[[int], None], threads: int, finished: Callable[[], int]) -> None:
+    def run(
+        self,
+        work: Callable[[int], None],
+        threads: int,
+        finished: Callable[[], int],
+        release: Callable[[], None],
+    ) -> None:
         """Call ``work(0)`` here and, as far as helpers are idle, ``work(1)`` … there; see `run`."""
         if threads == 1:
             work(0)
             return
         helpers = min(threads - 1, self._grow(threads - 1))
-        job = Job(work, finished)
-        for _ in range(helpers):
-            self._jobs.put(job)
+        job = Job(work, finished, release)
         try:
+            for _ in range(helpers):
+                self._jobs.put(job)
             work(0)
+        except BaseException:
+            release()
+            raise
         finally:
             job.close()
 
@@ -248,7 +274,12 @@ def _rest() -> None:
     _team.rest()
 
 
-def run(work: Callable[[int], None], threads: int, finished: Callable[[], int] = lambda: 0) -> None:
+def run(
+    work: Callable[[int], None],
+    threads: int,
+    finished: Callable[[], int] = lambda: 0,
+    release: Callable[[], None] = lambda: None,
+) -> None:
     """Call `work` on up to `threads` threads, this one among them, and return when all are done.
 
     Parameters
@@ -261,8 +292,11 @@ def run(work: Callable[[int], None], threads: int, finished: Callable[[], int] =
     finished : callable
         Returns how many helpers have nothing left to do. They are not waited for: their way back
         through the interpreter takes longer than the last layers.
+    release : callable
+        Is called, on any thread, when one of them is left by an exception, so that the others do
+        not wait for what it will not do. It may be called more than once.
     """
-    _team.run(work, threads, finished)
+    _team.run(work, threads, finished, release)
 
 
 def _after_fork() -> None:
