@@ -31,7 +31,7 @@ classifier.summary()
 #     x: Array, p: EfficientFormer, config: EfficientFormerConfig, run: Run = EVALUATION
 # ) -> Logits:
 #     tokens = features(x, p, config, run)
-#     pooled = run("pooled", tokens.mean(1))  # (B, N, C) -> (B, C)
+#     pooled = run("pooled", mean64(tokens, 1))  # (B, N, C) -> (B, C)
 #     return heads(pooled, p, run)
 #
 #

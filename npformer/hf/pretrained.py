@@ -261,7 +261,8 @@ class EfficientFormerPreTrainedModel(ModuleMethods):
             shape = grid if reshape_last else None
             inside["hidden_states"] = tuple(as_maps(arrays[name], shape) for name in states)
         if output_attentions:
-            inside["attentions"] = tuple(arrays[name] for name in attentions)
+            maps = (arrays[name].astype(self.dtype, copy=False) for name in attentions)
+            inside["attentions"] = tuple(maps)
         return Seen(logits, arrays, grid, inside)
 
     def _run(

@@ -36,6 +36,7 @@ from ..layers import (
     stem_backward,
     update_running_stats,
 )
+from ..layers.precision import mean64
 from .configuration import EfficientFormerConfig
 from .heads import Logits, heads, heads_backward
 from .stage import Stage, stage, stage_backward, stage_sizes
@@ -91,7 +92,7 @@ def forward(
         If the image size leads to another grid than the attention biases were learned for.
     """
     tokens = features(x, p, config, run)
-    pooled = run("pooled", tokens.mean(1))  # (B, N, C) -> (B, C)
+    pooled = run("pooled", mean64(tokens, 1))  # (B, N, C) -> (B, C)
     return heads(pooled, p, run)
 
 
