@@ -38,7 +38,7 @@ classifier.summary()
 # def features(
 #     x: Array, p: EfficientFormer, config: EfficientFormerConfig, run: Run = EVALUATION
 # ) -> Array:
-#     check_input(x.shape, p, config)
+#     check_input(x, p, config)
 #     x = x.astype(p.norm.weight.dtype, copy=False)
 #     x = run("stem", stem(x, p.stem, config.batch_norm_eps, run.within("stem")))
 #     for i, params in enumerate(p.stages):

@@ -346,3 +346,14 @@ def test_statistics_are_all_that_the_tape_holds():
     tape = engine.make_gradients(p, c, "numba")(x, p, loss, RNG).tape
     assert isinstance(tape, Trace)
     assert {name.rsplit(".", 1)[-1] for name in tape} == {"mean", "var", "n"}
+
+
+@pytest.mark.parametrize("which", ["numba", "numpy"])
+def test_images_that_were_not_preprocessed_are_refused(which):
+    c = config()
+    p, x = network(c), images(2)
+    step = engine.make_gradients(p, c, which)
+    with pytest.raises(TypeError, match="pixel values are uint8; expected floating point"):
+        step(x.astype(np.uint8), p, loss, RNG)
+    with pytest.raises(ConfigError, match=r"np.moveaxis\(x, 1, -1\)"):
+        step(np.moveaxis(x, -1, 1), p, loss, RNG)

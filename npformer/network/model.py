@@ -90,6 +90,8 @@ def forward(
     ------
     ConfigError
         If the image size leads to another grid than the attention biases were learned for.
+    TypeError
+        If the images are not floating point numbers.
     """
     tokens = features(x, p, config, run)
     pooled = run("pooled", mean64(tokens, 1))  # (B, N, C) -> (B, C)
@@ -106,7 +108,7 @@ def features(
     ndarray, shape (B, N, Cₙ)
         Tokens after the final layer norm.
     """
-    check_input(x.shape, p, config)
+    check_input(x, p, config)
     x = x.astype(p.norm.weight.dtype, copy=False)
     x = run("stem", stem(x, p.stem, config.batch_norm_eps, run.within("stem")))
     for i, params in enumerate(p.stages):
@@ -183,7 +185,7 @@ def gradients(
 
     Raises
     ------
-    ConfigError
+    ConfigError, TypeError
         As in `forward`.
     """
     tape = Trace(mode=mode)
@@ -225,13 +227,12 @@ def update_statistics(p: EfficientFormer, tape: Trace, momentum: float = 0.1) ->
     return build(moved, p, is_leaf=lambda node: isinstance(node, BatchNorm))
 
 
-def check_input(shape: tuple[int, ...], p: EfficientFormer, config: EfficientFormerConfig) -> None:
+def check_input(x: Array, p: EfficientFormer, config: EfficientFormerConfig) -> None:
     """Refuse images that the network cannot take, before anything is computed.
 
     Parameters
     ----------
-    shape : tuple of int
-        Of the images, (B, H, W, C₀).
+    x : ndarray, shape (B, H, W, C₀)
     p : EfficientFormer
         Of arrays or anything else that has shapes.
     config : EfficientFormerConfig
@@ -241,13 +242,21 @@ def check_input(shape: tuple[int, ...], p: EfficientFormer, config: EfficientFor
     ConfigError
         If the images are too small, not (B, H, W, C₀), or give another grid of tokens than the
         attention biases were learned for.
+    TypeError
+        If they are not floating point numbers, as if they had not been preprocessed.
     """
-    if len(shape) != 4 or shape[-1] != config.num_channels:
-        raise ConfigError(
-            f"pixel values have shape {shape}; expected (batch, height, width, "
-            f"{config.num_channels}) with channels last"
+    if x.dtype.kind != "f":
+        raise TypeError(
+            f"pixel values are {x.dtype}; expected floating point numbers. Preprocess images first"
         )
-    _, height, width, _ = shape
+    C = config.num_channels
+    if x.ndim != 4 or x.shape[-1] != C:
+        first = x.ndim == 4 and x.shape[1] == C
+        raise ConfigError(
+            f"pixel values have shape {x.shape}; expected (batch, height, width, {C}) with "
+            "channels last" + (". Move the channels: np.moveaxis(x, 1, -1)" if first else "")
+        )
+    _, height, width, _ = x.shape
     sizes = stage_sizes(height, width, config)
     if min(min(size) for size in sizes) < 1:
         raise ConfigError(f"images of {height}×{width} pixels are too small for this network")
