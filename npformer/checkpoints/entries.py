@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from ..checks import shortened
 from ..errors import UnsafeCheckpointError, WeightsError
 from .prefixes import is_recognized
-from .torch_pickle import Interpreted, OtherTensor, TensorRef
+from .torch_objects import OtherTensor, TensorRef
+from .torch_pickle import Interpreted
 
 ENTRIES = (
     "model", "state_dict", "model_state_dict", "model_state", "net", "network", "weights",

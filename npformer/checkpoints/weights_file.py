@@ -9,6 +9,7 @@ from ..checks import shortened
 from ..errors import ConfigError, MissingWeights, WeightsError
 from ..files.names import INDEX_SUFFIX, SUFFIXES, TORCH_SUFFIXES, WEIGHTS_NAMES
 from ..files.presence import is_file
+from ..files.sniff import PICKLES
 from ..files.strict_json import read_object
 from . import safetensors_file
 from .dtypes import Tensors
@@ -105,7 +106,8 @@ def _read_one(file: Path, entry: str | None) -> Weights:
             start = stream.read(9)
     except FileNotFoundError:
         raise MissingWeights(f"{file}: no such file") from None
-    if start.startswith(b"PK") or (file.suffix in TORCH_SUFFIXES and start[8:] != b"{"):
+    of_torch = start.startswith((b"PK", *PICKLES)) or file.suffix in TORCH_SUFFIXES
+    if of_torch and start[8:] != b"{":
         from . import torch_file  # imported late: most models are safetensors files
 
         found = torch_file.read(file, entry)
