@@ -32,12 +32,13 @@ class Weights(NamedTuple):
 
     def note_of_others(self) -> str:
         """Say in one line that there are other weights, and how to take them."""
+        from .entries import how_to_choose  # imported late, as torch_file is below
+
         read = "the weights beside them" if self.entry is None else repr(self.entry)
         choice = next((other for other in self.others if "ema" in other.lower()), self.others[0])
         return (
             f"{self.source}: read {read}; it also holds {', '.join(map(repr, self.others[:5]))} "
-            "(an average, EMA, is usually the better): take another by "
-            f"entry={choice!r}, or `npformer convert --entry {choice}`"
+            f"(an average, EMA, is usually the better). Choose by {how_to_choose(choice)}"
         )
 
 

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     paths = [path for word in args.images for path in expand(word)]
     if not paths:
         args.parser.error(f"no photographs found in {', '.join(args.images)}")
-    model = load(args.model, engine=args.engine)
+    model = load(args.model, engine=args.engine, entry=args.entry)
     failed = 0
     progress = progress_bar(len(paths))
     for start in range(0, len(paths), args.batch_size):
