@@ -18,8 +18,8 @@ from PIL import Image
 
 import npformer
 from npformer.commands import main as cli
-from npformer.commands.output import describe
 from npformer.errors import WeightsError
+from npformer.files.describing import describe
 from npformer.learn.evaluation import ClassScore, Evaluation
 
 IMAGES = Path(__file__).parents[1] / "notebooks" / "images"
@@ -239,7 +239,7 @@ def test_without_space_the_path_is_named_and_files_stay(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == (
         f"npformer: {out}: File too large: not written; the old file is as it was. Remedy: "
-        "raise the limit on the size of files (ulimit -f), or write elsewhere\n"
+        "raise the limit on the size of files (ulimit -f), or name another place\n"
     )
     assert out.read_text() == "old"
     words = [*words[:3], "train", str(photos), "--from", str(model), "--out", str(tmp_path / "o")]
@@ -264,15 +264,16 @@ def test_a_training_that_was_saved_before_is_named(
     code, _, err = run(capsys, "train", "DIR", "--out", out)
     assert code == 1
     assert err.splitlines() == [
-        f"npformer: {out / 'model.safetensors'}: No space left on device; the file is as it was "
-        "before; free some space, or name another place",
+        f"npformer: {out / 'model.safetensors'}: No space left on device; free space on the disk, "
+        "or name another place",
         f"npformer: what was saved in {out} before is whole; go on with --resume",
     ]
 
 
 def test_errors_of_the_system_are_told_in_words(capsys: Any, tmp_path: Path) -> None:
-    read_only = OSError(30, "Read-only file system", "/a")
-    assert describe(read_only) == "/a: Read-only file system; name another place"
+    told = "/a: Read-only file system; name another place, which can be written to"
+    assert describe(OSError(30, "Read-only file system", "/a")) == told
+    assert describe(OSError(30, told[4:], "/a")) == told
     assert describe(OSError("in words")) == "in words"
     assert describe(OSError(28, "No space left on device")) == "No space left on device"
     missing = tmp_path / "missing.png"

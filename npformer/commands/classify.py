@@ -9,8 +9,9 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files.describing import describe
 from .arguments import add_batch_size, add_engine, add_json, add_weights, positive_integer
-from .output import complain, describe, print_json
+from .output import complain, print_json
 
 if TYPE_CHECKING:
     from ..classification import Predictions
