@@ -114,6 +114,7 @@ def bench(
     turns: int = 7,
     seconds: float = 0.25,
     training: bool = False,
+    entry: str | None = None,
 ) -> Result:
     """Measure contenders in alternation.
 
@@ -133,6 +134,8 @@ def bench(
     training : bool
         Measure steps of training (forward, backward, AdamW) instead of forward passes. A step
         counts as three passes.
+    entry : str, optional
+        Which weights to read from a PyTorch file that has several.
 
     Returns
     -------
@@ -150,7 +153,7 @@ def bench(
         raise ConfigError(f"unknown peer {', '.join(unknown)}; expected {', '.join(PEERS)}")
     if training and not set(peers) <= set(TRAINED):
         raise ConfigError(f"peers is {', '.join(peers)}; these can train: {', '.join(TRAINED)}")
-    config, params = load_network(model)
+    config, params = load_network(model, entry)
     batches = sorted(batches)
     count = batches[0] if training else 2  # torch.compile shall see only sizes that are measured
     x = random_images(config, count)

@@ -51,7 +51,13 @@ def run(args: argparse.Namespace) -> int:
         found = [name for name in capable if find_spec(PEERS[name])]
     threads = args.threads or sorted({1, get_num_threads()})
     result = bench(
-        args.model, args.batch, threads, named + found, args.turns, training=args.training
+        args.model,
+        args.batch,
+        threads,
+        named + found,
+        args.turns,
+        training=args.training,
+        entry=args.entry,
     )
     if args.json:
         print_json(result.to_dict())
