@@ -404,6 +404,9 @@ class Calls:
     def __init__(self, function: Any, *arguments: Any) -> None:
         self.call = (function, arguments)
 
+    def __str__(self) -> str:  # the name of a test, which has to be the same in every process
+        return self.call[0].__name__
+
     def __reduce__(self) -> Any:
         return self.call
 
