@@ -86,6 +86,9 @@ engine.set_num_threads(3)
 bits = run(x).logits
 check(bits)
 cores = sorted(os.sched_getaffinity(0))[:1]
+from npformer.engine import threads
+meeting = threading.Barrier(3)  # helpers that were left behind have come back
+threads.run(lambda i: meeting.wait(20), 3)
 for t in threading.enumerate():
     os.sched_setaffinity(t.native_id, cores)
     if t.name.startswith("npformer"):
@@ -100,15 +103,19 @@ for _ in range(30):
 def test_calls_leave_the_set_of_cores_as_it_is():
     in_a_process(
         """
+from npformer.engine import threads
+def settle(n):
+    meeting = threading.Barrier(n)  # helpers that were left behind have come back
+    threads.run(lambda i: meeting.wait(20), n)
 run = engine.make_forward(p, c, "numba")
 for cores in (os.sched_getaffinity(0), {max(os.sched_getaffinity(0))}):
-    os.sched_setaffinity(0, cores)
     for t in threading.enumerate():
         os.sched_setaffinity(t.native_id, cores)
     for n in (2, 5):
         engine.set_num_threads(n)
         for _ in range(20):
             run(x)
+        settle(n)
     assert all(os.sched_getaffinity(t.native_id) == cores for t in threading.enumerate())
 """
     )

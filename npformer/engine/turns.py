@@ -11,7 +11,8 @@ Between two parts it keeps nothing, and the others go on without it. Hence three
   away for milliseconds. Then it yields: whoever it waits for is stopped, maybe for want of a core.
 * Threads of one call that find themselves on the same core, while the stranger has another for
   itself, part: the later one moves to a core that none of them is on (on Linux only; elsewhere they
-  take turns). Which cores it may use is the same afterwards.
+  take turns). Which cores it may use is the same afterwards. Only helpers move: the thread that
+  called is its owner's.
 
 None of this changes a number: which thread computes a part never does.
 """
