@@ -32,6 +32,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--turns", type=positive_integer, default=7, help="number of turns of each runtime (7)"
     )
     parser.add_argument("--training", action="store_true", help="measure steps of training")
+    parser.add_argument(
+        "--beside",
+        choices=("busy",),
+        help="measure also, in alternation, beside a program that keeps one core busy",
+    )
     add_json(parser)
 
 
@@ -58,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         args.turns,
         training=args.training,
         entry=args.entry,
+        beside=args.beside,
     )
     if args.json:
         print_json(result.to_dict())

@@ -121,7 +121,8 @@ def key() -> str:
 
     package = Path(__file__).parent.parent
     sources = sorted((package / "kernels").glob("*.py"))
-    sources += [package / "engine" / name for name in ("walk.py", "steps.py", "machine_code.py")]
+    ours = "walk.py", "turns.py", "steps.py", "machine_code.py"
+    sources += [package / "engine" / name for name in ours]
     sources += [package / "layers" / "erf.py"]
     features = ",".join(f"{name}={on}" for name, on in sorted(_features().items()))
     facts = f"{llvmlite.__version__} {sys.platform} {llvm.get_host_cpu_name()} {features}"
