@@ -6,25 +6,71 @@ import numpy as np
 import pytest
 from engine_cases import config, images, network
 
-from npformer.bench import onnx_graph, peers
+from npformer.bench import measure, onnx_graph, peers, precision
 from npformer.checkpoints import write
 from npformer.commands.main import main
 from npformer.errors import ConfigError
 from npformer.network import forward
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "openvino", "timm", "transformers"])
+@pytest.fixture
+def folder(tmp_path):
+    c = config()
+    write(tmp_path, c, network(c))
+    np.save(tmp_path / "calibration.npy", images(4))
+    return tmp_path
+
+
+def off_by(found, c):
+    want = forward(images(2), network(c), c).logits
+    return np.abs(np.asarray(found) - want).max() / np.abs(want).max()
+
+
+@pytest.mark.parametrize(
+    "name", ["onnxruntime float32", "openvino float32", "timm", "transformers"]
+)
 @pytest.mark.filterwarnings("ignore")
-def test_contender(name, tmp_path):
-    pytest.importorskip(name)
-    if name in ("onnxruntime", "openvino"):
+def test_contender(name, folder):
+    pytest.importorskip(name.split()[0])
+    if name in peers.WRITERS:
         pytest.importorskip("onnx")
-    c, x = config(), images(2)
-    p = network(c)
-    write(tmp_path, c, p)
-    want = forward(x, p, c).logits
-    found = np.asarray(peers.MAKERS[name](tmp_path, 1)(x))
-    assert np.abs(found - want).max() <= 1e-5 * np.abs(want).max()
+    made = peers.MAKERS[name](folder, 1)
+    assert off_by(made(images(2)), config()) <= 1e-5
+    assert made.precision() == "float32"
+
+
+@pytest.mark.parametrize("name", ["onnxruntime int8", "openvino int8"])
+@pytest.mark.filterwarnings("ignore")
+def test_contenders_in_eight_bits(name, folder):
+    """Every product is computed in eight bits, and nothing in bfloat16 without a word."""
+    for package in ("onnx", "onnxruntime", name.split()[0]):
+        pytest.importorskip(package)
+    made = peers.MAKERS[name](folder, 1)
+    assert made.precision() == "int8 + float32"
+    assert 1e-4 < off_by(made(images(2)), config()) <= 0.1
+
+
+def test_openvino_as_it_comes_says_what_it_chose(folder):
+    pytest.importorskip("onnx")
+    ov = pytest.importorskip("openvino")
+    core = ov.Core()
+    chosen = core.compile_model(core.read_model(onnx_graph.write_onnx(folder)), "CPU")
+    hint = chosen.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    made = peers.MAKERS["openvino as it comes"](folder, 1)
+    assert made.precision() == precision.NAMES[hint]
+    assert off_by(made(images(2)), config()) <= measure.limit(made.precision())
+
+
+def test_half_a_graph_in_eight_bits_is_said_to_be_so(folder):
+    """What ONNX Runtime leaves in float32 shows in the graph that it runs."""
+    onnx = pytest.importorskip("onnx")
+    path = onnx_graph.write_onnx(folder)
+    assert precision.of_onnxruntime(path) == "float32"
+    model = onnx.load(str(path))
+    for node in [node for node in model.graph.node if node.op_type == "Conv"][:2]:
+        node.op_type = "QLinearConv"
+    onnx.save(model, str(path))
+    assert precision.of_onnxruntime(path) == "float32 + int8"
 
 
 @pytest.mark.parametrize(

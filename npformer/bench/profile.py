@@ -64,7 +64,7 @@ def profile(model: str, threads: int, passes: int = 20) -> Profile:
     WeightsError, OfflineError, MissingPackage
         If the model cannot be read, as in `npformer.load`.
     """
-    config, params = load_network(model)
+    config, params, _ = load_network(model)
     fast = make_forward(params, config, "numba").fast
     assert fast is not None, "Numba runs the network, or there was an error"
     x = random_images(config, 1)
