@@ -35,21 +35,26 @@ from ..layers import (
     Linear,
     Mlp,
     PoolingBlock,
+    QuantizedConv2d,
+    QuantizedLinear,
     Run,
     Stem,
     as_linear,
     attend,
     conv2d,
+    gelu,
+    gelu_polynomial,
     head_sizes,
     layer_norm,
     layer_scale,
     linear,
-    mlp,
     pooling,
+    quantized_conv2d,
+    quantized_linear,
     relative_position_bias,
     relu,
 )
-from ..network import EfficientFormer, Logits, heads
+from ..network import EfficientFormer, Logits, average_heads
 from ..network.configuration import EfficientFormerConfig
 
 
@@ -242,39 +247,72 @@ def folded_forward(
     Returns
     -------
     Logits
+
+    Notes
+    -----
+    A layer in eight bits is recognized by its type, see `npformer.engine.quantize`.
     """
-    activation = ACTIVATIONS[config.hidden_act]
     for conv in p.stem:
-        x = relu(conv2d(x, conv, stride=2, padding=1))
+        x = relu(_convolve(x, conv, stride=2, padding=1))
     run("stem", x)
     for i, stage in enumerate(p.stages):
         name = f"stages.{i}"
         if stage.downsample is not None:
-            x = conv2d(x, stage.downsample, config.downsample_stride, config.downsample_pad)
+            x = _convolve(x, stage.downsample, config.downsample_stride, config.downsample_pad)
             run(f"{name}.downsample", x)
         for j, block in enumerate(stage.blocks):
             inside = run.within(f"{name}.blocks.{j}")
             if isinstance(block, FoldedPoolingBlock):
                 x = x + layer_scale(pooling(x, config.pool_size), block.ls1)
-                x = x + mlp(x, block.mlp, activation)
+                x = x + _mlp(x, block.mlp, config)
             elif isinstance(block, FoldedAttentionBlock):
                 x = x + _attention(_normalize(x, config), block.token_mixer, inside)
-                x = x + mlp(_normalize(x, config), block.mlp, activation)
+                x = x + _mlp(_normalize(x, config), block.mlp, config)
             else:
                 x = x.reshape(len(x), -1, x.shape[-1])  # (B, H, W, C) -> (B, N, C)
             run(f"{name}.blocks.{j}", x)
         run(name, x)
     x = run("norm", layer_norm(x, p.norm, config.layer_norm_eps))
     pooled = run("pooled", x.mean(1))
-    return heads(pooled, p, run)
+    return _classify(pooled, p, run)
+
+
+def _classify(pooled: Array, p: FoldedNetwork, run: Run) -> Logits:
+    """Both heads, of either kind, and the mean of their logits."""
+    if p.head is None:
+        return Logits(pooled, None, None)
+    cls_logits = run("head", _multiply(pooled, p.head))
+    if p.head_dist is None:
+        return average_heads(cls_logits)
+    return average_heads(cls_logits, run("head_dist", _multiply(pooled, p.head_dist)))
+
+
+def _multiply(x: Array, p: Linear | QuantizedLinear) -> Array:
+    """A linear layer of either kind."""
+    return linear(x, p) if isinstance(p, Linear) else quantized_linear(x, p)
+
+
+def _convolve(x: Array, p: Conv2d | QuantizedConv2d, stride: int, padding: int) -> Array:
+    """A convolution of either kind."""
+    if isinstance(p, Conv2d):
+        return conv2d(x, p, stride, padding)
+    return quantized_conv2d(x, p, stride, padding)
+
+
+def _mlp(x: Array, p: Mlp, config: EfficientFormerConfig) -> Array:
+    """The MLP of a folded block; between layers in eight bits, GELU is a polynomial."""
+    activation = ACTIVATIONS[config.hidden_act]
+    if activation is gelu and not isinstance(p.fc2, Linear):
+        activation = gelu_polynomial
+    return _multiply(activation(_multiply(x, p.fc1)), p.fc2)
 
 
 def _attention(x: Array, p: Attention, run: Run = EVALUATION) -> Array:
     """Attention of a folded block, whose queries are divided by √K already."""
     K, _ = head_sizes(p)
     bias = relative_position_bias(p.attention_biases)
-    y = attend(linear(x, p.qkv), bias, K, 1, run.within("token_mixer"))
-    return linear(y, p.proj)
+    y = attend(_multiply(x, p.qkv), bias, K, 1, run.within("token_mixer"))
+    return _multiply(y, p.proj)
 
 
 def _normalize(x: Array, config: EfficientFormerConfig) -> Array:

@@ -1,0 +1,105 @@
+"""A folded network in eight bits: its large matrices are `npformer.layers.QuantizedLinear`.
+
+Batch norms, layer scales and the scale of the queries are folded away first, so nothing stands
+between a matrix and the rows that it meets. `quantized_forward` runs the tree that comes out with
+the plain layers.
+
+What stays in float32: the first convolution of the stem, a hundredth of the multiplications, which
+sees 27 numbers a window; the residual stream, whose sum grows from block to block; poolings, layer
+norms and softmax, which have no matrix; and both products of attention, whose two factors are
+activations, a hundredth of the multiplications again. ``python -m tests.compare_quantized`` prints
+what each kind of layer costs in accuracy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import ConfigError
+from ..layers import (
+    EVALUATION,
+    Array,
+    Conv2d,
+    Linear,
+    Run,
+    quantize_conv2d,
+    quantize_linear,
+)
+from ..network import EfficientFormer, Logits, check_input
+from ..network.configuration import EfficientFormerConfig
+from ..network.tree import build, leaves
+from .fold import FoldedNetwork, fold, folded_forward
+
+IN_FLOAT = ("stem.0",)
+"""Paths of layers whose weights stay in float32."""
+
+
+def quantize(
+    p: EfficientFormer, config: EfficientFormerConfig, in_float: tuple[str, ...] = IN_FLOAT
+) -> FoldedNetwork:
+    """Fold a network and round its matrices to eight bits.
+
+    Parameters
+    ----------
+    p : EfficientFormer
+        Of float32.
+    config : EfficientFormerConfig
+    in_float : tuple of str
+        Paths in the folded tree whose layers, and all below, stay in float32.
+
+    Returns
+    -------
+    FoldedNetwork
+        With `QuantizedLinear` and `QuantizedConv2d` in the places of `Linear` and `Conv2d`.
+
+    Raises
+    ------
+    ConfigError
+        If the parameters are not float32.
+    """
+    dtypes = sorted({str(leaf.dtype) for _, leaf in leaves(p)})
+    if dtypes != ["float32"]:
+        raise ConfigError(f"parameters to quantize are {', '.join(dtypes)}; expected float32")
+
+    def one(path: str, node: Any) -> Any:
+        if any(f"{path}.".startswith(f"{stays}.") for stays in in_float):
+            return node
+        if isinstance(node, Linear):
+            return quantize_linear(node)
+        return quantize_conv2d(node) if isinstance(node, Conv2d) else node
+
+    return build(one, fold(p, config), is_leaf=lambda node: isinstance(node, (Linear, Conv2d)))
+
+
+def is_quantized(p: Any) -> bool:
+    """Whether a tree of parameters is that of a folded network in eight bits."""
+    return isinstance(p, FoldedNetwork) and any(leaf.dtype == "int8" for _, leaf in leaves(p))
+
+
+def quantized_forward(
+    x: Array, p: FoldedNetwork, config: EfficientFormerConfig, run: Run = EVALUATION
+) -> Logits:
+    """Run a network in eight bits with the plain layers.
+
+    Parameters
+    ----------
+    x : ndarray, shape (B, H, W, C₀)
+    p : FoldedNetwork
+        What `quantize` returned.
+    config : EfficientFormerConfig
+    run : Run
+        Records what `npformer.engine.fold.folded_forward` does.
+
+    Returns
+    -------
+    Logits
+
+    Raises
+    ------
+    ConfigError
+        If the network cannot take such images, or the run is in training mode.
+    """
+    check_input(x.shape, p, config)
+    if run.mode != EVALUATION.mode:
+        raise ConfigError("a network in eight bits cannot be trained; train it in float32")
+    return folded_forward(x.astype("float32", copy=False), p, config, run)
