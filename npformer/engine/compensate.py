@@ -30,9 +30,10 @@ from ..layers import (
     Linear,
     QuantizedConv2d,
     QuantizedLinear,
+    dequantize_linear,
     linear,
     quantize_linear,
-    quantized_linear,
+    quantize_rows,
 )
 from ..layers.quantized_linear import LARGEST_WEIGHT
 from ..network import EfficientFormer, check_input
@@ -86,7 +87,8 @@ def quantize_compensated(
         if path in in_float:
             return linear(rows, layer)
         rounded[path] = round_linear(layer, rows.reshape(-1, rows.shape[-1]))
-        return quantized_linear(rows, rounded[path])
+        q, step, least = quantize_rows(rows)
+        return linear(q * step + least, dequantize_linear(rounded[path]))
 
     folded_forward(x, tree, config, multiply=multiply)
 
