@@ -134,24 +134,28 @@ def fold(
     )
 
 
-def fold_stem(p: Stem, eps: float) -> tuple[Conv2d, Conv2d]:
+def fold_stem(p: Stem | tuple[Conv2d, Conv2d], eps: float) -> tuple[Conv2d, Conv2d]:
     """Fold the batch norms of the stem, whose ε is `eps`, into its convolutions."""
+    if not isinstance(p, Stem):
+        return p
     return fold_batch_norm(p.conv1, p.norm1, eps), fold_batch_norm(p.conv2, p.norm2, eps)
 
 
-def fold_downsample(p: Downsample | None, eps: float) -> Conv2d | None:
+def fold_downsample(p: Downsample | Conv2d | None, eps: float) -> Conv2d | None:
     """Fold the batch norm of a downsampling layer, whose ε is `eps`, if there is such a layer."""
-    return None if p is None else fold_batch_norm(p.conv, p.norm, eps)
+    return fold_batch_norm(p.conv, p.norm, eps) if isinstance(p, Downsample) else p
 
 
 def fold_block(
-    block: PoolingBlock | AttentionBlock | Flat, eps: float
+    block: PoolingBlock | AttentionBlock | FoldedPoolingBlock | FoldedAttentionBlock | Flat,
+    eps: float,
 ) -> FoldedPoolingBlock | FoldedAttentionBlock | Flat:
     """Fold a block.
 
     Parameters
     ----------
     block : PoolingBlock, AttentionBlock or Flat
+        What is folded already is returned as it is.
     eps : float
         ε of the batch norms.
 
@@ -159,7 +163,7 @@ def fold_block(
     -------
     FoldedPoolingBlock, FoldedAttentionBlock or Flat
     """
-    if isinstance(block, Flat):
+    if not isinstance(block, (PoolingBlock, AttentionBlock)):
         return block
     if isinstance(block, PoolingBlock):
         conv_mlp = block.mlp

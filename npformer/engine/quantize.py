@@ -71,11 +71,6 @@ def quantize(
     return build(one, fold(p, config), is_leaf=lambda node: isinstance(node, (Linear, Conv2d)))
 
 
-def is_quantized(p: Any) -> bool:
-    """Whether a tree of parameters is that of a folded network in eight bits."""
-    return isinstance(p, FoldedNetwork) and any(leaf.dtype == "int8" for _, leaf in leaves(p))
-
-
 def quantized_forward(
     x: Array, p: FoldedNetwork, config: EfficientFormerConfig, run: Run = EVALUATION
 ) -> Logits:

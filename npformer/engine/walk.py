@@ -32,6 +32,7 @@ from ..kernels.layout import (
     Span,
     Window,
     columns_from,
+    quantized_layer,
     rows_from,
     whole_layer,
 )
@@ -39,9 +40,11 @@ from ..kernels.linear import dense, linear, linear_backward
 from ..kernels.mean import mean
 from ..kernels.pooling import pooling, pooling_backward
 from ..kernels.pooling_block import pooling_block
+from ..kernels.processor import GROUP
 from ..kernels.stem import stem
 from ..kernels.vector import kernel
 from ..layers import Array
+from .quantized_walk import QUANTIZED, run_quantized_step
 from .steps import Kind, Step
 
 CHUNK = 131072
@@ -86,7 +89,10 @@ def run_step(
     if s.kind == Kind.STEM:
         conv1 = whole_layer(s.layer, 9 * s.channels, (s.hidden + LANES - 1) // LANES)
         conv2 = whole_layer(s.layer2, 9 * s.hidden, panels)
-        stem(m, y, pixels, pixel_map, w, conv1, s.hidden, conv2, units, scratch)
+        quantized = s.quantized != 0
+        if quantized:
+            conv2 = quantized_layer(s.layer2, 9 * s.hidden, panels, GROUP)
+        stem(m, y, pixels, pixel_map, w, conv1, s.hidden, conv2, quantized, units, scratch)
     elif s.kind == Kind.POOLING_BLOCK:
         wide = (s.hidden + LANES - 1) // LANES
         fc1, fc2 = whole_layer(s.layer, s.channels, wide), whole_layer(s.layer2, s.hidden, panels)
@@ -124,6 +130,8 @@ def run_step(
             attention(m, to, qkv, attn, sizes, w, s.biases + head * s.rows * step, scratch)
     elif s.kind == Kind.MEAN:
         mean(m, y.at, x, s.x_rows, s.channels)
+    elif s.kind in QUANTIZED:
+        run_quantized_step(s, m, w, images, image, units, scratch)
     else:
         run_training_step(s, m, w, images, image, units, scratch)
 

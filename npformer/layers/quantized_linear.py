@@ -26,12 +26,12 @@ import numpy as np
 from .arrays import Array
 from .linear import Linear
 
-STEPS = 255
+STEPS = 255.0
 """The greatest q."""
-LARGEST_WEIGHT = 127
+LARGEST_WEIGHT = 127.0
 """The greatest |w|."""
 NO_RANGE = 1e-30
-"""A row whose numbers differ by no more than this has q = 0 and is its least number throughout."""
+"""A row whose numbers differ by less has q = 0 and counts as its least number throughout."""
 
 
 class QuantizedLinear(NamedTuple):
@@ -79,7 +79,7 @@ def quantize_rows(x: Array) -> QuantizedRows:
     least = x.min(-1, keepdims=True)  # (..., C) -> (..., 1)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         width = x.max(-1, keepdims=True) - least
-        steps = np.where(width > one(NO_RANGE), one(STEPS) / width, one(0))
+        steps = np.where(width >= one(NO_RANGE), one(STEPS) / width, one(0))
         q = np.rint((x - least) * steps)
     finite = np.isfinite(q).all(-1, keepdims=True)
     step = np.where(finite, width / one(STEPS), one(np.nan))
