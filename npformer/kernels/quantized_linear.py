@@ -25,7 +25,7 @@ from math import inf, nan
 from ..layers import Array
 from ..layers.quantized_linear import NO_RANGE, STEPS
 from .activations import gelu_polynomial, relu
-from .integers import ROW, are_bytes, blend, dequantize, dot, either, store_group
+from .integers import GROUP, ROW, are_bytes, blend, dequantize, dot, either, store_group
 from .layout import (
     GELU,
     HEAD,
@@ -37,7 +37,6 @@ from .layout import (
     Span,
     columns_from,
 )
-from .processor import GROUP
 from .vector import (
     MAGIC,
     SHORT,
@@ -115,7 +114,9 @@ def quantize_rows(
         width = reduce_max(greatest) - smallest
         head = y.at + i * y.step
         m[head], m[head + 1] = width / STEPS, smallest
-        low, steps = splat(smallest), zero_below(splat(width), NO_RANGE, splat(STEPS) / width)
+        low = splat(smallest)
+        steps = splat(STEPS) / maximum(splat(width), splat(NO_RANGE))
+        steps = zero_below(splat(width), NO_RANGE, steps)
         to, seen = head + HEAD, splat(MAGIC)
         for u in range(runs.number):
             at = x.at + i * x.step + u * runs.step
