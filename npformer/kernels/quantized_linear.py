@@ -61,6 +61,8 @@ from .vector import (
     zeros,
 )
 
+inlined(columns_from)
+
 
 @inlined
 def _activated(m: Array, at: int, activation: int) -> Vector:
@@ -242,6 +244,7 @@ def quantized_linear(
         Which panels.
     """
     columns = layer.number * LANES
+    tall = rows if WIDE else rows - SHORT * min((TALL - rows % TALL) % TALL, rows // SHORT)
     j = panels.first
     while j < panels.last:
         across = 1
@@ -259,8 +262,11 @@ def quantized_linear(
         elif across == 2:
             i = row_block(zeros(TALL, 2), 0, rows, *fixed)
             i = row_block(zeros(SHORT, 2), i, rows, *fixed)
+            i = row_block(zeros(4, 2), i, rows, *fixed)
             row_block(zeros(1, 2), i, rows, *fixed)
         else:
-            i = row_block(zeros(TALL, 1), 0, rows, *fixed)
+            i = row_block(zeros(TALL, 1), 0, tall, *fixed)
+            i = row_block(zeros(SHORT, 1), i, rows, *fixed)
+            i = row_block(zeros(4, 1), i, rows, *fixed)
             row_block(zeros(1, 1), i, rows, *fixed)
         j += across
