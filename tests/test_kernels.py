@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from laws import LAWS, conv2d_is_im2col_times_weights
+from laws import conv2d_is_im2col_times_weights
+from quantized_laws import LAWS
 
 import npformer.kernels
 from npformer.kernels import activations, erf, softmax, vector

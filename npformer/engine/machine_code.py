@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ..kernels.processor import features as _features
 from ..layers import Array
 from . import code_file
 
@@ -86,13 +87,6 @@ def has_fma(machine: str, features: dict[str, bool]) -> bool:
     if machine.lower() in ("arm64", "aarch64"):
         return True
     return machine.lower() in ("x86_64", "amd64") and features.get("fma", False)
-
-
-@cache
-def _features() -> dict[str, bool]:
-    import llvmlite.binding as llvm
-
-    return dict(llvm.get_host_cpu_features())
 
 
 def entry() -> Entry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from ..kernels.layout import (
     sums_size,
     use_strassen,
 )
-from ..kernels.processor import GROUP
+from ..kernels.processor import group_size
 from ..layers import (
     Array,
     Attention,
@@ -129,9 +129,7 @@ class PackedNetwork:
     Blocks are folded one at a time, so that there are never three copies of the weights.
     """
 
-    def __init__(
-        self, p: EfficientFormer | FoldedNetwork, config: EfficientFormerConfig
-    ) -> None:
+    def __init__(self, p: EfficientFormer | FoldedNetwork, config: EfficientFormerConfig) -> None:
         eps = config.batch_norm_eps
         sizes = [rows * columns for rows, columns in stage_sizes(*config.image_shape, config)]
         self._used, self.quantized = 0, is_quantized(p)
@@ -140,7 +138,8 @@ class PackedNetwork:
         self.eps = self._add(np.array([config.layer_norm_eps]))
         self.stem = [self._add_conv2d(conv) for conv in fold_stem(p.stem, eps)]
         self.stages: list[PackedStage] = []
-        for stage, pixels in zip(p.stages, sizes, strict=True):
+        stages: Any = p.stages
+        for stage, pixels in zip(stages, sizes, strict=True):
             conv = fold_downsample(stage.downsample, eps)
             downsample = None if conv is None else self._add_conv2d(conv)
             blocks = tuple(self._add_block(block, eps, pixels) for block in stage.blocks)
@@ -199,8 +198,8 @@ class PackedNetwork:
         """Append a layer; if it is for many rows and large enough, what Strassen needs as well."""
         at, (K, N) = self._used, p.weight.shape
         if isinstance(p, QuantizedLinear):
-            self._used += quantized_size(K, N, GROUP)
-            pack_quantized(p, self.weights[at : self._used], GROUP)
+            self._used += quantized_size(K, N, group_size())
+            pack_quantized(p, self.weights[at : self._used], group_size())
             return PackedLinear(at, K, N, False)
         self._used += packed_size(K, N)
         pack(p, self.weights[at : self._used])
@@ -255,7 +254,7 @@ def _size_bound(p: EfficientFormer | FoldedNetwork) -> int:
         if leaf.dtype == np.int8:
             K, N = prod(leaf.shape[:-1]), leaf.shape[-1]
             K = K + LANES * K if path.endswith("proj.weight") else K
-            count += quantized_size(K, N, GROUP) + LANES
+            count += quantized_size(K, N, group_size()) + LANES
         elif path.endswith("attention_biases"):
             N = prod(leaf.shape[1:3])
             count += len(leaf) * N * padded(N)

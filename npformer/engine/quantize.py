@@ -30,12 +30,13 @@ from ..network.configuration import EfficientFormerConfig
 from ..network.tree import build, leaves
 from .fold import FoldedNetwork, fold, folded_forward
 
-IN_FLOAT = ("stem.0",)
-"""Paths of layers whose weights stay in float32."""
+FIRST = "stem.0"
+"""Path of the layer whose weights stay in float32."""
+NO_TRAINING = "a network in eight bits cannot be trained; train in float32, then quantize"
 
 
 def quantize(
-    p: EfficientFormer, config: EfficientFormerConfig, in_float: tuple[str, ...] = IN_FLOAT
+    p: EfficientFormer, config: EfficientFormerConfig, in_float: tuple[str, ...] = (FIRST,)
 ) -> FoldedNetwork:
     """Fold a network and round its matrices to eight bits.
 
@@ -45,7 +46,8 @@ def quantize(
         Of float32.
     config : EfficientFormerConfig
     in_float : tuple of str
-        Paths in the folded tree whose layers, and all below, stay in float32.
+        Paths in the folded tree whose layers, and all below, stay in float32. The compiled kernels
+        take the default only.
 
     Returns
     -------
@@ -69,6 +71,19 @@ def quantize(
         return quantize_conv2d(node) if isinstance(node, Conv2d) else node
 
     return build(one, fold(p, config), is_leaf=lambda node: isinstance(node, (Linear, Conv2d)))
+
+
+def float_layers(p: EfficientFormer | FoldedNetwork) -> list[str]:
+    """Paths of the layers that are in float32."""
+    kinds = Linear, Conv2d
+    found: list[str] = []
+
+    def one(path: str, node: Any) -> Any:
+        found.extend([path] * isinstance(node, kinds))
+        return node
+
+    build(one, p, is_leaf=lambda node: isinstance(node, kinds))
+    return found
 
 
 def quantized_forward(
@@ -96,5 +111,5 @@ def quantized_forward(
     """
     check_input(x.shape, p, config)
     if run.mode != EVALUATION.mode:
-        raise ConfigError("a network in eight bits cannot be trained; train it in float32")
+        raise ConfigError(NO_TRAINING)
     return folded_forward(x.astype("float32", copy=False), p, config, run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..kernels.layout import LANES, NONE, padded, rounded_size, stem_scratch, windows_scratch
-from ..kernels.processor import GROUP
+from ..kernels.processor import group_size
 from .arena import Buffer
 from .builder import TILE_PANELS, TILE_ROWS, image_fields, window_fields
 from .pack import ACTIVATION_CODES, FEW_ROWS, PackedLinear, PackedPoolingBlock
@@ -20,7 +20,7 @@ class QuantizedPlan(Plan):
         down, across = ((length + 3) // 4 for length in grid)
 
         def scratch(rows: int) -> int:
-            windows = windows_scratch(across, conv2.K, GROUP)
+            windows = windows_scratch(across, conv2.K, group_size())
             return stem_scratch(rows, width, x.channels, conv1.N) + windows
 
         chunk = max((n for n in range(1, down + 1) if scratch(n) <= SCRATCH), default=1)
@@ -47,13 +47,13 @@ class QuantizedPlan(Plan):
             self._step(Kind.IM2COL, windows, x, rows, 6, **window)
             return self._linear(windows, layer), out
         y = Buffer(rows, layer.N, padded(layer.N))
-        chunk = self._chunk(step + rounded_size(layer.K, GROUP))
+        chunk = self._chunk(step + rounded_size(layer.K, group_size()))
         window |= {"layer": layer.at, "inputs": layer.K, "activation": NONE, "grain": TILE_ROWS}
         return self._step(Kind.QUANTIZED_CONV2D, y, x, rows, chunk, **window), out
 
     def _rounded(self, x: Buffer, activation: int = NONE) -> Buffer:
         """Add the rounding of rows, after an activation, which is written back to `x`."""
-        step = rounded_size(x.runs * padded(x.channels), GROUP)
+        step = rounded_size(x.runs * padded(x.channels), group_size())
         fields = {"channels": x.channels, "runs": x.runs, "activation": activation}
         y = Buffer(x.rows, step, step)
         return self._step(Kind.QUANTIZE_ROWS, y, x, x.rows, 6, **fields)
@@ -101,6 +101,8 @@ class QuantizedPlan(Plan):
         fields |= {"window": config.pool_size, "gamma": block.gamma, "hidden": block.fc1.N}
         fields |= {"layer": block.fc1.at, "layer2": block.fc2.at, "grain": TILE_ROWS}
         fields["activation"] = ACTIVATION_CODES[config.hidden_act]
-        scratch = x.step + wide + rounded_size(x.step, GROUP) + rounded_size(wide, GROUP)
+        scratch = (
+            x.step + wide + rounded_size(x.step, group_size()) + rounded_size(wide, group_size())
+        )
         chunk = self._chunk(scratch)
         return self._step(Kind.QUANTIZED_POOLING_BLOCK, x.like(), x, x.rows, chunk, **fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..kernels.im2col import im2col
+from ..kernels.integers import GROUP
 from ..kernels.layout import (
     HEAD,
     LANES,
@@ -19,7 +20,6 @@ from ..kernels.layout import (
     rounded_size,
     rows_from,
 )
-from ..kernels.processor import GROUP
 from ..kernels.quantized_linear import quantize_rows, quantized_linear
 from ..kernels.quantized_pooling_block import quantized_pooling_block
 from ..kernels.vector import inlined, kernel

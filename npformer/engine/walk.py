@@ -20,6 +20,7 @@ from ..kernels.attention import attention
 from ..kernels.batch_norm import batch_norm, batch_norm_backward, batch_norm_sums, moments
 from ..kernels.drop_path import drop_path
 from ..kernels.im2col import col2im, im2col
+from ..kernels.integers import GROUP
 from ..kernels.layer_norm import layer_norm
 from ..kernels.layout import (
     LANES,
@@ -40,7 +41,6 @@ from ..kernels.linear import dense, linear, linear_backward
 from ..kernels.mean import mean
 from ..kernels.pooling import pooling, pooling_backward
 from ..kernels.pooling_block import pooling_block
-from ..kernels.processor import GROUP
 from ..kernels.stem import stem
 from ..kernels.vector import kernel
 from ..layers import Array

@@ -27,7 +27,7 @@ from numba import types
 
 from ..layers import Array
 from .layout import LANES
-from .processor import FEATURES, GROUP, VNNI_512
+from .processor import group_size, has
 from .vector import (
     FLOATS,
     INDEX,
@@ -47,6 +47,8 @@ from .vector import (
     spread,
 )
 
+GROUP = group_size()
+"""How many numbers a slot holds."""
 ROW = LANES * GROUP // 4
 """Slots that a group of rows takes in a panel of weights: a byte for each column and each row."""
 _BYTE, _SHORT, _INT = ir.IntType(8), ir.IntType(16), ir.IntType(32)
@@ -105,13 +107,13 @@ def _products(builder: Any, total: Any, x: Any, w: Any) -> Any:
     """``total`` plus the groups' products: whole numbers of 32 bits, `LANES` of them."""
     if GROUP == 4:
         w = builder.bitcast(w, INTS)
-        if VNNI_512:
+        if has("avx512vnni"):
             return call(builder, "llvm.x86.avx512.vpdpbusd.512", INTS, total, x, w)
         return _by_halves(builder, "llvm.x86.avx512.vpdpbusd.256", INTS, total, x, w)
     x = builder.bitcast(x, w.type)
-    if FEATURES.get("avx512bw", False):
+    if has("avx512bw"):
         products = call(builder, "llvm.x86.avx512.pmaddw.d.512", INTS, x, w)
-    elif FEATURES.get("avx2", False):
+    elif has("avx2"):
         products = _by_halves(builder, "llvm.x86.avx2.pmadd.wd", INTS, x, w)
     else:
         wide = ir.VectorType(_INT, 2 * LANES)
@@ -167,10 +169,10 @@ def _dequantize(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     for _ in range(kind.dtype.count):
         pointer = address(context, builder, array, data, at, 2)
         s = spread(builder, builder.load(pointer))
-        behind = builder.gep(pointer, [ir.Constant(INDEX_TYPE, 1)])
+        behind = builder.gep(pointer, [ir.Constant(at.type, 1)])
         rows.append((s, spread(builder, builder.load(behind))))
         at = builder.add(at, step)
-    panels = []
+    panels: list[list[Any]] = []
     for panel in list_of_panels(builder, tile):
         vectors, here = [], columns
         for _ in range(3):
@@ -185,9 +187,6 @@ def _dequantize(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             panels[-1].append(builder.fadd(builder.fmul(x, scale), bias))
         columns = builder.add(columns, ir.Constant(columns.type, LANES))
     return make_tile(context, builder, kind, panels)
-
-
-INDEX_TYPE = ir.IntType(64)
 
 
 def store_group(data: Array, at: int, vector: Vector) -> None:

@@ -1,13 +1,26 @@
-"""What the processor can do, as far as the layout of numbers in memory depends on it."""
+"""What the processor can do, as far as the layout of numbers in memory depends on it.
+
+llvmlite is imported when it is asked for.
+"""
 
 from __future__ import annotations
 
-from llvmlite import binding as llvm
+from functools import cache
 
-FEATURES: dict[str, bool] = dict(llvm.get_host_cpu_features())
-"""By LLVM's names."""
 
-VNNI_512, VNNI_256 = FEATURES.get("avx512vnni", False), FEATURES.get("avxvnni", False)
-"""Whether an instruction multiplies unsigned bytes by signed ones and adds up groups of four."""
-GROUP = 4 if VNNI_512 or VNNI_256 else 2
-"""How many products of whole numbers an instruction adds to a sum (`npformer.kernels.integers`)."""
+@cache
+def features() -> dict[str, bool]:
+    """What the processor has, by LLVM's names."""
+    from llvmlite import binding as llvm
+
+    return dict(llvm.get_host_cpu_features())
+
+
+def has(feature: str) -> bool:
+    """Whether the processor has a feature."""
+    return features().get(feature, False)
+
+
+def group_size() -> int:
+    """How many products of whole numbers are added at once, see `npformer.kernels.integers`."""
+    return 4 if has("avx512vnni") or has("avxvnni") else 2

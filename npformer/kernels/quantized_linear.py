@@ -25,7 +25,7 @@ from math import inf, nan
 from ..layers import Array
 from ..layers.quantized_linear import NO_RANGE, STEPS
 from .activations import gelu_polynomial, relu
-from .integers import ROW, are_bytes, blend, dequantize, dot, either, store_group
+from .integers import GROUP, ROW, are_bytes, blend, dequantize, dot, either, store_group
 from .layout import (
     GELU,
     HEAD,
@@ -37,7 +37,6 @@ from .layout import (
     Span,
     columns_from,
 )
-from .processor import GROUP
 from .vector import (
     MAGIC,
     SHORT,
@@ -61,6 +60,8 @@ from .vector import (
     zero_below,
     zeros,
 )
+
+inlined(columns_from)
 
 
 @inlined
@@ -115,7 +116,9 @@ def quantize_rows(
         width = reduce_max(greatest) - smallest
         head = y.at + i * y.step
         m[head], m[head + 1] = width / STEPS, smallest
-        low, steps = splat(smallest), zero_below(splat(width), NO_RANGE, splat(STEPS) / width)
+        low = splat(smallest)
+        steps = splat(STEPS) / maximum(splat(width), splat(NO_RANGE))
+        steps = zero_below(splat(width), NO_RANGE, steps)
         to, seen = head + HEAD, splat(MAGIC)
         for u in range(runs.number):
             at = x.at + i * x.step + u * runs.step
@@ -241,6 +244,7 @@ def quantized_linear(
         Which panels.
     """
     columns = layer.number * LANES
+    tall = rows if WIDE else rows - SHORT * min((TALL - rows % TALL) % TALL, rows // SHORT)
     j = panels.first
     while j < panels.last:
         across = 1
@@ -258,8 +262,11 @@ def quantized_linear(
         elif across == 2:
             i = row_block(zeros(TALL, 2), 0, rows, *fixed)
             i = row_block(zeros(SHORT, 2), i, rows, *fixed)
+            i = row_block(zeros(4, 2), i, rows, *fixed)
             row_block(zeros(1, 2), i, rows, *fixed)
         else:
-            i = row_block(zeros(TALL, 1), 0, rows, *fixed)
+            i = row_block(zeros(TALL, 1), 0, tall, *fixed)
+            i = row_block(zeros(SHORT, 1), i, rows, *fixed)
+            i = row_block(zeros(4, 1), i, rows, *fixed)
             row_block(zeros(1, 1), i, rows, *fixed)
         j += across

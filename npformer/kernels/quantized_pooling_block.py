@@ -11,9 +11,9 @@ back by `quantize_rows`, which applies the activation on its way.
 from __future__ import annotations
 
 from ..layers import Array
+from .integers import GROUP
 from .layout import HEAD, LANES, NO_ROWS, NONE, ONE_RUN, Image, Panels, Rows, Span
 from .pooling import pooling
-from .processor import GROUP
 from .quantized_linear import quantize_rows, quantized_linear
 from .vector import kernel
 

@@ -18,6 +18,7 @@ windows are written out after all, since each is rounded as a row of its own.
 from __future__ import annotations
 
 from ..layers import Array
+from .integers import GROUP
 from .layout import (
     HEAD,
     LANES,
@@ -34,7 +35,6 @@ from .layout import (
     padded,
 )
 from .linear import linear
-from .processor import GROUP
 from .quantized_linear import quantize_rows, quantized_linear
 from .vector import WIDE, clear, copy, inlined, kernel
 

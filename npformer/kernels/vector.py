@@ -23,7 +23,6 @@ from functools import wraps
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
@@ -32,6 +31,7 @@ from numba.extending import lower_builtin, models, overload, register_model
 
 from ..layers import Array
 from .layout import LANES
+from .processor import has
 
 Vector: TypeAlias = Any
 """16 float32: an array in Python; registers, once compiled."""
@@ -40,7 +40,7 @@ Tile: TypeAlias = tuple[tuple[Vector, ...], ...]
 
 BOUNDSCHECK = os.environ.get("NPFORMER_BOUNDSCHECK", "0") not in ("", "0")
 
-WIDE = llvm.get_host_cpu_features().get("avx512f", False)
+WIDE = has("avx512f")
 """Whether the registers have room for a tile of two panels."""
 TALL, SHORT = (14, 7) if WIDE else (6, 5)
 """Rows of the largest tile and of a smaller one, see `npformer.kernels.linear`."""
