@@ -40,7 +40,7 @@ from ..network import EfficientFormer, check_input
 from ..network.configuration import EfficientFormerConfig
 from ..network.tree import build
 from .fold import FoldedNetwork, fold, folded_forward
-from .quantize import IN_FLOAT
+from .quantize import FIRST
 
 DAMPING = 0.01
 """What is added to the variance of each input, relative to their mean: a few photographs do not
@@ -53,7 +53,7 @@ def quantize_compensated(
     p: EfficientFormer,
     config: EfficientFormerConfig,
     x: Array,
-    in_float: tuple[str, ...] = IN_FLOAT,
+    in_float: tuple[str, ...] = (FIRST,),
 ) -> FoldedNetwork:
     """Fold a network and round its matrices to eight bits, as suits some images.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -19,10 +19,11 @@ Params = TypeVar("Params", bound="EfficientFormer | FoldedNetwork")
 
 def with_heads(params: Params, heads: Sequence[str]) -> Params:
     """Remove the heads that are not named."""
-    return params._replace(
+    result: Any = params._replace(
         head=params.head if "head" in heads else None,
         head_dist=params.head_dist if "head_dist" in heads else None,
     )
+    return cast(Params, result)
 
 
 def with_fitting_heads(
