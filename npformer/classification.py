@@ -94,8 +94,8 @@ class Classifier:
         return self.model.config
 
     @property
-    def params(self) -> EfficientFormer | FoldedNetwork:
-        """The model's parameters."""
+    def params(self) -> EfficientFormer:
+        """The model's parameters; a `FoldedNetwork` if they are in eight bits."""
         return self.model.params
 
     def __repr__(self) -> str:

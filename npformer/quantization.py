@@ -78,7 +78,13 @@ def quantize(
 def calibration_images(
     model: Classifier, photographs: str | PathLike[str] | Sequence[Image]
 ) -> Array:
-    """Return photographs as a network sees them, (B, H, W, C₀)."""
+    """Return photographs as a network sees them, (B, H, W, C₀).
+
+    Raises
+    ------
+    ImageError
+        If there are none, or one cannot be read.
+    """
     images: Sequence[Image]
     if isinstance(photographs, (str, PathLike)):
         paths = photographs_below(Path(photographs))

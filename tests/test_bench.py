@@ -11,6 +11,7 @@ import pytest
 from engine_cases import config, images, network
 from PIL import Image
 
+import npformer
 from npformer import engine
 from npformer.bench import inputs, peak, peers, precision, training_peers, worker
 from npformer.bench import measure as bench
@@ -48,6 +49,7 @@ def test_a_table_of_timings(folder):
         assert 0 < t.low <= t.seconds <= t.high
         assert t.share == pytest.approx(t.gflops / result.peak[t.threads])
         assert (t.ratio is None) == (t.name == "npformer")
+        assert t.int8_ratio is None
     text = str(result)
     assert text.count("\n") == 9
     assert "npformer÷this" in text
@@ -182,6 +184,33 @@ def test_a_contender_that_wrote_files_is_measured_in_a_new_process(folder, monke
         ["npformer", "float32", f"{ours.difference:.0e}"], ["numpy", "float32", "0e+00"],
     ]  # fmt: skip
     assert set(result.to_dict()["timings"][0]) >= {"precision", "difference"}
+
+
+def test_eight_bits_beside_float(folder):
+    """Its line says how far it is off, and how its time compares with that of every other."""
+    names = ["npformer", "npformer int8", "numpy"]
+    result = bench.bench(str(folder), peers=names, turns=1, seconds=0.0)
+    real, eight, plain = result.timings
+    assert [t.name for t in result.timings] == names
+    assert eight.precision == "int8 + float32"
+    assert 1e-4 < eight.difference < 0.1
+    assert eight.int8_ratio is None
+    for t in (real, plain):
+        assert t.int8_ratio == pytest.approx(eight.seconds / t.seconds)
+    assert eight.ratio == pytest.approx(real.seconds / eight.seconds)
+    assert real.ratio is None
+
+
+def test_a_model_in_eight_bits_is_measured_as_it_is(folder, tmp_path_factory):
+    place = tmp_path_factory.mktemp("eight")
+    npformer.load(folder, dtype="int8", engine="numpy").save(place)
+    result = bench.bench(str(place), peers=["npformer", "numpy", "timm"], turns=1, seconds=0.0)
+    assert {(t.name, t.precision) for t in result.timings} == {
+        ("npformer", "int8 + float32"), ("numpy", "int8 + float32"),
+    }  # fmt: skip
+    assert next(row.name for row in profile(str(place), 1, 1).rows) == "stem"
+    if "timm" in result.failures and "installed" not in result.failures["timm"]:
+        assert "the weights are in eight bits" in result.failures["timm"]
 
 
 def test_photographs_to_compare_on(folder, tmp_path_factory, capsys):

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checkpoints import read
+from ..checkpoints import read_any
 from ..checkpoints.processor import default_processor
+from ..engine.fold import FoldedNetwork
 from ..errors import ImageError
 from ..images.files import photographs_below
 from ..images.processor import EfficientFormerImageProcessor
@@ -24,7 +25,8 @@ class Measured(NamedTuple):
     """A network to measure."""
 
     config: EfficientFormerConfig
-    params: EfficientFormer
+    params: EfficientFormer | FoldedNetwork
+    """folded if in eight bits"""
     processor: dict[str, Any]
     """as in ``preprocessor_config.json``"""
 
@@ -40,7 +42,7 @@ def load_network(model: str) -> Measured:
     if model in VARIANTS:
         config = EfficientFormerConfig.variant(model)
         return Measured(config, random_weights(config), default_processor(config, "hf"))
-    found = read(model)
+    found = read_any(model)
     return Measured(found.config, found.params, found.processor)
 
 

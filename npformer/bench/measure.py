@@ -19,18 +19,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checkpoints import write
+from ..checkpoints import quantized, write
+from ..engine import make_forward
+from ..engine.fold import FoldedNetwork
 from ..errors import ConfigError, ImageError
-from ..network import forward
 from ..network.summary import summarize
 from .inputs import load_network, photographs, random_images
 from .peak import fma_peak
 from .peers import WRITERS
+from .table import Result, Timing
 from .training_peers import MAKERS as TRAINERS
 from .training_peers import two_losses
 
 PEERS = {
     "npformer": "npformer",
+    "npformer int8": "npformer",
     "numpy": "npformer",
     "onnxruntime float32": "onnxruntime",
     "onnxruntime int8": "onnxruntime",
@@ -59,70 +62,6 @@ by the coarsest precision of a contender. Beyond it, it is another network."""
 
 CALIBRATION = 16
 """How many images set the ranges of 8-bit numbers."""
-
-
-class Timing(NamedTuple):
-    """One contender at one batch size and number of threads."""
-
-    name: str
-    precision: str
-    """in which numbers it computed, as the contender itself says: see `npformer.bench.precision`"""
-    difference: float
-    """of its logits, or losses, from the plain layers' in float32, relative to the largest"""
-    batch: int
-    threads: int
-    seconds: float
-    """for one image: median"""
-    low: float
-    """lower quartile"""
-    high: float
-    """upper quartile"""
-    gflops: float
-    """GFLOP/s, counting the network as defined; a multiply-add is two operations"""
-    share: float
-    """of the peak of the same number of cores"""
-    ratio: float | None
-    """time of npformer ÷ time of this contender"""
-    memory: int
-    """peak of the process so far, in MB; smaller batches came before"""
-
-
-class Result(NamedTuple):
-    """A table of timings."""
-
-    model: str
-    peak: dict[int, float]
-    """GFLOP/s of nothing but multiply-adds, by number of threads"""
-    timings: list[Timing]
-    failures: dict[str, str]
-    """contenders that could not be measured, and why"""
-    training: bool = False
-    """whether steps of training were measured"""
-
-    def __str__(self) -> str:
-        peaks = ", ".join(f"{value:.0f} with {n}" for n, value in self.peak.items())
-        unit = " ms/step" if self.training else "ms/image"
-        work = ", training" if self.training else ""
-        lines = [
-            f"{self.model}{work}; multiply-add peak in GFLOP/s by threads: {peaks}",
-            f"{'':21} {'computed in':18} off by  batch threads  {unit}   middle half     "
-            "GFLOP/s  of peak  npformer÷this  peak MB",
-        ]
-        for t in self.timings:
-            factor = 1e3 * (t.batch if self.training else 1)
-            spread = f"{t.low * factor:.2f} – {t.high * factor:.2f}"
-            ratio = "" if t.ratio is None else f"{t.ratio:.2f}"
-            lines.append(
-                f"{t.name:21} {t.precision:18} {t.difference:6.0e} {t.batch:6} {t.threads:7} "
-                f"{t.seconds * factor:9.2f} {spread:>15} "
-                f"{t.gflops:10.1f} {t.share:8.0%} {ratio:>14} {t.memory:8}"
-            )
-        lines += [f"{name}: not measured: {reason}" for name, reason in self.failures.items()]
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the table as it is written to JSON."""
-        return self._asdict() | {"timings": [t._asdict() for t in self.timings]}
 
 
 def bench(
@@ -188,13 +127,16 @@ def bench(
     measured: dict[tuple[str, int, int], list[float]] = {}
     memory: dict[tuple[str, int], int] = {}
     with tempfile.TemporaryDirectory() as folder:
-        write(folder, config, params)
+        if isinstance(params, FoldedNetwork):
+            quantized.write(Path(folder), config, params)
+        else:
+            write(folder, config, params)
         np.save(Path(folder) / "x.npy", x)
         np.save(Path(folder) / "calibration.npy", calibration)
         if training:
             expected = two_losses(TRAINERS["numpy"](Path(folder), threads[0]), x)
         else:
-            expected = forward(x, params, config).logits
+            expected = make_forward(params, config, "numpy")(x).logits
         np.save(Path(folder) / "expected.npy", expected)
         workers, checks = _start(peers, Path(folder), failures, training, threads[0])
         for batch in batches:
@@ -214,12 +156,17 @@ def bench(
             quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
         )
         gflops = 2e-9 * macs * (3 if training else 1) / median
-        ours = measured.get(("npformer", batch, n))
-        ratio = None if ours is None or name == "npformer" else float(np.median(ours)) / median
-        share, most = gflops / peak[n], memory[name, batch]
-        timings.append(
-            Timing(name, *checks[name], batch, n, median, low, high, gflops, share, ratio, most)
+        ratio, int8_ratio = (
+            None if ours is None or ours is times else float(np.median(ours)) / median
+            for ours in (measured.get((us, batch, n)) for us in ("npformer", "npformer int8"))
         )
+        check, share, most = checks[name], gflops / peak[n], memory[name, batch]
+        timings.append(
+            Timing(
+                name, check.precision, check.difference, batch, n, median, low, high, gflops, share,
+                ratio, int8_ratio, most,
+            )
+        )  # fmt: skip
     return Result(model, peak, timings, failures, training)
 
 

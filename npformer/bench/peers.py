@@ -15,8 +15,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from .. import engine
-from ..checkpoints import read
+from ..checkpoints import quantized, read, read_any
 from ..checkpoints.assemble import state_dict
+from ..engine.compensate import quantize_compensated
+from ..engine.fold import FoldedNetwork
 from ..images.layout import channels_first
 from ..layers import Array
 from ..network import EfficientFormer
@@ -45,7 +47,7 @@ Maker: TypeAlias = Callable[[Path, int], Contender]
 
 def npformer(folder: Path, threads: int) -> Contender:
     """Make npformer with its compiled kernels."""
-    found = read(folder)
+    found = read_any(folder)
     run = engine.make_forward(found.params, found.config, "numba")
     names = dtypes(found.params)
     del found
@@ -57,16 +59,28 @@ def npformer(folder: Path, threads: int) -> Contender:
     return Contender(forward, lambda: names)
 
 
+def npformer_int8(folder: Path, threads: int) -> Contender:
+    """Make npformer in eight bits, from a folder that is written if it does not exist."""
+    place = folder / "int8"
+    if not place.exists():
+        found = read(folder)
+        images = np.load(folder / "calibration.npy")
+        params = quantize_compensated(found.params, found.config, images)
+        quantized.write(place, found.config, params)
+    return npformer(place, threads)
+
+
 def numpy(folder: Path, threads: int) -> Contender:
     """Make npformer with plain NumPy layers, whose BLAS decides the number of threads."""
-    found = read(folder)
+    found = read_any(folder)
     run = engine.make_forward(found.params, found.config, "numpy")
     return Contender(lambda x: run(x).logits, lambda: dtypes(found.params))
 
 
-def dtypes(params: EfficientFormer) -> str:
-    """Return the types of the parameters, in which npformer computes."""
-    return " + ".join(sorted({str(leaf.dtype) for _, leaf in leaves(params)}))
+def dtypes(params: EfficientFormer | FoldedNetwork) -> str:
+    """Return the types of the parameters, the smallest first, in which npformer computes."""
+    found = {leaf.dtype for _, leaf in leaves(params)}
+    return " + ".join(str(dtype) for dtype in sorted(found, key=lambda d: (d.itemsize, str(d))))
 
 
 def onnxruntime(write: Callable[[Path], Path]) -> Maker:
@@ -211,6 +225,7 @@ _FLOAT32 = {"INFERENCE_PRECISION_HINT": "f32"}
 
 MAKERS: dict[str, Maker] = {
     "npformer": npformer,
+    "npformer int8": npformer_int8,
     "numpy": numpy,
     "onnxruntime float32": onnxruntime(write_onnx),
     "onnxruntime int8": onnxruntime(write_int8),
@@ -223,5 +238,7 @@ MAKERS: dict[str, Maker] = {
     "transformers compiled": pytorch(transformers_model, compiled=True),
 }
 
-WRITERS = tuple(name for name in MAKERS if name.startswith(("onnxruntime", "openvino")))
+WRITERS = tuple(
+    name for name in MAKERS if name.startswith(("npformer int8", "onnxruntime", "openvino"))
+)
 """Contenders whose files have to be written first, by a process whose memory does not count."""

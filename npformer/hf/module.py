@@ -14,7 +14,6 @@ from numpy.typing import DTypeLike
 
 from ..checkpoints.dtypes import COMPUTED_WITH
 from ..checkpoints.naming import BUFFERS
-from ..engine.fold import FoldedNetwork
 from ..errors import ConfigError, WeightsError
 from ..layers import Array
 from ..network import EfficientFormer
@@ -39,7 +38,7 @@ class ModuleMethods(SaysWhatInstead):
     """a model is always in evaluation mode"""
 
     if TYPE_CHECKING:  # the rest of a model
-        params: EfficientFormer | FoldedNetwork
+        params: EfficientFormer
         state_dict: Callable[[], dict[str, Array]]
         __call__: Callable[..., Any]
 

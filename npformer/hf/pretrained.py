@@ -14,7 +14,7 @@ import copy
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -112,7 +112,8 @@ class EfficientFormerPreTrainedModel(ModuleMethods):
         self.engine = engine
         if params is None:
             params = initialize(self.config, seed, dtype=target(dtype))
-        self.params = with_heads(params, self.heads)
+        # The usual type, so that scripts of float networks are checked; the other is told apart.
+        self.params = cast(EfficientFormer, with_heads(params, self.heads))
         folded = isinstance(params, FoldedNetwork)
         specs = quantized.specs(self.config) if folded else param_specs(self.config)
         check_shapes(self.params, with_heads(specs, self.heads))
