@@ -11,7 +11,7 @@ from math import pi, sqrt
 from ..layers.gelu_polynomial import COEFFICIENTS, LIMIT
 from .erf import OF_QUARTER, OF_SQUARE, normal_distribution, times_ratio
 from .softmax import exp
-from .vector import Vector, fma, inlined, maximum, minimum, splat, zero_below
+from .vector import Vector, absolute, fma, inlined, maximum, minimum, splat, zero_below
 
 SMALLEST_NUMBER = 1.4e-45
 """smallest positive float32"""
@@ -44,16 +44,15 @@ def gelu_of_double(h: Vector) -> Vector:
 
 @inlined
 def gelu_polynomial(x: Vector) -> Vector:
-    """GELU to 1.7e-4, the same bits as `npformer.layers.gelu_polynomial`."""
-    square = x * x
-    s = minimum(square, splat(LIMIT))
-    p = s * COEFFICIENTS[6] + COEFFICIENTS[5]
-    p = p * s + COEFFICIENTS[4]
-    p = p * s + COEFFICIENTS[3]
-    p = p * s + COEFFICIENTS[2]
-    p = p * s + COEFFICIENTS[1]
-    p = p * s + COEFFICIENTS[0]
-    return minimum(x * 0.5 + square * p, relu(x))
+    """GELU to 1.4e-4, the same bits as `npformer.layers.gelu_polynomial`."""
+    a = minimum(absolute(x), splat(LIMIT))
+    r = a * COEFFICIENTS[6] + COEFFICIENTS[5]
+    r = r * a + COEFFICIENTS[4]
+    r = r * a + COEFFICIENTS[3]
+    r = r * a + COEFFICIENTS[2]
+    r = r * a + COEFFICIENTS[1]
+    r = r * a + COEFFICIENTS[0]
+    return relu(x) - a * r
 
 
 @inlined

@@ -183,8 +183,8 @@ def pack(p: Linear, out: Array) -> None:
 
 
 HEAD = 4
-"""Slots before the groups of a rounded row: its step, its least number, and two that keep what
-follows at whole sixteen bytes (`npformer.kernels.quantized_linear`)."""
+"""Slots before the groups of a rounded row: its step, its least number, the difference of that and
+the greatest, and one for whole sixteen bytes (`npformer.kernels.quantized_linear`)."""
 
 
 def rounded_size(K: int, group: int) -> int:

@@ -63,6 +63,10 @@ from .vector import (
 
 inlined(columns_from)
 
+TOGETHER = 4
+"""Rows of which the extremes are found before the first is rounded: as many as the nearest cache
+holds. While a row's last comparisons wait for each other, the next one has begun."""
+
 
 @inlined
 def _activated(m: Array, at: int, activation: int) -> Vector:
@@ -75,6 +79,48 @@ def _activated(m: Array, at: int, activation: int) -> Vector:
         x = relu(x)
         store(m, at, x)
     return x
+
+
+@inlined
+def _extremes(m: Array, y: int, x: int, runs: Runs, run: int, activation: int) -> None:
+    """Apply an activation to a row, and write down its step and its least number."""
+    whole, rest = run // LANES * LANES, run % LANES
+    least, greatest = splat(inf), splat(-inf)
+    for u in range(runs.number):
+        at = x + u * runs.step
+        for c in range(at, at + whole, LANES):
+            v = _activated(m, c, activation)
+            least, greatest = minimum(v, least), maximum(v, greatest)
+        if rest > 0:
+            v = _activated(m, at + whole, activation)
+            least = minimum(blend(v, rest, least), least)
+            greatest = maximum(blend(v, rest, greatest), greatest)
+    smallest = -reduce_max(splat(0.0) - least)
+    m[y], m[y + 1] = (reduce_max(greatest) - smallest) / STEPS, smallest
+    m[y + 2] = reduce_max(greatest) - smallest
+
+
+@inlined
+def _round(m: Array, y: int, x: int, runs: Runs, run: int) -> None:
+    """Round a row whose extremes are known."""
+    whole, rest = run // LANES * LANES, run % LANES
+    low, width = splat(m[y + 1]), splat(m[y + 2])
+    steps = zero_below(width, NO_RANGE, splat(STEPS) / maximum(width, splat(NO_RANGE)))
+    seen, to = splat(MAGIC), y + HEAD
+    for u in range(runs.number):
+        at = x + u * runs.step
+        for c in range(at, at + whole, LANES):
+            q = (load(m, c) - low) * steps + MAGIC
+            seen = either(seen, q)
+            store_group(m, to, q)
+            to += LANES // GROUP
+        if rest > 0:
+            q = blend((load(m, at + whole) - low) * steps + MAGIC, rest, splat(MAGIC))
+            seen = either(seen, q)
+            store_group(m, to, q)
+            to += LANES // GROUP
+    if not are_bytes(seen):
+        m[y] = nan
 
 
 @kernel
@@ -100,40 +146,12 @@ def quantize_rows(
     activation : int
         One of those in `npformer.kernels.layout`; GELU is `npformer.layers.gelu_polynomial`.
     """
-    whole, rest = run // LANES * LANES, run % LANES
-    for i in range(rows):
-        least, greatest = splat(inf), splat(-inf)
-        for u in range(runs.number):
-            at = x.at + i * x.step + u * runs.step
-            for c in range(at, at + whole, LANES):
-                v = _activated(m, c, activation)
-                least, greatest = minimum(v, least), maximum(v, greatest)
-            if rest > 0:
-                v = _activated(m, at + whole, activation)
-                least = minimum(blend(v, rest, least), least)
-                greatest = maximum(blend(v, rest, greatest), greatest)
-        smallest = -reduce_max(splat(0.0) - least)
-        width = reduce_max(greatest) - smallest
-        head = y.at + i * y.step
-        m[head], m[head + 1] = width / STEPS, smallest
-        low = splat(smallest)
-        steps = splat(STEPS) / maximum(splat(width), splat(NO_RANGE))
-        steps = zero_below(splat(width), NO_RANGE, steps)
-        to, seen = head + HEAD, splat(MAGIC)
-        for u in range(runs.number):
-            at = x.at + i * x.step + u * runs.step
-            for c in range(at, at + whole, LANES):
-                q = (load(m, c) - low) * steps + MAGIC
-                seen = either(seen, q)
-                store_group(m, to, q)
-                to += LANES // GROUP
-            if rest > 0:
-                q = blend((load(m, at + whole) - low) * steps + MAGIC, rest, splat(MAGIC))
-                seen = either(seen, q)
-                store_group(m, to, q)
-                to += LANES // GROUP
-        if not are_bytes(seen):
-            m[head] = nan
+    for first in range(0, rows, TOGETHER):
+        last = min(first + TOGETHER, rows)
+        for i in range(first, last):
+            _extremes(m, y.at + i * y.step, x.at + i * x.step, runs, run, activation)
+        for i in range(first, last):
+            _round(m, y.at + i * y.step, x.at + i * x.step, runs, run)
 
 
 @inlined

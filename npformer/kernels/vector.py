@@ -271,6 +271,16 @@ def _square_root(context: Any, builder: Any, signature: Any, values: Any) -> Any
     return _intrinsic(builder, "sqrt", *values)
 
 
+def absolute(x: Vector) -> Vector:
+    """``|x|``."""
+    return np.abs(x)
+
+
+@emits(absolute, lambda x: VECTOR(VECTOR))
+def _absolute(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    return _intrinsic(builder, "fabs", *values)
+
+
 def maximum(x: Vector, low: Vector) -> Vector:
     """``low`` where ``x < low``, else ``x``: NaN stays NaN."""
     return np.where(x < low, low, x)
