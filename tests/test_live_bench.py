@@ -7,10 +7,14 @@ import pytest
 from engine_cases import config, images, network
 
 from npformer.bench import measure, onnx_graph, peers, precision
-from npformer.checkpoints import write
+from npformer.checkpoints import quantized, write
 from npformer.commands.main import main
+from npformer.engine.fold import folded_forward
+from npformer.engine.quantize import quantize
 from npformer.errors import ConfigError
+from npformer.layers import Conv2d, QuantizedConv2d, QuantizedLinear, dequantize_linear
 from npformer.network import forward
+from npformer.network.tree import build, leaves
 
 
 @pytest.fixture
@@ -97,6 +101,36 @@ def test_an_exported_graph_is_the_network(changes, tmp_path):
     want = forward(x, p, c).logits
     assert done.shape == (3, *c.image_shape)
     assert logits.shape == (2, done.outputs)
+    assert np.abs(logits - want).max() <= 1e-5 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("distilled", [True, False])
+def test_a_network_in_eight_bits_is_exported_with_them(distilled, tmp_path, capsys):
+    """The graph has our whole numbers, and computes what they mean in float32."""
+    onnx = pytest.importorskip("onnx")
+    ort = pytest.importorskip("onnxruntime")
+    c = config()
+    tree = quantize(network(c, distilled=distilled), c)
+    quantized.write(tmp_path / "a", c, tree)
+    assert main(["convert", str(tmp_path / "a"), str(tmp_path / "a.onnx")]) == 0
+    onnx.checker.check_model(str(tmp_path / "a.onnx"), full_check=True)
+    graph = onnx.load(str(tmp_path / "a.onnx")).graph
+    whole = [w for w in graph.initializer if w.data_type == onnx.TensorProto.INT8]
+    assert len(whole) == sum(leaf.dtype == "int8" for _, leaf in leaves(tree))
+    session = ort.InferenceSession(str(tmp_path / "a.onnx"), providers=["CPUExecutionProvider"])
+    x = images(2)
+    (logits,) = session.run(None, {"pixel_values": x.transpose(0, 3, 1, 2)})
+
+    def real(_, node):
+        if isinstance(node, QuantizedLinear):
+            return dequantize_linear(node)
+        if isinstance(node, QuantizedConv2d):
+            return Conv2d(node.weight * node.scale, node.bias)
+        return node
+
+    kinds = (QuantizedLinear, QuantizedConv2d)
+    meant = build(real, tree, is_leaf=lambda node: isinstance(node, kinds))
+    want = folded_forward(x, meant, c).logits
     assert np.abs(logits - want).max() <= 1e-5 * np.abs(want).max()
 
 
