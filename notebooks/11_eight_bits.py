@@ -13,9 +13,9 @@ import numpy as np
 
 import npformer
 from npformer import plots
-from npformer.engine.compensate import layer_paths, quantize_compensated
+from npformer.engine.compensate import quantize_compensated
 from npformer.engine.fold import fold, folded_forward
-from npformer.engine.quantize import quantize
+from npformer.engine.quantize import IN_FLOAT, float_layers, quantize
 from npformer.images.dead_leaves import dead_leaves
 from npformer.layers import (
     dequantize_linear,
@@ -43,7 +43,7 @@ print(x.shape, "->", real.shape)
 
 # %%
 path = f"stages.2.blocks.{config.depths[2] - 1}.mlp.fc1"
-layers = iter(layer_paths(folded))
+layers = iter(float_layers(folded))
 met = {}
 
 
@@ -168,22 +168,22 @@ ax = plots.bars(
 
 # %%
 price = {}
-for path in layer_paths(folded):
-    others = tuple(name for name in layer_paths(folded) if name != path)
+for path in float_layers(folded):
+    others = tuple(name for name in float_layers(folded) if name != path)
     tree = quantize(model.params, config, in_float=others)
     price[path] = 100 * error(folded_forward(x, tree, config).logits, real)
 worst = dict(sorted(price.items(), key=lambda item: -item[1])[:12])
 ax = plots.bars(worst, "error of the logits, %")
 
 # %% [markdown]
-# The errors of early layers pass through everything else. The first convolution meets the pixels; it has hardly any
-# multiplications, so `npformer` leaves it in `float32`. What has no matrix stays in `float32` as well: the residual stream, poolings,
-# layer norms, softmax. And if the errors of the layers are independent, their squares add up:
+# The errors of early layers pass through everything else. So `npformer` leaves the stem, a thirtieth of the multiplications, in `float32`.
+# What has no matrix stays in `float32` as well: the residual stream, poolings, layer norms, softmax. And if the errors of the layers are
+# independent, their squares add up:
 
 # %%
 nearest = quantize(model.params, config)
 found = folded_forward(x, nearest, config).logits
-together = np.sqrt(sum(e**2 for path, e in price.items() if path != "stem.0"))
+together = np.sqrt(sum(e**2 for path, e in price.items() if not path.startswith(IN_FLOAT)))
 print(f"added up {together:.2f} %; the network in eight bits {100 * error(found, real):.2f} %")
 
 # %% [markdown]

@@ -1,30 +1,44 @@
 """What eight bits cost: answers right, answers that stay the same, and which layers hurt most.
 
-    python tests/compare_quantized.py DIR [--model tiny] [--calibrate DIR] [--layers N]
+    python tests/compare_quantized.py DIR [--model tiny] [--calibrate DIR] [--images N]
 
-DIR holds photographs, one sub-folder for each class. The first table compares the whole network in
-eight bits, with its weights rounded in several ways, with itself in float32. The second has one
-layer at a time in eight bits, on N photographs (100): the root of the mean square of the errors of
-logits, relative to the logits' standard deviation.
+DIR holds photographs in sub-folders, one for each class, as `npformer evaluate` takes them. The
+first table compares the whole network in eight bits, with its weights rounded in several ways, with
+itself in float32. In the second some layers are in eight bits, each weight rounded to the nearest,
+and all others in float32, on N of the photographs (200).
+
+    same answer   share of photographs whose first answer is that of float32
+    error         root mean square of the change of the logits ÷ their standard deviation
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 import npformer
-from npformer.engine.compensate import layer_paths
 from npformer.engine.fold import fold, folded_forward
-from npformer.engine.quantize import FIRST, quantize
-from npformer.images.files import photographs_below
+from npformer.engine.quantize import IN_FLOAT, float_layers, quantize
 from npformer.images.layout import stacks
-from npformer.network.tree import leaves
+from npformer.learn.class_folders import find_photographs
 
 BATCH = 32
+WORST = 8
+"""How many single layers are shown."""
+KINDS = {
+    "first convolution": ("stem.0",),
+    "second convolution": ("stem.1",),
+    "downsampling": ("downsample",),
+    "MLPs, first layer": ("fc1",),
+    "MLPs, second layer": ("fc2",),
+    "attention, q k v": ("qkv",),
+    "attention, projection": ("proj",),
+    "heads": ("head", "head_dist"),
+}
+"""Ends of the paths of layers of a kind."""
 
 
 def main() -> None:
@@ -33,76 +47,81 @@ def main() -> None:
     parser.add_argument("folder", metavar="DIR")
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--calibrate", metavar="DIR")
-    parser.add_argument("--layers", metavar="N", type=int, default=100)
-    args = parser.parse_args()
-    model = npformer.load(args.model)
-    paths = photographs_below(Path(args.folder))
-    labels = [known(path.parent.name, model.labels) for path in paths]
-    print(f"{args.model}, {len(paths)} photographs")
-    whole_network(model, paths, np.array(labels), args.calibrate)
-    print()
-    one_layer_each(model, paths[:: max(1, len(paths) // args.layers)])
-
-
-def known(name: str, labels: tuple[str, ...]) -> int:
-    """Return the index of a class by the name of its folder; −1 if the network does not know it."""
-    names = [label.replace(" ", "_") for label in labels]
-    return names.index(name.replace(" ", "_")) if name.replace(" ", "_") in names else -1
+    parser.add_argument("--images", metavar="N", type=int, default=200)
+    options = parser.parse_args()
+    model = npformer.load(options.model)
+    found = find_photographs(options.folder, model.labels)
+    print(f"{options.model}, {len(found.paths)} photographs")
+    whole_network(model, found.paths, found.labels, options.calibrate)
+    count = min(options.images, len(found.paths))
+    chosen = np.linspace(0, len(found.paths) - 1, count).astype(int)
+    print(f"\nsome layers in eight bits, {count} photographs")
+    some_layers(model, [found.paths[i] for i in chosen], found.labels[chosen])
 
 
 def whole_network(
-    model: npformer.Classifier, paths: list[Path], labels: np.ndarray, calibrate: str | None
+    model: npformer.Classifier, paths: Sequence[Path], labels: np.ndarray, calibrate: str | None
 ) -> None:
     """Print a line for each way to round the weights."""
+    nearest = type(model.model)(model.config, quantize(model.params, model.config))
     ways = {
         "float32": model,
-        "int8, each weight to the nearest": npformer.Classifier(
-            type(model.model)(model.config, quantize(model.params, model.config)), model.processor
-        ),
-        "int8, for pictures of nothing": npformer.quantize(model),
+        "each weight to the nearest": npformer.Classifier(nearest, model.processor),
+        "for pictures of nothing": npformer.quantize(model),
     }
     if calibrate:
-        ways["int8, for 64 photographs"] = npformer.quantize(model, calibrate)
-    print(f"{'':33} top-1   same first answer  error of logits")
+        ways["for 64 photographs"] = npformer.quantize(model, calibrate)
+    head("weights rounded")
     logits = {name: np.concatenate(list(answers(way, paths))) for name, way in ways.items()}
-    real = logits["float32"]
     for name, found in logits.items():
-        right = np.mean(found.argmax(1) == labels)
-        same = np.mean(found.argmax(1) == real.argmax(1))
-        print(f"{name:33} {right:6.1%} {same:13.1%} {error(found, real):18.2%}")
+        line(name, found, logits["float32"], labels)
 
 
-def answers(model: npformer.Classifier, paths: list[Path]) -> Iterator[np.ndarray]:
+def answers(model: npformer.Classifier, paths: Sequence[Path]) -> Iterator[np.ndarray]:
     """Yield the logits of photographs, a batch at a time."""
     for start in range(0, len(paths), BATCH):
         for x in stacks([model.processor.pixels(path) for path in paths[start : start + BATCH]]):
             yield model.model.network(x).logits
 
 
+def some_layers(model: npformer.Classifier, paths: Sequence[Path], labels: np.ndarray) -> None:
+    """Print a line for the layers of each kind, and for the single layers that cost most."""
+    p, c = model.params, model.config
+    x = np.stack([model.processor.pixels(path) for path in paths])
+    every = float_layers(fold(p, c))
+
+    def run(layers: Sequence[str]) -> np.ndarray:
+        others = tuple(path for path in every if path not in layers)
+        tree = quantize(p, c, others) if layers else fold(p, c)
+        parts = [x[i : i + BATCH] for i in range(0, len(x), BATCH)]
+        return np.concatenate([folded_forward(part, tree, c).logits for part in parts])
+
+    real = run([])
+    head("in eight bits")
+    for kind, ends in KINDS.items():
+        line(kind, run([path for path in every if path.endswith(ends)]), real, labels)
+    line("all", run(every), real, labels)
+    line("all but the stem", run([e for e in every if not e.startswith(IN_FLOAT)]), real, labels)
+    single = {path: run([path]) for path in every}
+    for path in sorted(single, key=lambda path: -error(single[path], real))[:WORST]:
+        line(path, single[path], real, labels)
+
+
+def head(what: str) -> None:
+    """Print the first line of a table."""
+    print(f"{what:<32} {'top-1':>6} {'same answer':>12} {'error':>7}")
+
+
+def line(name: str, found: np.ndarray, real: np.ndarray, labels: np.ndarray) -> None:
+    """Print a line of a table."""
+    first = found.argmax(1)
+    right, same = (first == labels).mean(), (first == real.argmax(1)).mean()
+    print(f"{name:<32} {right:>6.1%} {same:>12.1%} {error(found, real):>7.2%}", flush=True)
+
+
 def error(found: np.ndarray, real: np.ndarray) -> float:
     """Return the root of the mean square of differences, relative to the standard deviation."""
     return float(np.sqrt(((found - real) ** 2).mean()) / real.std())
-
-
-def one_layer_each(model: npformer.Classifier, paths: list[Path]) -> None:
-    """Print a line for each layer, the worst first, and one for each kind."""
-    config = model.config
-    tree = fold(model.params, config)
-    x = np.stack([model.processor.pixels(path) for path in paths])
-    real = folded_forward(x, tree, config).logits
-    rows = []
-    for path in layer_paths(tree):
-        others = tuple(name for name in layer_paths(tree) if name != path)
-        one = quantize(model.params, config, in_float=others)
-        weights = sum(leaf.size for name, leaf in leaves(tree) if name == f"{path}.weight")
-        rows.append((error(folded_forward(x, one, config).logits, real), path, weights))
-    print(f"one layer in eight bits, {len(x)} photographs")
-    print(f"{'':38} weights  error of logits")
-    for value, path, weights in sorted(rows, reverse=True):
-        note = "  (stays in float32)" if path == FIRST else ""
-        print(f"{path:38} {weights:7,} {value:15.2%}{note}")
-    whole = np.sqrt(sum(value**2 for value, path, _ in rows if path != FIRST))
-    print(f"{'all but the first, if independent':38} {'':7} {whole:15.2%}")
 
 
 if __name__ == "__main__":

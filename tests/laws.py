@@ -376,7 +376,7 @@ def stem_law(draw: Any, run: Run) -> None:
     packed1 = whole_layer(at1, 9 * C, padded(between) // LANES)
     packed2 = whole_layer(at2, 9 * between, y_step // LANES)
     run(m.data, Rows(y, y_step), images, Image(x, C, H, W, C), w.data, packed1, between, packed2,
-        False, Span(first, last), scratch)  # fmt: skip
+        Span(first, last), scratch)  # fmt: skip
     low, high = first * across, last * across
     m.writes(y + low * y_step, y_step, high - low, N)
     m.scribbles(scratch, room)

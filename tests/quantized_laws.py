@@ -1,7 +1,7 @@
 """The laws of the kernels in eight bits: each equals the plain layer to the last bit.
 
-What is computed in float32 before, a pooling or a first convolution, is read from the kernel's
-scratch and compared as the other laws do; from there on, bits are.
+What is computed in float32 before, a pooling, is read from the kernel's scratch and compared as the
+other laws do; from there on, bits are.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from laws import ACTIVATION, LAWS, Array, Memory, Run, close, image_of, layer, packed
+from laws import ACTIVATION, LAWS, Array, Memory, Run, close, image_of, layer
 from laws import law as register
 
 from npformer.kernels.integers import GROUP
@@ -25,29 +25,21 @@ from npformer.kernels.layout import (
     Rows,
     Runs,
     Span,
-    framed,
     pack_quantized,
     padded,
     quantized_layer,
     quantized_size,
     rounded_size,
-    stem_scratch,
-    whole_layer,
-    windows_scratch,
 )
 from npformer.layers import (
-    Conv2d,
     LayerScale,
     Linear,
-    QuantizedConv2d,
     QuantizedLinear,
-    conv2d,
     gelu_polynomial,
     layer_scale,
     pooling,
     quantize_linear,
     quantize_rows,
-    quantized_conv2d,
     quantized_linear,
     relu,
 )
@@ -184,53 +176,3 @@ def quantized_pooling_block_law(draw: Any, run: Run) -> None:
     close(mixed, (image + layer_scale(pooling(image, 3), p)).reshape(-1, C)[first:last])
     hidden = BEFORE[activation](quantized_linear(mixed, fc1))
     same(m.rows(y, step, H * W, C)[first:last], mixed + quantized_linear(hidden, fc2))
-
-
-def quantized_stem_law(draw: Any, run: Run) -> None:
-    """The stem with its second convolution in eight bits; that of `stem` takes both."""
-    H, W = draw(st.integers(1, 20)), draw(st.integers(1, 20))
-    C, between, N = draw(st.integers(1, 5)), draw(st.integers(1, 40)), draw(st.integers(1, 40))
-    m, w = Memory(draw, 90000), Memory(draw, 60000)
-    image = m.rng.standard_normal((1, H, W, C)).astype(np.float32)
-    conv1 = layer(w, 9 * C, between)
-    at1 = packed(w, conv1)
-    at2, conv2 = quantized(w, layer(w, 9 * between, N))
-    down, across = (H + 3) // 4, (W + 3) // 4
-    y, y_step = m.place(down * across, N)
-    first = draw(st.integers(0, down - 1))
-    last = draw(st.integers(first + 1, down))
-    float_room = stem_scratch(last - first, W, C, between)
-    room = float_room + windows_scratch(across, 9 * between, GROUP)
-    scratch, _ = m.place(1, room)
-    before = m.data.copy()
-    run(m.data, Rows(y, y_step), image.ravel(), Image(0, C, H, W, C), w.data,
-        whole_layer(at1, 9 * C, padded(between) // LANES), between,
-        quantized_layer(at2, 9 * between, y_step // LANES, GROUP), True, Span(first, last),
-        scratch)  # fmt: skip
-    low, high = first * across, last * across
-    m.writes(y + low * y_step, y_step, high - low, N)
-    m.scribbles(scratch, room)
-    m.check(before)
-    half, tall, line = (W + 1) // 2, 2 * (last - first) + 1, framed((W + 1) // 2, between)
-    frame = m.data[scratch + float_room - tall * line : scratch + float_room].reshape(tall, line)
-    frame = frame[:, : (half + 2) * between].reshape(1, tall, half + 2, between)
-    want = relu(conv2d(image, Conv2d(conv1.weight.reshape(3, 3, C, between), conv1.bias), 2, 1))
-    rows = slice(max(2 * first - 1, 0), 2 * last)
-    there = frame[0, 1 if first == 0 else 0 :, 1:-1][: len(want[0, rows])]
-    close(there, want[0, rows])
-    p = QuantizedConv2d(conv2.weight.reshape(3, 3, between, N), conv2.scale, conv2.bias)
-    want = relu(quantized_conv2d(frame, p, 2)).reshape(-1, N)
-    same(m.rows(y, y_step, down * across, N)[low:high] + 0.0, want + 0.0)
-
-
-_float_stem_law = LAWS["stem"]
-
-
-def _stem_law(draw: Any, run: Run) -> None:
-    if draw(st.booleans()):
-        _float_stem_law(draw, run)
-    else:
-        quantized_stem_law(draw, run)
-
-
-LAWS["stem"] = _stem_law

@@ -117,7 +117,11 @@ def test_a_network_in_eight_bits_is_exported_with_them(distilled, tmp_path, caps
     graph = onnx.load(str(tmp_path / "a.onnx")).graph
     whole = [w for w in graph.initializer if w.data_type == onnx.TensorProto.INT8]
     assert len(whole) == sum(leaf.dtype == "int8" for _, leaf in leaves(tree))
-    session = ort.InferenceSession(str(tmp_path / "a.onnx"), providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()  # optimized, it rounds the rows as well, in a way of its own
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(
+        str(tmp_path / "a.onnx"), options, providers=["CPUExecutionProvider"]
+    )
     x = images(2)
     (logits,) = session.run(None, {"pixel_values": x.transpose(0, 3, 1, 2)})
 

@@ -24,7 +24,7 @@ from ..engine.fold import (
     FoldedPoolingBlock,
     FoldedStage,
 )
-from ..engine.quantize import FIRST
+from ..engine.quantize import IN_FLOAT, is_below
 from ..errors import WeightsError
 from ..files.atomic import write_json
 from ..files.names import CONFIG_NAME, PROCESSOR_NAME, WEIGHTS_NAMES
@@ -218,7 +218,7 @@ def specs(config: EfficientFormerConfig) -> FoldedNetwork:
 
     def conv(path: str, layer: Any) -> Any:
         shape = layer.weight.shape
-        if path == FIRST:
+        if is_below(path, IN_FLOAT):
             return Conv2d(array(shape), array(shape[-1:]))
         return quantized(QuantizedConv2d, shape)
 

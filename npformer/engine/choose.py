@@ -16,7 +16,7 @@ from . import machine_code
 from .fast import Fast
 from .fold import FoldedNetwork
 from .pack import ACTIVATION_CODES, is_quantized
-from .quantize import FIRST, NO_TRAINING, float_layers, quantized_forward
+from .quantize import NO_TRAINING, float_layers, quantized_forward
 
 ENGINES = ("auto", "numba", "numpy")
 
@@ -245,8 +245,8 @@ def _unsupported_reason(
         return f"there is no kernel for hidden_act={config.hidden_act!r}"
     if (dtypes := _dtypes(params)) != {"float32"}:
         return f"the parameters are {', '.join(sorted(dtypes))} and the kernels float32"
-    if is_quantized(params) and (odd := [path for path in float_layers(params) if path != FIRST]):
-        return f"{odd[0]} is float32 in a network in eight bits, for which there is no kernel"
+    if is_quantized(params) and float_layers(params) != ["stem.0", "stem.1"]:
+        return "of a network in eight bits, the kernels take the stem in float32 and nothing else"
     return None
 
 

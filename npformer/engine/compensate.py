@@ -40,7 +40,7 @@ from ..network import EfficientFormer, check_input
 from ..network.configuration import EfficientFormerConfig
 from ..network.tree import build
 from .fold import FoldedNetwork, fold, folded_forward
-from .quantize import FIRST
+from .quantize import IN_FLOAT, float_layers, is_below
 
 DAMPING = 0.01
 """What is added to the variance of each input, relative to their mean: a few photographs do not
@@ -53,7 +53,7 @@ def quantize_compensated(
     p: EfficientFormer,
     config: EfficientFormerConfig,
     x: Array,
-    in_float: tuple[str, ...] = (FIRST,),
+    in_float: tuple[str, ...] = IN_FLOAT,
 ) -> FoldedNetwork:
     """Fold a network and round its matrices to eight bits, as suits some images.
 
@@ -65,7 +65,7 @@ def quantize_compensated(
     x : ndarray of float32, shape (B, H, W, C₀)
         Preprocessed images; all pass through the plain layers at once.
     in_float : tuple of str
-        Paths in the folded tree of layers that stay in float32.
+        As in `npformer.engine.quantize.quantize`.
 
     Returns
     -------
@@ -79,12 +79,12 @@ def quantize_compensated(
     """
     check_input(x.shape, p, config)
     tree = fold(p, config)
-    layers = iter(layer_paths(tree))
+    layers = iter(float_layers(tree))
     rounded: dict[str, QuantizedLinear] = {}
 
     def multiply(rows: Array, layer: Any) -> Array:
         path = next(layers)
-        if path in in_float:
+        if is_below(path, in_float):
             return linear(rows, layer)
         rounded[path] = round_linear(layer, rows.reshape(-1, rows.shape[-1]))
         q, step, least = quantize_rows(rows)
@@ -100,25 +100,7 @@ def quantize_compensated(
             return rounded[path]
         return QuantizedConv2d(weight.reshape(node.weight.shape), scale, bias)
 
-    return build(replaced, tree, is_leaf=is_layer)
-
-
-def is_layer(node: Any) -> bool:
-    """Whether a node of a tree of parameters is a linear layer or a convolution."""
-    return isinstance(node, (Linear, Conv2d, QuantizedLinear, QuantizedConv2d))
-
-
-def layer_paths(p: FoldedNetwork) -> list[str]:
-    """List the paths of linear layers and convolutions, in the order of their use."""
-    found: list[str] = []
-
-    def note(path: str, node: Any) -> Any:
-        if is_layer(node):
-            found.append(path)
-        return node
-
-    build(note, p, is_leaf=is_layer)
-    return found
+    return build(replaced, tree, is_leaf=lambda node: isinstance(node, (Linear, Conv2d)))
 
 
 def round_linear(p: Linear, x: Array) -> QuantizedLinear:

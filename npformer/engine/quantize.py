@@ -4,11 +4,11 @@ Batch norms, layer scales and the scale of the queries are folded away first, so
 between a matrix and the rows that it meets. `quantized_forward` runs the tree that comes out with
 the plain layers.
 
-What stays in float32: the first convolution of the stem, a hundredth of the multiplications, which
-sees 27 numbers a window; the residual stream, whose sum grows from block to block; poolings, layer
-norms and softmax, which have no matrix; and both products of attention, whose two factors are
-activations, a hundredth of the multiplications again. ``python -m tests.compare_quantized`` prints
-what each kind of layer costs in accuracy.
+What stays in float32, and why: the stem, a thirtieth of the multiplications, since its second
+convolution alone would change the logits more than all other layers together; the residual stream,
+which adds up what blocks find; poolings, layer norms and softmax, which have no matrix; and both
+products of attention, whose factors are activations, a hundredth of the multiplications.
+``python tests/compare_quantized.py`` prints what each kind of layer costs in accuracy.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from ..network.configuration import EfficientFormerConfig
 from ..network.tree import build, leaves
 from .fold import FoldedNetwork, fold, folded_forward
 
-FIRST = "stem.0"
-"""Path of the layer whose weights stay in float32."""
+IN_FLOAT = ("stem",)
+"""Paths of what stays in float32."""
 NO_TRAINING = "a network in eight bits cannot be trained; train in float32, then quantize"
 
 
 def quantize(
-    p: EfficientFormer, config: EfficientFormerConfig, in_float: tuple[str, ...] = (FIRST,)
+    p: EfficientFormer, config: EfficientFormerConfig, in_float: tuple[str, ...] = IN_FLOAT
 ) -> FoldedNetwork:
     """Fold a network and round its matrices to eight bits.
 
@@ -64,13 +64,18 @@ def quantize(
         raise ConfigError(f"parameters to quantize are {', '.join(dtypes)}; expected float32")
 
     def one(path: str, node: Any) -> Any:
-        if any(f"{path}.".startswith(f"{stays}.") for stays in in_float):
+        if is_below(path, in_float):
             return node
         if isinstance(node, Linear):
             return quantize_linear(node)
         return quantize_conv2d(node) if isinstance(node, Conv2d) else node
 
     return build(one, fold(p, config), is_leaf=lambda node: isinstance(node, (Linear, Conv2d)))
+
+
+def is_below(path: str, places: tuple[str, ...]) -> bool:
+    """Whether a path is one of some places of a tree, or below one."""
+    return any(f"{path}.".startswith(f"{place}.") for place in places)
 
 
 def float_layers(p: EfficientFormer | FoldedNetwork) -> list[str]:

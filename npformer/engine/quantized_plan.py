@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from ..kernels.layout import LANES, NONE, padded, rounded_size, stem_scratch, windows_scratch
+from ..kernels.layout import LANES, NONE, padded, rounded_size
 from ..kernels.processor import group_size
 from .arena import Buffer
 from .builder import TILE_PANELS, TILE_ROWS, image_fields, window_fields
 from .pack import ACTIVATION_CODES, FEW_ROWS, PackedLinear, PackedPoolingBlock
-from .plan import SCRATCH, Plan
+from .plan import Plan
 from .steps import Kind
 
 
 class QuantizedPlan(Plan):
     """Steps and memory for images of one size, of a network in eight bits; see `Plan`."""
-
-    def _stem(self, x: Buffer, grid: tuple[int, int]) -> tuple[Buffer, tuple[int, int]]:
-        """Add the stem, and return its result and the grid of that."""
-        (_, width), (conv1, conv2) = grid, self._packed.stem
-        down, across = ((length + 3) // 4 for length in grid)
-
-        def scratch(rows: int) -> int:
-            windows = windows_scratch(across, conv2.K, group_size())
-            return stem_scratch(rows, width, x.channels, conv1.N) + windows
-
-        chunk = max((n for n in range(1, down + 1) if scratch(n) <= SCRATCH), default=1)
-        self.scratch = max(self.scratch, scratch(chunk))
-        y = Buffer(down * across, conv2.N, padded(conv2.N))
-        fields = image_fields(grid, x.channels)
-        fields |= {"layer": conv1.at, "hidden": conv1.N, "layer2": conv2.at, "quantized": 1}
-        return self._step(Kind.STEM, y, x, down, chunk, **fields), (down, across)
 
     def _conv2d(
         self,

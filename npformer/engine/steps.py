@@ -68,7 +68,6 @@ FIELDS = {
     "layer2": "the second packed layer",
     "hidden": "outputs of the first layer, which the second takes",
     "activation": "what follows the product; of rows that are rounded, what precedes that",
-    "quantized": "1 if the stem's second layer is in eight bits, else 0",
     "runs": "of how many runs, each filled up to whole vectors, an input row consists",
     "residual": "what is added to it, in the arena; −1 for nothing",
     # layer norm, attention, drop path

@@ -20,7 +20,6 @@ from ..kernels.attention import attention
 from ..kernels.batch_norm import batch_norm, batch_norm_backward, batch_norm_sums, moments
 from ..kernels.drop_path import drop_path
 from ..kernels.im2col import col2im, im2col
-from ..kernels.integers import GROUP
 from ..kernels.layer_norm import layer_norm
 from ..kernels.layout import (
     LANES,
@@ -33,7 +32,6 @@ from ..kernels.layout import (
     Span,
     Window,
     columns_from,
-    quantized_layer,
     rows_from,
     whole_layer,
 )
@@ -89,10 +87,7 @@ def run_step(
     if s.kind == Kind.STEM:
         conv1 = whole_layer(s.layer, 9 * s.channels, (s.hidden + LANES - 1) // LANES)
         conv2 = whole_layer(s.layer2, 9 * s.hidden, panels)
-        quantized = s.quantized != 0
-        if quantized:
-            conv2 = quantized_layer(s.layer2, 9 * s.hidden, panels, GROUP)
-        stem(m, y, pixels, pixel_map, w, conv1, s.hidden, conv2, quantized, units, scratch)
+        stem(m, y, pixels, pixel_map, w, conv1, s.hidden, conv2, units, scratch)
     elif s.kind == Kind.POOLING_BLOCK:
         wide = (s.hidden + LANES - 1) // LANES
         fc1, fc2 = whole_layer(s.layer, s.channels, wide), whole_layer(s.layer2, s.hidden, panels)

@@ -150,11 +150,6 @@ def stem_scratch(rows: int, width: int, channels: int, between: int) -> int:
     return (4 * rows + 3) * framed(width, channels) + (2 * rows + 1) * framed(half, between)
 
 
-def windows_scratch(windows: int, K: int, group: int) -> int:
-    """How many numbers so many windows of K numbers take, written out and rounded."""
-    return windows * (padded(K) + rounded_size(K, group)) + LANES
-
-
 def packed_size(K: int, N: int) -> int:
     """How many numbers `pack` makes of a K × N layer."""
     return (K + 1) * padded(N)

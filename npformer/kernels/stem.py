@@ -10,36 +10,16 @@ Windows are not written out as `npformer.kernels.im2col` does. If the zeros arou
 really in memory, the three rows of a window are three runs of numbers, and neighboring windows are
 two pixels apart: the micro-kernel reads them where they lie. So the rows that are needed are copied
 into such a frame first.
-
-In eight bits, the first convolution stays in float32: it is a fifth of the second. The second one's
-windows are written out after all, since each is rounded as a row of its own.
 """
 
 from __future__ import annotations
 
 from ..layers import Array
-from .integers import GROUP
-from .layout import (
-    HEAD,
-    LANES,
-    NO_ROWS,
-    NONE,
-    ONE_RUN,
-    RELU,
-    Image,
-    Panels,
-    Rows,
-    Runs,
-    Span,
-    framed,
-    padded,
-)
+from .layout import LANES, NO_ROWS, RELU, Image, Panels, Rows, Runs, Span, framed
 from .linear import linear
-from .quantized_linear import quantize_rows, quantized_linear
 from .vector import WIDE, clear, copy, inlined, kernel
 
 inlined(framed)
-inlined(padded)
 
 
 @kernel
@@ -52,7 +32,6 @@ def stem(
     conv1: Panels,
     between: int,
     conv2: Panels,
-    quantized: bool,
     part: Span,
     scratch: int,
 ) -> None:
@@ -74,13 +53,10 @@ def stem(
         The convolutions, with ReLU after each.
     between : int
         Number of channels between them.
-    quantized : bool
-        Whether the second convolution is in eight bits.
     part : Span
         Which rows of pixels.
     scratch : int
-        Space in m for `npformer.kernels.layout.stem_scratch` numbers; in eight bits, behind them
-        for those of `npformer.kernels.layout.windows_scratch`.
+        Space in m for `npformer.kernels.layout.stem_scratch` numbers.
 
     Notes
     -----
@@ -126,19 +102,8 @@ def stem(
         to += middle_line
     window = Rows(middle, 2 * between)
     runs = Runs(3, middle_line)
-    every = Span(0, conv2.number)
-    room = padded(9 * between)
-    windows = Rows(middle + (2 * (last - first) + 1) * middle_line, room)
-    rounded = Rows(windows.at + across * room + LANES, HEAD + room // GROUP)
     for i in range(first, last):
         row = Rows(y.at + i * across * y.step, y.step)
-        if quantized:
-            for j in range(across):
-                for u in range(3):
-                    begin = window.at + j * window.step + u * middle_line
-                    copy(m, windows.at + j * room + u * 3 * between, m, begin, 3 * between)
-            quantize_rows(m, rounded, windows, across, ONE_RUN, 9 * between, NONE)
-            quantized_linear(m, row, rounded, w, conv2, across, RELU, NO_ROWS, every)
-        else:
-            linear(m, row, window, w, conv2, across, RELU, NO_ROWS, every, runs, NO_ROWS)
+        every = Span(0, conv2.number)
+        linear(m, row, window, w, conv2, across, RELU, NO_ROWS, every, runs, NO_ROWS)
         window = Rows(window.at + 2 * middle_line, window.step)
