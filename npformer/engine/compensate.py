@@ -77,7 +77,7 @@ def quantize_compensated(
     ConfigError
         If the network cannot take such images.
     """
-    check_input(x.shape, p, config)
+    check_input(x, p, config)
     tree = fold(p, config)
     layers = iter(float_layers(tree))
     rounded: dict[str, QuantizedLinear] = {}
