@@ -47,6 +47,7 @@ print("attn          ", attn.shape, " sums of the rows:", np.unique(attn.sum(-1)
 #
 # <!-- source: npformer/layers/attend.py attend -->
 # ```python
+# @half_in_float32
 # def attend(qkv: Array, bias: Array, K: int, scale: float, run: Run = EVALUATION) -> Array:
 #     q, k, v = split_heads(qkv, len(bias), K)  # (B, heads, N, K or V)
 #     scores = q @ k.swapaxes(2, 3) * scale  # -> (B, heads, N, N)

@@ -31,14 +31,14 @@ classifier.summary()
 #     x: Array, p: EfficientFormer, config: EfficientFormerConfig, run: Run = EVALUATION
 # ) -> Logits:
 #     tokens = features(x, p, config, run)
-#     pooled = run("pooled", tokens.mean(1))  # (B, N, C) -> (B, C)
+#     pooled = run("pooled", mean64(tokens, 1))  # (B, N, C) -> (B, C)
 #     return heads(pooled, p, run)
 #
 #
 # def features(
 #     x: Array, p: EfficientFormer, config: EfficientFormerConfig, run: Run = EVALUATION
 # ) -> Array:
-#     check_input(x.shape, p, config)
+#     check_input(x, p, config)
 #     x = x.astype(p.norm.weight.dtype, copy=False)
 #     x = run("stem", stem(x, p.stem, config.batch_norm_eps, run.within("stem")))
 #     for i, params in enumerate(p.stages):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,19 @@ def whole_number(name: str, value: object, low: int, high: int) -> int:
     return int(value)  # type: ignore[call-overload]
 
 
+def at_least_one(name: str, value: object) -> int:
+    """Return an integer from 1 as Python's, also if it is one of NumPy's.
+
+    Raises
+    ------
+    ConfigError
+        If it is anything else, naming the value.
+    """
+    ok = is_whole(value, numpy=True) and value >= 1  # type: ignore[operator]
+    require(ok, name, value, "a whole number, 1 or more")
+    return int(value)  # type: ignore[call-overload]
+
+
 def real_number(name: str, value: object, low: float, high: float, *, below: bool = False) -> float:
     """Return a finite real number from `low` to `high` as Python's, also if it is one of NumPy's.
 
@@ -97,6 +111,17 @@ def is_real(value: object, *, numpy: bool = False) -> bool:
     """Whether a value is a finite real number, or with `numpy` one of NumPy's; True is not."""
     kinds = (float, np.floating) if numpy else (float,)
     return is_whole(value, numpy=numpy) or (isinstance(value, kinds) and math.isfinite(value))
+
+
+def as_python(value: Any) -> Any:
+    """Return NumPy's numbers and arrays as Python's, also inside lists, tuples and mappings."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if type(value) in (list, tuple):
+        return type(value)(map(as_python, value))
+    if type(value) is dict:
+        return {as_python(key): as_python(item) for key, item in value.items()}
+    return value
 
 
 def shortened(value: object) -> str:

@@ -9,13 +9,12 @@ from itertools import islice
 from os import PathLike
 from typing import IO, Any, NamedTuple, TypeAlias, cast, overload
 
-import numpy as np
-
 from .checkpoints import read
+from .checks import at_least_one
 from .display import bar
 from .hf.modeling import model_class
 from .hf.pretrained import EfficientFormerPreTrainedModel
-from .images.layout import channels_first, channels_last, stacks
+from .images.layout import channels_first, channels_last_pixels, stacks
 from .images.processor import EfficientFormerImageProcessor
 from .layers import EVALUATION, Array, Run
 from .network import EfficientFormer, Logits
@@ -139,10 +138,14 @@ class Classifier:
 
         Raises
         ------
+        ImageError
+            If `pixel_values` have another shape.
+        TypeError
+            If they are not floating point numbers, as if they had not been preprocessed.
         ConfigError
-            If the network cannot take images of this shape.
+            If the network cannot take images of this size.
         """
-        return self.model.network(channels_last(np.asarray(pixel_values)), run)
+        return self.model.network(channels_last_pixels(pixel_values, self.config.num_channels), run)
 
     def trace(self, image: Image, *only: str) -> Trace:
         """Run the network on one image and return every intermediate array by module path.
@@ -199,7 +202,8 @@ class Classifier:
         """
         if isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) == 4:
             return list(self.stream(cast(Iterable[Image], images), top, batch_size))
-        return next(self.stream([images], top))
+        top, _ = at_least_one("top", top), at_least_one("batch_size", batch_size)
+        return self._answers(self.model.network(self.processor.pixels(images)[None]), top)[0]
 
     def stream(
         self, images: Iterable[Image], top: int = 5, batch_size: int = 8
@@ -222,11 +226,9 @@ class Classifier:
         ImageError, FileNotFoundError, IsADirectoryError, PermissionError, TypeError, ValueError
             As in `classify`.
         """
-        for name, value in (("top", top), ("batch_size", batch_size)):
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f"{name} is {value!r}; expected a whole number, 1 or more")
-        remaining = iter(images)
-        while batch := [self.processor.pixels(image) for image in islice(remaining, batch_size)]:
+        top, batch_size = at_least_one("top", top), at_least_one("batch_size", batch_size)
+        remaining, pixels = enumerate(images), self.processor.pixels
+        while batch := [pixels(image, i) for i, image in islice(remaining, batch_size)]:
             for x in stacks(batch):
                 yield from self._answers(self.model.network(x), top)
 
@@ -245,9 +247,12 @@ class Classifier:
 
         Raises
         ------
-        ConfigError
-            If the network cannot take images of this shape.
+        ImageError, TypeError, ConfigError
+            As in `forward`.
+        ValueError
+            If `top` is not a whole number, 1 or more.
         """
+        top = at_least_one("top", top)
         return self._answers(self.forward(pixel_values), top)
 
     def _answers(self, outputs: Logits, top: int) -> list[Predictions]:
@@ -316,7 +321,7 @@ def load(
     if found.processor_is_guessed:
         warnings.warn(found.note_of_processor(), stacklevel=2)
     config, params = found.config, found.params
-    processor = EfficientFormerImageProcessor.from_dict(found.processor)
+    processor = found.image_processor()
     if image_size is not None:
         params, config = resize(params, config, image_size)
         processor = processor.for_size(*config.image_shape)

@@ -96,10 +96,13 @@ def test_images_of_several_sizes_are_classified_by_a_processor_that_keeps_sizes(
 
 
 @pytest.mark.case(44)
-@pytest.mark.xfail(strict=True, reason="`Classifier.classify` does not name the index")
 def test_classify_names_the_index_of_what_is_no_image(tiny: npformer.Classifier) -> None:
     with pytest.raises(TypeError, match="image 1: an image cannot be a NoneType"):
         tiny.classify([np.zeros((8, 8), np.uint8), None])
+    with pytest.raises(TypeError, match="image 2: an image cannot be a NoneType"):
+        list(tiny.stream([np.zeros((8, 8), np.uint8)] * 2 + [None], batch_size=1))
+    with pytest.raises(TypeError, match=r"^an image cannot be a NoneType"):
+        tiny.classify(None)
 
 
 # Inputs of the network
@@ -120,11 +123,6 @@ def test_a_classifier_takes_preprocessed_images_only(tiny: npformer.Classifier) 
 
 
 @pytest.mark.case(45, 48)
-@pytest.mark.xfail(
-    strict=True,
-    reason="`Classifier.predict` and `forward` name the shape that it has with its channels last, "
-    "and let NumPy's error out where two axes or more are missing",
-)
 @pytest.mark.parametrize(
     "pixels", [PIXELS[:, :2], PIXELS[0], PIXELS[0, 0], PIXELS[0, 0, 0], PIXELS[0, 0, 0, 0]]
 )
@@ -136,7 +134,6 @@ def test_a_classifier_names_the_shape_that_it_was_given(
 
 
 @pytest.mark.case(50)
-@pytest.mark.xfail(strict=True, reason="`Classifier.predict` and `forward` take whole numbers")
 @pytest.mark.parametrize("dtype", ["u1", "i8", "?"])
 def test_a_classifier_refuses_pixels_that_were_not_preprocessed(
     dtype: str, tiny: npformer.Classifier

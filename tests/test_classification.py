@@ -1,6 +1,9 @@
 """``npformer.classify``, `load` and `Classifier`."""
 
 import io
+import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +15,8 @@ from stored_answers import COFFEE_IS, first_score
 
 import npformer
 from npformer.classification import bar
-from npformer.errors import ImageError, MissingWeights
+from npformer.errors import ConfigError, ImageError, MissingWeights
+from npformer.files.shipped import shipped
 from npformer.images.layout import channels_last
 from npformer.layers import EVALUATION
 
@@ -262,3 +266,78 @@ def test_public_names_resolve():
     with pytest.raises(AttributeError, match="no_such_thing"):
         _ = npformer.no_such_thing
     assert "classify" in dir(npformer)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "bool", "complex64", "object"])
+@pytest.mark.parametrize("engine", ["numpy", "auto"])
+def test_pixels_that_were_not_preprocessed_are_refused(dtype, engine):
+    model, pixels = npformer.load("tiny", engine=engine), np.zeros((1, 3, 128, 128), dtype)
+    for ask in (model.predict, model.forward, model.model):
+        with pytest.raises(TypeError, match=f"pixel_values are {dtype}; expected floating point"):
+            ask(pixels)
+    with pytest.raises(TypeError, match=f"pixel values are {dtype}; expected floating point"):
+        model.model.network(pixels.transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((3,), r"\(3,\); expected \(batch, 3 channels, height, width\)$"),
+        ((3, 128, 128), r"\(3, 128, 128\); expected \(batch, 3 channels"),
+        ((1, 128, 128, 3), r"Move the channels: np.moveaxis\(pixel_values, -1, 1\)"),
+        ((1, 4, 128, 128), r"\(1, 4, 128, 128\); expected \(batch, 3 channels"),
+    ],
+)
+def test_pixels_of_another_shape_are_refused_as_they_were_passed(model, shape, words):
+    for ask in (model.predict, model.forward):
+        with pytest.raises(ImageError, match=words):
+            ask(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("engine", ["numpy", "auto"])
+def test_a_network_for_channels_last_says_what_to_do_with_channels_first(engine):
+    network = npformer.load("tiny", engine=engine).model.network
+    for shape, words in (
+        ((1, 3, 128, 128), r"channels last\. Move the channels: np.moveaxis\(x, 1, -1\)$"),
+        ((128, 128, 3), "channels last$"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            network(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, True, None, "2"])
+def test_numbers_of_answers_and_images_begin_at_one(model, number):
+    pixels = model.preprocess(COFFEE)[None]
+    for name, ask in (
+        ("top", lambda: model.predict(pixels, top=number)),
+        ("top", lambda: model.classify(COFFEE, top=number)),
+        ("top", lambda: npformer.explain(COFFEE, model, top=number)),
+        ("batch_size", lambda: model.classify(COFFEE, batch_size=number)),
+        ("batch_size", lambda: model.classify([COFFEE], batch_size=number)),
+    ):
+        with pytest.raises(ValueError, match=f"{name} is {number!r}; expected a whole number, 1"):
+            ask()
+
+
+def test_numbers_of_numpy_are_numbers(model):
+    pixels = model.preprocess(COFFEE)[None]
+    assert len(model.predict(pixels, top=np.int64(2))[0]) == 2
+    assert len(model.classify([COFFEE], top=np.uint8(3), batch_size=np.int32(1))[0]) == 3
+    for size in (np.int64(160), (np.int64(160), np.int32(160)), np.array([160, 160]), [160, 160]):
+        larger = npformer.load("tiny", engine="numpy", image_size=size)
+        assert larger.config.image_shape == (160, 160)
+        assert larger.preprocess(COFFEE).shape == (3, 160, 160)
+
+
+@pytest.mark.parametrize("size", [160.0, np.float32(160), "160", (160,), True, {160}])
+def test_a_size_that_is_none_is_refused(size):
+    with pytest.raises(ConfigError, match="image_size is"):
+        npformer.load("tiny", engine="numpy", image_size=size)
+
+
+def test_an_impossible_setting_of_a_processor_says_whose_it_is(tmp_path):
+    place = shutil.copytree(shipped("tiny"), tmp_path / "mine")
+    file = place / "preprocessor_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"size": "large"}))
+    with pytest.raises(ConfigError, match=rf"{re.escape(str(place))}.*: size is 'large'"):
+        npformer.load(place)

@@ -3,6 +3,7 @@ import re
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -502,3 +503,30 @@ def test_any_json_object_is_read_or_refused_by_a_config_error(values):
     again = EfficientFormerConfig.from_dict(json.loads(config.to_json_string()))
     assert again == config
     param_specs(config)
+
+
+def test_numbers_of_numpy_become_those_of_python(tmp_path):
+    values = {
+        "depths": np.array([1, 1, 2, 2]), "hidden_sizes": [np.int64(8)] * 4, "dim": np.int32(8),
+        "downsamples": np.array([True] * 4), "num_labels": np.int64(5), "image_size": np.uint16(96),
+        "resolution": (np.int64(3), 3), "drop_path_rate": np.float32(0.1),
+        "layer_norm_eps": np.float64(1e-6), "use_layer_scale": np.bool_(False),
+        "label2id": {f"c{i}": np.int64(i) for i in range(5)},
+    }  # fmt: skip
+    config = EfficientFormerConfig(**values)
+    config.key_dim = np.int64(4)
+    config.validate()
+    assert type(config.dim) is type(config.key_dim) is type(config.depths[0]) is int
+    assert type(config.drop_path_rate) is float
+    assert config.use_layer_scale is False
+    assert config.num_labels == 5
+    config.save_pretrained(tmp_path)
+    assert EfficientFormerConfig.from_pretrained(tmp_path) == config
+    named = EfficientFormerConfig(id2label={np.int64(0): "a", np.int64(1): "b"})
+    assert named.id2label == {0: "a", 1: "b"}
+
+
+@pytest.mark.parametrize("value", [np.float64(5), np.inf, np.array([5, 6]), np.bool_(True)])
+def test_numbers_of_numpy_that_do_not_fit_are_refused(value):
+    with pytest.raises(ConfigError, match="num_labels is"):
+        EfficientFormerConfig(num_labels=value)

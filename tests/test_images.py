@@ -3,6 +3,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 import threading
 import warnings
 import zlib
@@ -650,3 +652,93 @@ def test_threads(tmp_path: Path) -> None:
         thread.join()
     assert len(results) == 80
     assert all((x == RGB).all() for x in results)
+
+
+# Memory
+
+
+def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def test_a_memoryview_may_have_steps() -> None:
+    data = saved(Image.new("RGB", (3, 2), "red"))
+    spread = memoryview(np.repeat(np.frombuffer(data, np.uint8), 2))[::2]
+    assert open_image(spread).tobytes() == open_image(data).tobytes()
+
+
+def any_mode(mode: str) -> Image.Image:
+    """An image of 5×7 random pixels; the brightest of the float ones is in the last row."""
+    rng = np.random.default_rng(0)
+    if mode == "F":
+        wide = rng.random((7, 5)).astype(np.float32)
+        wide[-1] *= 200
+        return Image.fromarray(wide)
+    if mode == "I":
+        return Image.fromarray(rng.integers(0, 300, (7, 5)).astype(np.int32))
+    if mode.startswith("I;16"):
+        data = rng.integers(0, 65536, (7, 5)).astype(">u2" if mode == "I;16B" else "<u2")
+        return Image.frombytes(mode, (5, 7), data.tobytes())
+    rgba = Image.fromarray(rng.integers(0, 256, (7, 5, 4)).astype(np.uint8))
+    if mode == "transparent palette":
+        image = rgba.convert("RGB").quantize(9)
+        image.info["transparency"] = 3
+        return image
+    if mode == "PA":
+        return rgba.convert("P").convert("PA")
+    if mode == "La":
+        return rgba.convert("LA").convert("La")
+    if mode in ("HSV", "LAB", "YCbCr", "CMYK", "1", "L", "P"):
+        rgba = rgba.convert("RGB")
+    if mode == "LAB":
+        profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+        return ImageCms.applyTransform(rgba, ImageCms.buildTransform(*profiles, "RGB", "LAB"))
+    return rgba.convert(mode)
+
+
+@pytest.mark.parametrize(
+    "mode",
+    ["1", "L", "P", "RGB", "RGBA", "RGBa", "LA", "La", "PA", "CMYK", "YCbCr", "HSV", "LAB", "I",
+     "F", "I;16", "I;16B", "transparent palette"],
+)  # fmt: skip
+def test_strips_give_the_same_pixels_as_the_whole(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = any_mode(mode)
+    whole = open_image(image).tobytes()
+    for strip in (1, 5, 11):
+        monkeypatch.setattr(opening, "STRIP", strip)
+        assert open_image(image).tobytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("mode", "turned", "bytes_a_pixel"),
+    [("RGB", False, 4), ("RGB", True, 8), ("RGBA", False, 8), ("RGBA", True, 8), ("I;16", False, 6),
+     ("L", False, 5), ("P", False, 5), ("CMYK", False, 8)],
+)  # fmt: skip
+def test_memory_while_a_picture_is_read(
+    mode: str, turned: bool, bytes_a_pixel: int, tmp_path: Path
+) -> None:
+    """A small file can hold a large picture; Pillow has four bytes for a pixel of color."""
+    side, path, exif = 3000, tmp_path / "picture", Image.Exif()
+    if turned:
+        exif[0x0112] = 6
+    kind = "JPEG" if mode == "CMYK" else "PNG"
+    Image.new(mode, (side, side)).save(path, kind, exif=exif)
+    script = """
+import resource, sys
+from npformer.images import open_image
+from PIL import Image
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+open_image(sys.argv[2])
+before = peak()
+open_image(sys.argv[1])
+print(peak() - before)
+"""
+    small = tmp_path / "small"
+    Image.new(mode, (8, 8)).save(small, kind)
+    run = [sys.executable, "-c", script, str(path), str(small)]
+    out = subprocess.run(run, capture_output=True, text=True, check=True, timeout=120).stdout
+    assert int(out) <= (bytes_a_pixel + 1) * side**2 + 2**24  # and some strips

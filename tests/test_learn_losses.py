@@ -123,11 +123,22 @@ def test_distillation_needs_two_heads() -> None:
         )
 
 
+def test_a_teacher_may_rule_a_class_out() -> None:
+    teacher = np.array([[0.0, 1.0, -np.inf]])
+    for own in (2.0, -np.inf):
+        head = np.array([[0.5, 0.0, own]])
+        loss, dlogits = soft_distillation_loss(
+            Logits(head, np.zeros((1, 3)), head), np.array([0]), teacher, alpha=1.0
+        )
+        assert np.isfinite(loss)
+        assert np.isfinite(dlogits.distillation_logits).all()
+
+
 MUTANTS = [
     (cross_entropy_backward, "said - targets", "said"),
     (cross_entropy_backward, " / max(int(counts.sum()), 1)", ""),
     (cross_entropy_backward, " * targets.sum(-1, keepdims=True)", ""),
-    (cross_entropy_backward, "label_smoothing)\n    said", "0)\n    said"),
+    (cross_entropy_backward, "ignore_index, label_smoothing)", "ignore_index, 0)"),
     (cross_entropy_backward, "np.where(counts[:, None], ", "np.where(True, "),
     (bce_with_logits_backward, " - targets", ""),
     (bce_with_logits_backward, " / logits.size", ""),

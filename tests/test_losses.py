@@ -4,7 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from npformer.layers import bce_with_logits, cross_entropy, mse
+from npformer.layers import (
+    bce_with_logits,
+    bce_with_logits_backward,
+    cross_entropy,
+    cross_entropy_backward,
+    mse,
+    mse_backward,
+)
 
 logits_and_labels = st.tuples(st.integers(1, 6), st.integers(1, 5)).flatmap(
     lambda shape: st.tuples(
@@ -68,3 +75,68 @@ def test_another_label_may_be_ignored():
     logits = np.array([[1.0, 2.0], [3.0, 5.0]])
     only = cross_entropy(logits[1:], np.array([0]))
     assert cross_entropy(logits, np.array([255, 0]), ignore_index=255) == only
+
+
+def test_a_class_may_be_ruled_out():
+    logits = np.array([[0.0, -np.inf, 1.0], [0.0, 1.0, -np.inf]])
+    labels = np.array([0, 1])
+    expected = [np.log(1 + np.e), np.log(1 + np.exp(-1))]
+    for target in (labels, np.eye(3)[labels], np.eye(3, dtype=int)[labels]):
+        np.testing.assert_allclose(cross_entropy(logits, target), np.mean(expected), rtol=1e-14)
+        gradient = cross_entropy_backward(logits, target)
+        assert np.isfinite(gradient).all()
+        assert gradient[0, 1] == gradient[1, 2] == 0
+    assert cross_entropy(logits, np.array([1, 0])) == np.inf  # the right one was ruled out
+    assert cross_entropy(logits, labels, label_smoothing=0.1) == np.inf
+    assert cross_entropy(logits, np.array([-100, 1])) == pytest.approx(expected[1])
+
+
+LOSSES = {
+    "cross_entropy": (cross_entropy, cross_entropy_backward),
+    "bce_with_logits": (bce_with_logits, bce_with_logits_backward),
+    "mse": (mse, mse_backward),
+}
+X = np.zeros((2, 3))
+
+
+@pytest.mark.parametrize("direction", [0, 1], ids=["forward", "backward"])
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "bool", "complex128", "object"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_answers_that_are_no_numbers_of_a_network(name, dtype, direction):
+    with pytest.raises(TypeError, match=f"answers are {dtype}; expected floating point"):
+        LOSSES[name][direction](X.astype(dtype), np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("direction", [0, 1], ids=["forward", "backward"])
+@pytest.mark.parametrize(
+    ("name", "targets", "error", "message"),
+    [
+        ("cross_entropy", np.array([0, 3]), ValueError, "label 3 of image 1 is no class"),
+        ("cross_entropy", np.array([-1, 0]), ValueError, "label -1 of image 0 is no class"),
+        ("cross_entropy", np.array([0.0, 1.0]), TypeError, "labels are float64; expected integers"),
+        ("cross_entropy", np.array([False, True]), TypeError, "labels are bool; expected integers"),
+        ("cross_entropy", np.array([0]), ValueError, r"\(1, 3\); expected \(2, 3\)"),
+        ("cross_entropy", np.array([0, 1, 2]), ValueError, r"\(3, 3\); expected \(2, 3\)"),
+        ("cross_entropy", np.ones((2, 1)), ValueError, r"\(2, 1\); expected \(2, 3\)"),
+        ("bce_with_logits", np.ones((2, 1)), ValueError, r"\(2, 1\); expected \(2, 3\)"),
+        ("bce_with_logits", np.ones(3), ValueError, r"\(3,\); expected \(2, 3\)"),
+        ("mse", np.ones((2, 1)), ValueError, r"\(2, 1\); expected \(2, 3\)"),
+        ("mse", np.ones(()), ValueError, r"\(\); expected \(2, 3\)"),
+    ],
+)
+def test_targets_that_do_not_fit_the_answers(name, targets, error, message, direction):
+    with pytest.raises(error, match=message):
+        LOSSES[name][direction](X, targets)
+
+
+def test_a_column_is_no_row():
+    with pytest.raises(ValueError, match=r"targets have shape \(4,\); expected \(4, 1\)"):
+        mse(np.zeros((4, 1)), np.ones(4))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "uint64", ">i2"])
+def test_labels_of_any_integer_type(dtype):
+    x = np.random.default_rng(0).standard_normal((2, 3))
+    labels = np.array([2, 0])
+    for f in (cross_entropy, cross_entropy_backward):
+        np.testing.assert_array_equal(f(x, labels.astype(dtype)), f(x, labels))

@@ -271,6 +271,9 @@ def test_a_loss_over_nothing_is_not_a_number() -> None:
         ([[0, 1, 0, 0, 1]] * 2, {}, ConfigError, "problem_type"),
         ([1.0, 2.0], {"problem_type": "single_label_classification"}, TypeError, "whole numbers"),
         ([1.0, 2.0], {"num_labels": 0}, ConfigError, "no classes"),
+        (np.zeros((2, 5), complex), {}, TypeError, "labels are complex128; expected numbers"),
+        ([["a"] * 5] * 2, {}, TypeError, "expected numbers"),
+        ([[None] * 5] * 2, {}, TypeError, "labels are object; expected numbers"),
         (np.zeros((1, 2)), {"num_labels": 1}, ConfigError, r"expected \(2, 1\) for regression"),
     ],
 )
@@ -308,6 +311,14 @@ def test_pixels_of_any_real_type_become_that_of_the_weights(dtype: str) -> None:
     found = model(pixels.astype(dtype)).logits
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, model(pixels.tolist()).logits)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_all_results_have_the_type_of_the_weights(dtype: str) -> None:
+    model = network(USUAL, CLASSIFIER, dtype=dtype)
+    found = model(IMAGES, output_attentions=True, output_hidden_states=True)
+    arrays = [found.logits, *found.hidden_states, *found.attentions]
+    assert {array.dtype for array in arrays} == {np.dtype(dtype)}
 
 
 def test_pixels_in_any_layout_of_memory() -> None:

@@ -23,7 +23,7 @@ MUTANTS: dict[Callable[..., Any], list[tuple[str, str]]] = {
     layers.linear_backward: [
         ("p.weight.T", "p.weight.T * 0.99"),
         ("columns @ rows", "columns @ rows / len(x)"),
-        ("rows.sum(0)", "rows[0]"),
+        ("sum64(rows, 0)", "rows[0]"),
     ],
     layers.conv2d_backward: [
         ("im2col(x, kh, kw, stride, padding)", "im2col(x[::-1], kh, kw, stride, padding)"),
@@ -37,11 +37,11 @@ MUTANTS: dict[Callable[..., Any], list[tuple[str, str]]] = {
     layers.batch_norm_backward: [
         ("return g / sigma", "return g"),
         ("g = dy * p.weight", "g = dy"),
-        (" - g.mean(axes)", ""),
-        (" - x_hat * (g * x_hat).mean(axes)", ""),
+        (" - mean64(g, axes)", ""),
+        (" - x_hat * mean64(g * x_hat, axes)", ""),
         ("np.sqrt(variance + eps)", "np.sqrt(variance)"),
-        ("(dy * x_hat).sum(axes)", "dy.sum(axes)"),
-        ("dy.sum(axes), zero", "dy.mean(axes), zero"),
+        ("sum64(dy * x_hat, axes)", "sum64(dy, axes)"),
+        ("sum64(dy, axes), zero", "mean64(dy, axes), zero"),
         ('"mean" in tape', "False"),
         ("(x - mean) / sigma", "x / sigma"),
     ],
@@ -51,7 +51,7 @@ MUTANTS: dict[Callable[..., Any], list[tuple[str, str]]] = {
         (" - x_hat * (g * x_hat).mean(-1, keepdims=True)", ""),
         (") / sigma\n    C =", ")\n    C ="),
         ("(dy * x_hat).reshape", "dy.reshape"),
-        ("dy.reshape(-1, C).sum(0))", "dy.reshape(-1, C)[0])"),
+        ("sum64(dy.reshape(-1, C), 0))", "dy.reshape(-1, C)[0])"),
     ],
     layers.softmax_backward: [(" - (dy * y).sum(-1, keepdims=True)", ""), ("y * (dy -", "(dy -")],
     layers.layer_scale_backward: [("dy * p.gamma", "dy"), ("(dy * x)", "dy")],
@@ -72,7 +72,7 @@ MUTANTS: dict[Callable[..., Any], list[tuple[str, str]]] = {
         ("dk = dscores.swapaxes(2, 3) @ q * scale", "dk = dscores @ q * scale"),
         ("dk = dscores.swapaxes(2, 3) @ q * scale", "dk = 0 * q"),
         ("[dq, dk, dv]", "[dk, dq, dv]"),
-        ("dscores.sum(0)", "dscores[0]"),
+        ("sum64(dscores, 0)", "dscores[0]"),
     ],
     layers.relative_position_bias_backward: [
         ("dtable.transpose(1, 2, 0)", "dtable[..., ::-1].transpose(1, 2, 0)"),

@@ -16,6 +16,7 @@ from npformer.layers import (
     BatchNorm,
     Conv2d,
     ConvMlp,
+    Downsample,
     LayerNorm,
     LayerScale,
     Linear,
@@ -26,8 +27,11 @@ from npformer.layers import (
     average_pool,
     batch_norm,
     batch_statistics,
+    col2im,
     conv2d,
+    conv2d_backward,
     conv_mlp,
+    downsample,
     layer_norm,
     layer_scale,
     linear,
@@ -68,6 +72,19 @@ def test_conv2d(data: st.DataObject, kh: int, kw: int, stride: int, padding: int
 def test_conv2d_refuses_a_window_that_does_not_fit() -> None:
     with pytest.raises(ValueError, match=r"3×3 window does not fit into a padded 2×5 image"):
         conv2d(np.zeros((1, 2, 5, 1)), Conv2d(np.zeros((3, 3, 1, 1)), np.zeros(1)))
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(0, 0), (-1, 0), (1, -1)])
+def test_windows_that_do_not_step_forward_are_refused(stride: int, padding: int) -> None:
+    x, p = np.zeros((1, 5, 5, 1)), Conv2d(np.zeros((3, 3, 1, 1)), np.zeros(1))
+    for run in (
+        lambda: conv2d(x, p, stride, padding),
+        lambda: conv2d_backward(np.zeros((1, 3, 3, 1)), x, p, stride, padding),
+        lambda: col2im(np.zeros((1, 3, 3, 9)), x.shape, 3, 3, stride, padding),
+        lambda: downsample(x, Downsample(p, BatchNorm(*np.ones((4, 1)))), stride, padding),
+    ):
+        with pytest.raises(ValueError, match=f"stride is {stride} and padding {padding}"):
+            run()
 
 
 @quick

@@ -58,7 +58,13 @@ def noisy(drop_path: float) -> Mode:
 
 
 class Plain:
-    """The plain layers in float64, and how far their float32 is from that."""
+    """The plain layers in float64, and how far their float32 is from that, for each leaf.
+
+    One leaf of one batch is a matter of luck: batch norm over few numbers magnifies some roundings.
+    So it is the farthest of four, for the images and for images that differ from them in the last
+    bit, toward −9, 0 and 9; and besides no leaf being far off, the geometric mean over all leaves
+    has to be close to that of the plain layers, which is luck no longer.
+    """
 
     def __init__(
         self,
@@ -72,8 +78,10 @@ class Plain:
         wide = transform(np.float64, p)
         self.exact = gradients(x.astype(np.float64), wide, c, loss, noisy(drop_path))
         self.moved = update_statistics(wide, self.exact.tape)
-        single = gradients(x, p, c, loss, noisy(drop_path))
-        self.rounding = max(self.distances(single.dp).values())
+        toward = (np.nextafter(x, np.float32(end)) for end in (-9, 0, 9))
+        single = [gradients(y, p, c, loss, noisy(drop_path)).dp for y in (x, *toward)]
+        several = [self.distances(dp) for dp in single]
+        self.rounding = {path: max(far[path] for far in several) for path in several[0]}
 
     def distances(self, dp: EfficientFormer) -> dict[str, float]:
         """Of each leaf, in its largest number; in 1, where all are zero but for rounding."""
@@ -82,8 +90,12 @@ class Plain:
 
     def agrees(self, found: Gradients) -> None:
         assert found.loss == pytest.approx(self.exact.loss, rel=2e-6)
-        for path, far in self.distances(found.dp).items():
-            assert far <= 2 * self.rounding, path
+        distances = self.distances(found.dp)
+        for path, far in distances.items():
+            assert far <= 2 * max(self.rounding.values()), path
+        both = [(far, self.rounding[path]) for path, far in distances.items()]
+        ratios = [far / rounding for far, rounding in both if min(far, rounding) > 1e-9]
+        assert np.exp(np.mean(np.log(ratios))) <= 1.5
         nothing = biases_before_a_norm(self.p)
         for (path, leaf), (_, want) in zip(leaves(found.dp), leaves(self.p), strict=True):
             assert (leaf.dtype, leaf.shape) == (np.float32, want.shape), path
@@ -120,7 +132,7 @@ def test_any_network_learns_as_on_the_plain_layers(name, distilled):
 @pytest.mark.parametrize("act", ["gelu", "relu", "linear"])
 def test_any_size_of_image_and_activation(height, width, act):
     c = config(num_meta3d_blocks=0, hidden_act=act)
-    p, x = network(c), images(2, height, width)
+    p, x = network(c), images(6, height, width)
     Plain(x, p, c).agrees(engine.make_gradients(p, c, "numba")(x, p, loss, RNG))
 
 
@@ -334,3 +346,14 @@ def test_statistics_are_all_that_the_tape_holds():
     tape = engine.make_gradients(p, c, "numba")(x, p, loss, RNG).tape
     assert isinstance(tape, Trace)
     assert {name.rsplit(".", 1)[-1] for name in tape} == {"mean", "var", "n"}
+
+
+@pytest.mark.parametrize("which", ["numba", "numpy"])
+def test_images_that_were_not_preprocessed_are_refused(which):
+    c = config()
+    p, x = network(c), images(2)
+    step = engine.make_gradients(p, c, which)
+    with pytest.raises(TypeError, match="pixel values are uint8; expected floating point"):
+        step(x.astype(np.uint8), p, loss, RNG)
+    with pytest.raises(ConfigError, match=r"np.moveaxis\(x, 1, -1\)"):
+        step(np.moveaxis(x, -1, 1), p, loss, RNG)

@@ -10,7 +10,7 @@ import warnings
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import DTypeLike
 
@@ -36,6 +36,9 @@ from .naming import Naming, detect
 from .processor import default_processor
 from .weights_file import Weights, read_weights, weights_file
 
+if TYPE_CHECKING:
+    from ..images.processor import EfficientFormerImageProcessor
+
 DEFAULT = "tiny"
 """The network that comes with npformer."""
 
@@ -58,6 +61,21 @@ class Checkpoint:
     """what stands before the names in the file, such as ``"module."`` or ``"_orig_mod."``"""
     processor_is_guessed: bool = False
     """whether no file says how images are preprocessed, so that `processor` is the usual one"""
+
+    def image_processor(self) -> EfficientFormerImageProcessor:
+        """Return what preprocesses images for this network.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is impossible; the message names the weights that it was found with.
+        """
+        from ..images.processor import EfficientFormerImageProcessor  # Pillow takes a while
+
+        try:
+            return EfficientFormerImageProcessor.from_dict(self.processor)
+        except ConfigError as error:
+            raise ConfigError(f"preprocessing of {self.source}: {error}") from error
 
     def note_of_processor(self) -> str:
         """Say in one line that the preprocessing is guessed, and how to settle it."""

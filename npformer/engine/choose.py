@@ -56,6 +56,8 @@ class Forward:
         ConfigError
             If the network cannot take such images, or the run is in training mode and the engine
             is ``"numba"``, whose forward only evaluates, or the network is in eight bits.
+        TypeError
+            If the images are not floating point numbers.
         """
         evaluates = run.mode == EVALUATION.mode
         if isinstance(self.params, FoldedNetwork) and (self.fast is None or not evaluates):
@@ -100,7 +102,8 @@ class TrainingStep(Protocol):
     def __call__(self, x: Array, p: EfficientFormer, loss: Loss, rng: Rng) -> Gradients:
         """Run forward, loss and backward on preprocessed images, (B, H, W, C₀).
 
-        Raises `ConfigError` if the network cannot take such images.
+        Raises `ConfigError` if the network cannot take such images, `TypeError` if they are not
+        floating point numbers.
         """
         ...
 

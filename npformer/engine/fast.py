@@ -68,8 +68,10 @@ class Fast:
         ------
         ConfigError
             If the network cannot take such images.
+        TypeError
+            If they are not floating point numbers.
         """
-        check_input(x.shape, self._shapes, self._packed.config)
+        check_input(x, self._shapes, self._packed.config)
         B, height, width, _ = x.shape
         plan = self._plan(height, width, min(max(B, 1), GROUP_SIZE), run)
         outputs = {name: np.empty((B, *plan.results[name][0]), np.float32) for name in plan.outputs}

@@ -54,6 +54,7 @@ from ..layers import (
     relative_position_bias,
     relu,
 )
+from ..layers.precision import mean64
 from ..network import EfficientFormer, Logits, average_heads
 from ..network.configuration import EfficientFormerConfig
 
@@ -277,7 +278,7 @@ def folded_forward(
             run(f"{name}.blocks.{j}", x)
         run(name, x)
     x = run("norm", layer_norm(x, p.norm, config.layer_norm_eps))
-    pooled = run("pooled", x.mean(1))
+    pooled = run("pooled", mean64(x, 1))
     return _classify(pooled, p, run)
 
 

@@ -108,8 +108,10 @@ def quantized_forward(
     ------
     ConfigError
         If the network cannot take such images, or the run is in training mode.
+    TypeError
+        If the images are not floating point numbers.
     """
-    check_input(x.shape, p, config)
+    check_input(x, p, config)
     if run.mode != EVALUATION.mode:
         raise ConfigError(NO_TRAINING)
     return folded_forward(x.astype("float32", copy=False), p, config, run)

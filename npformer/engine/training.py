@@ -70,8 +70,10 @@ class FastGradients:
         ------
         ConfigError
             If the network cannot take such images.
+        TypeError
+            If they are not floating point numbers.
         """
-        check_input(x.shape, p, self._config)
+        check_input(x, p, self._config)
         batch, height, width, _ = x.shape
         size = batch, height, width
         if size not in self._plans:

@@ -29,6 +29,7 @@ from ..layers import (
     relative_position_bias,
     relative_position_bias_backward,
 )
+from ..layers.precision import mean64
 from ..network import Loss, average_heads, average_heads_backward
 from ..network.configuration import EfficientFormerConfig
 from ..network.tree import leaves
@@ -128,7 +129,7 @@ class TrainingCall:
         return self.p.get(n.scale, np.ones((), np.float32))
 
     def _sums_of_parts(self, n: TrainingLayer, sums: Buffer) -> Array:
-        """Both sums of each part, (parts, 2, N), in float64."""
+        """Both rows of each part, (parts, 2, N), in float64."""
         parts = self.rows(sums).reshape(-1, 2, n.z.step)
         return parts[:, :, : n.N].astype(np.float64)
 
@@ -170,14 +171,14 @@ class TrainingCall:
         n : TrainingLayer
             With a batch norm.
         sums : Buffer
-            For each part the sum, and the sum of squared distances from the part's own mean.
+            For each part the mean, and the sum of squared distances from it.
         """
         parts = self._sums_of_parts(n, sums)
         total = n.z.rows * self.batch
         counts = np.full((len(parts), 1), n.grain)
         counts[-1] = total - n.grain * (len(parts) - 1)
-        mean = parts[:, 0].sum(0) / total  # (N,)
-        between = counts * (parts[:, 0] / counts - mean) ** 2
+        mean = (counts * parts[:, 0]).sum(0) / total  # (N,)
+        between = counts * (parts[:, 0] - mean) ** 2
         variance = (parts[:, 1] + between).sum(0) / total
         tape = self.statistics.within(n.norm)
         tape("mean", mean.astype(np.float32))
@@ -280,7 +281,7 @@ class TrainingCall:
 
     def pool(self, tokens: Array) -> Array:
         """Final layer norm, and the mean over all tokens: (B, N, C) -> (B, C)."""
-        return self.layer_norm(tokens, "norm").mean(1)
+        return mean64(self.layer_norm(tokens, "norm"), 1)
 
     def pool_backward(self, dpooled: Array, tokens: Array) -> Array:
         """Backward of `pool`: (B, 1, C) and (B, N, C) -> (B, N, C)."""

@@ -12,8 +12,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..layers import Array, LayerNorm
+from ..layers.precision import half_in_float32, mean64
 
 
+@half_in_float32
 def group_norm(x: Array, p: LayerNorm, eps: float = 1e-5) -> Array:
     """Normalize each image by the mean and variance of all its numbers.
 
@@ -30,7 +32,7 @@ def group_norm(x: Array, p: LayerNorm, eps: float = 1e-5) -> Array:
     ndarray of the shape of `x`
     """
     axes = (1, 2, 3)
-    centered = x - x.mean(axes, keepdims=True)
-    variance = np.square(centered).mean(axes, keepdims=True)  # (B, 1, 1, 1)
+    centered = x - mean64(x, axes, keepdims=True)
+    variance = mean64(np.square(centered), axes, keepdims=True)  # (B, 1, 1, 1)
     weight, bias = p.weight[:, None, None], p.bias[:, None, None]  # (C, 1, 1)
     return centered / np.sqrt(variance + eps) * weight + bias

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..layers import Array
+from ..layers.precision import mean64
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,7 +69,7 @@ class BaseModelOutput(ModelOutput):
         An attribute and not a key, so that indices stay as in the reference: its documentation
         promises this field, but its code has none.
         """
-        return self.last_hidden_state.mean(1)
+        return mean64(self.last_hidden_state, 1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -22,8 +22,8 @@ from .. import checkpoints
 from ..checkpoints import Naming
 from ..checkpoints.dtypes import target
 from ..engine import Forward, make_forward
-from ..errors import ConfigError, ImageError
-from ..images.layout import channels_first, channels_last
+from ..errors import ConfigError
+from ..images.layout import channels_first, channels_last_pixels
 from ..layers import EVALUATION, Array, AttentionBlock, Trace
 from ..network import EfficientFormer, Logits, stage_sizes
 from ..network.configuration import EfficientFormerConfig
@@ -213,25 +213,6 @@ class EfficientFormerPreTrainedModel(ModuleMethods):
             f"{self.num_parameters():,} parameters, {self.dtype})"
         )
 
-    def _channels_last(self, pixel_values: ArrayLike | None) -> Array:
-        """Check pixel values, (B, C, H, W), and return them as (B, H, W, C)."""
-        if pixel_values is None:
-            raise ValueError("You have to specify pixel_values")
-        x = np.asarray(pixel_values)
-        if x.dtype.kind != "f":
-            raise TypeError(
-                f"pixel_values are {x.dtype}; expected floating point numbers. Preprocess images "
-                "first, with EfficientFormerImageProcessor"
-            )
-        C = self.config.num_channels
-        if x.ndim != 4 or x.shape[1] != C:
-            last = x.ndim == 4 and x.shape[-1] == C
-            raise ImageError(
-                f"pixel_values have shape {x.shape}; expected (batch, {C} channels, height, width)"
-                + (". Move the channels: np.moveaxis(pixel_values, -1, 1)" if last else "")
-            )
-        return channels_last(x)
-
     def _look(
         self,
         pixel_values: ArrayLike | None,
@@ -246,7 +227,9 @@ class EfficientFormerPreTrainedModel(ModuleMethods):
         `also` names further arrays of the trace. Other arguments are those of a call.
         """
         config = self.config
-        x = self._channels_last(pixel_values)
+        if pixel_values is None:
+            raise ValueError("You have to specify pixel_values")
+        x = channels_last_pixels(pixel_values, config.num_channels)
         if output_attentions is None:
             output_attentions = config.output_attentions
         if output_hidden_states is None:
@@ -261,7 +244,8 @@ class EfficientFormerPreTrainedModel(ModuleMethods):
             shape = grid if reshape_last else None
             inside["hidden_states"] = tuple(as_maps(arrays[name], shape) for name in states)
         if output_attentions:
-            inside["attentions"] = tuple(arrays[name] for name in attentions)
+            maps = (arrays[name].astype(self.dtype, copy=False) for name in attentions)
+            inside["attentions"] = tuple(maps)
         return Seen(logits, arrays, grid, inside)
 
     def _run(

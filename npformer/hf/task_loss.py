@@ -41,12 +41,14 @@ def classification_loss(
     ConfigError
         If there are no classes, or the labels have another shape.
     TypeError
-        If indices of classes are not integers.
+        If indices of classes are not integers, or other labels are not numbers.
     ValueError
         If an index is not that of a class.
     """
     labels = np.asarray(labels)
     whole = labels.dtype.kind in "iu"
+    if labels.dtype.kind not in "biuf":
+        raise TypeError(f"labels are {labels.dtype}; expected numbers")
     if num_labels == 0:
         raise ConfigError("labels were given, and the network has no classes (num_labels is 0)")
     if problem_type is None:

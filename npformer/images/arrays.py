@@ -119,13 +119,13 @@ def white_of(pixels: NDArray[Any]) -> float:
     return 1 if kind == "f" and high <= 1 else 255
 
 
-def eight_bit(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Scale an array so that white is 255; errors as in `white_of`.
+def eight_bit(pixels: NDArray[Any], white: float | None = None) -> NDArray[np.uint8]:
+    """Scale an array so that white is 255; errors as in `white_of`, which by default finds white.
 
     Floats up to 1 are multiplied by 255, rounded to float32 and then truncated, as in transformers
     (k/255 gives k). Floats up to 255 are rounded.
     """
-    white = white_of(pixels)
+    white = white_of(pixels) if white is None else white
     if white == 65535:
         return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if pixels.dtype.kind != "f":
@@ -134,10 +134,10 @@ def eight_bit(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     return scaled.astype(np.uint8)
 
 
-def as_picture(pixels: NDArray[Any]) -> Image.Image:
+def as_picture(pixels: NDArray[Any], white: float | None = None) -> Image.Image:
     """Return an array of shape (H, W, C) as a Pillow image: L, RGB or, for C = 4, RGBA.
 
-    Errors are those of `white_of`.
+    Errors are those of `white_of`, which by default finds white.
     """
-    x = eight_bit(pixels)
+    x = eight_bit(pixels, white)
     return Image.fromarray(x[:, :, 0] if x.shape[2] == 1 else x)

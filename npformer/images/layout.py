@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from ..errors import ImageError
 from ..layers.arrays import Array
 
 
@@ -32,6 +34,41 @@ def channels_last(x: Array) -> Array:
     for c in range(y.shape[-1]):
         y[..., c] = view[..., c]
     return y
+
+
+def channels_last_pixels(pixel_values: ArrayLike, channels: int) -> Array:
+    """Check preprocessed images, (B, C, H, W), and return them as (B, H, W, C).
+
+    Parameters
+    ----------
+    pixel_values : array_like of float, shape (B, C, H, W)
+    channels : int
+        C.
+
+    Returns
+    -------
+    ndarray of float, shape (B, H, W, C)
+
+    Raises
+    ------
+    ImageError
+        If they have another shape.
+    TypeError
+        If they are not floating point numbers, as if they had not been preprocessed.
+    """
+    x = np.asarray(pixel_values)
+    if x.dtype.kind != "f":
+        raise TypeError(
+            f"pixel_values are {x.dtype}; expected floating point numbers. Preprocess images "
+            "first, with EfficientFormerImageProcessor"
+        )
+    if x.ndim != 4 or x.shape[1] != channels:
+        last = x.ndim == 4 and x.shape[-1] == channels
+        raise ImageError(
+            f"pixel_values have shape {x.shape}; expected (batch, {channels} channels, height, "
+            "width)" + (". Move the channels: np.moveaxis(pixel_values, -1, 1)" if last else "")
+        )
+    return channels_last(x)
 
 
 def stacks(images: Iterable[Array]) -> Iterator[Array]:

@@ -26,6 +26,7 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Iterator
 from typing import IO, Any
 
 import numpy as np
@@ -33,10 +34,13 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ..errors import ImageError
 from ..files.sniff import LENGTH, what_is
-from .arrays import as_array, as_picture, view_channels_last
+from .arrays import as_array, as_picture, view_channels_last, white_of
 
 MAX_PIXELS = 1024**3 // 12
-"""Larger images are refused. The limit is Pillow's own: a quarter of a GB of pixels."""
+"""Larger images are refused. The limit is Pillow's own: a quarter of a GB of pixels. Pillow holds
+four bytes for each, once as RGB and, unless the file is RGB, once as decoded: 0.7 GB."""
+STRIP = 2**20
+"""How many pixels are converted at a time."""
 MAX_STREAM = 2**28
 """The most bytes that are read from a source that cannot be rewound."""
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "JPEG2000", "WEBP", "AVIF")
@@ -85,20 +89,22 @@ def open_image(
     """
     if isinstance(source, Image.Image):
         name = getattr(source, "filename", "") or f"this {type(source).__name__}"
-        return _upright(source, name, max_pixels)
+        return _turned(*_converted(source, name, max_pixels))
     if isinstance(source, (str, os.PathLike)):
         path = os.fsdecode(source)
         with _open_file(path) as file:
             return _decode(file, path, max_pixels)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _decode(io.BytesIO(source), "these bytes", max_pixels)
+        data = source.tobytes() if isinstance(source, memoryview) else source  # it may have steps
+        return _decode(io.BytesIO(data), "these bytes", max_pixels)
     if hasattr(source, "read"):
         name = str(getattr(source, "name", type(source).__name__))
         return _decode(_rewindable(source, name), name, max_pixels)
     if hasattr(source, "__array__"):
         pixels = view_channels_last(as_array(source), data_format)
         _check_size(pixels.shape[1], pixels.shape[0], "this array", max_pixels)
-        return _rgb(as_picture(pixels))
+        picture = as_picture(pixels)
+        return picture if picture.mode == "RGB" else _rgb(picture)
     raise TypeError(
         f"an image cannot be a {type(source).__name__}; "
         "expected a path, bytes, a binary file, a PIL.Image or an array"
@@ -145,10 +151,11 @@ def _decode(file: IO[bytes], name: str, max_pixels: int) -> Image.Image:
         raise ImageError(f"{name}: {error}; make it smaller") from error
     except Exception as error:  # decoders may raise anything
         raise ImageError(f"{name}: damaged ({error}); get the file again") from error
-    rgb = _upright(image, name, max_pixels)
+    rgb, turn = _converted(image, name, max_pixels, ours=True)
+    del image  # so that its memory is free before the image is turned
     if frames > 1:
         warnings.warn(f"{name}: has {frames} frames; only the first is used", stacklevel=3)
-    return rgb
+    return _turned(rgb, turn)
 
 
 def _describe(file: IO[bytes]) -> str:
@@ -167,11 +174,18 @@ def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
         )
 
 
-def _upright(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
+def _converted(
+    image: Image.Image, name: str, max_pixels: int, ours: bool = False
+) -> tuple[Image.Image, _T | None]:
+    """Return an image as RGB, and how it must be turned.
+
+    An image is `ours` if nobody else has it; then its pixels need not be copied.
+    """
     _check_size(*image.size, name, max_pixels)
     try:
         image.load()
-        rgb = _rgb(image)
+        is_rgb = image.mode == "RGB" and not image.has_transparency_data
+        rgb = _without_metadata(image) if ours and is_rgb else _rgb(image)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
     except Exception as error:  # decoders may raise anything
@@ -179,9 +193,18 @@ def _upright(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
             f"{name}: truncated, damaged or of a mode ({image.mode}) without RGB ({error}); "
             "get the file again or convert it"
         ) from error
-    rgb.info = {}  # so that the orientation is not applied again by whoever opens the result
-    turn = _TURNS.get(_orientation(image, name))
+    return rgb, _TURNS.get(_orientation(image, name))
+
+
+def _turned(rgb: Image.Image, turn: _T | None) -> Image.Image:
     return rgb if turn is None else rgb.transpose(turn)
+
+
+def _without_metadata(image: Image.Image) -> Image.Image:
+    """Return an image that has the pixels of a decoded RGB file, without a copy."""
+    plain = Image.new("RGB", image.size, None)  # memory that is never touched takes no room
+    plain.im = image.im
+    return plain
 
 
 def _orientation(image: Image.Image, name: str) -> Any:
@@ -193,18 +216,41 @@ def _orientation(image: Image.Image, name: str) -> Any:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """Convert a decoded image."""
-    if image.mode[0] in "IF":  # I, I;16 in any byte order, F
-        wide = np.asarray(image)
+    """Convert a decoded image, a strip of rows at a time, since each step makes a copy.
+
+    The result has no metadata, so that whoever opens it does not apply the orientation again.
+    """
+    white = _white(image)
+    rgb = Image.new("RGB", image.size)
+    for top, strip in _strips(image):
+        if white is not None:
+            strip = as_picture(np.asarray(strip)[:, :, None], white)
+        if strip.mode in ("La", "RGBa"):  # alpha multiplied in already
+            strip = strip.convert(strip.mode.upper())
+        if strip.has_transparency_data:
+            strip = strip.convert("RGBA")
+            strip = Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip)
+        rgb.paste(strip.convert("RGB"), (0, top))
+    return rgb
+
+
+def _white(image: Image.Image) -> float | None:
+    """Return the value that means white in a whole image of modes I, I;16 or F; None for others."""
+    if image.mode[0] not in "IF":  # I;16 in any byte order
+        return None
+    if image.mode == "I":
+        low, high = image.getextrema()
         # Older Pillows give 16 bits as 32.
-        if image.mode == "I" and (image.format in ("PNG", "PPM") or wide.max() > 255):
-            if not 0 <= wide.min() <= wide.max() <= 65535:
-                raise ImageError(f"the values go from {wide.min()} to {wide.max()}; rescale them")
-            wide = wide.astype(np.uint16)
-        image = as_picture(wide[:, :, None])
-    if image.mode in ("La", "RGBa"):  # alpha multiplied in already
-        image = image.convert(image.mode.upper())
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+        if image.format in ("PNG", "PPM") or high > 255:  # type: ignore[operator]
+            if not 0 <= low <= high <= 65535:  # type: ignore[operator]
+                raise ImageError(f"the values go from {low} to {high}; rescale them")
+            return 65535
+    return max(white_of(np.asarray(strip)) for _, strip in _strips(image))
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Cut an image into strips of rows, each with the number of its first row."""
+    width, height = image.size
+    rows = max(STRIP // width, 1)
+    for top in range(0, height, rows):
+        yield top, image.crop((0, top, width, min(top + rows, height)))

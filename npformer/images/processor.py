@@ -12,6 +12,8 @@ of ``docs/differences.md``.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
@@ -185,23 +187,21 @@ class EfficientFormerImageProcessor(PretrainedProcessor):
         many = isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) == 4
         results = []
         for i, image in enumerate(images if many else [images]):
-            try:
+            with _saying_which(i if many else None):
                 x, layout = process(image, settings, input_data_format)
-            except (ImageError, TypeError) as error:
-                if not many:
-                    raise
-                raise type(error)(f"image {i}: {error}") from error
             first = (data_format or layout) == "channels_first"
             results.append(np.ascontiguousarray(channels_first(x) if first else x))
         return BatchFeature(pixel_values=together(results, return_tensors))
 
-    def pixels(self, image: Any) -> Array:
+    def pixels(self, image: Any, index: int | None = None) -> Array:
         """Process one image for the layers of this package.
 
         Parameters
         ----------
         image : any
             Whatever `npformer.images.open_image` reads.
+        index : int, optional
+            Of the image in a list; errors then say it.
 
         Returns
         -------
@@ -215,4 +215,16 @@ class EfficientFormerImageProcessor(PretrainedProcessor):
         FileNotFoundError, IsADirectoryError, PermissionError, TypeError
             As in `npformer.images.open_image`.
         """
-        return np.ascontiguousarray(process(image, self.settings)[0])
+        with _saying_which(index):
+            return np.ascontiguousarray(process(image, self.settings)[0])
+
+
+@contextmanager
+def _saying_which(index: int | None) -> Iterator[None]:
+    """Begin what an error says about an image of a list with its index; None for a lone image."""
+    try:
+        yield
+    except (ImageError, TypeError) as error:
+        if index is None:
+            raise
+        raise type(error)(f"image {index}: {error}") from error

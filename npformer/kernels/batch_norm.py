@@ -13,15 +13,22 @@ from __future__ import annotations
 from ..layers import Array
 from .activations import gelu, gelu_backward, relu, relu_backward
 from .layout import GELU, LANES, NONE, RELU, Rows
-from .vector import clear, fma, kernel, load, store
+from .vector import clear, fma, kernel, load, splat, store
 
 COEFFICIENTS = MEAN, SCALE, SHIFT, INVERSE, A, B, C = range(7)
 """The coefficients: μ, a, β, 1/σ, A, B, C; each row has room for whole vectors."""
 
+BLOCK = 32
+"""Rows that are added up before they are added to a sum, which then is rounded less often."""
+
 
 @kernel
 def moments(m: Array, sums: Rows, x: Rows, rows: int) -> None:
-    """Sum, and sum of squared deviations from the mean, of each column.
+    """Mean, and sum of squared deviations from the mean, of each column.
+
+    The first mean is rounded many times. The deviations from it are small numbers, whose sum tells
+    how far it is off: both results are corrected by that (Chan, Golub & LeVeque 1983, "Algorithms
+    for computing the sample variance", equation 1.7).
 
     Parameters
     ----------
@@ -34,17 +41,20 @@ def moments(m: Array, sums: Rows, x: Rows, rows: int) -> None:
     rows : int
         How many rows x has; at least 1.
     """
-    width = sums.step
-    share = 1.0 / rows
-    clear(m, sums.at, 2 * width)
-    for at in range(x.at, x.at + rows * x.step, x.step):
-        for c in range(0, width, LANES):
-            store(m, sums.at + c, load(m, sums.at + c) + load(m, at + c))
-    for at in range(x.at, x.at + rows * x.step, x.step):
-        for c in range(0, width, LANES):
-            to = sums.at + width + c
-            centered = load(m, at + c) - load(m, sums.at + c) * share
-            store(m, to, fma(centered, centered, load(m, to)))
+    for c in range(0, sums.step, LANES):
+        first, end = x.at + c, x.at + c + rows * x.step
+        total = splat(0.0)
+        for at in range(first, end, x.step):
+            total = total + load(m, at)
+        mean = total / rows
+        deviations, squares = splat(0.0), splat(0.0)
+        for at in range(first, end, x.step):
+            centered = load(m, at) - mean
+            deviations = deviations + centered
+            squares = fma(centered, centered, squares)
+        shift = deviations / rows
+        store(m, sums.at + c, mean + shift)
+        store(m, sums.at + sums.step + c, squares - deviations * shift)
 
 
 @kernel
@@ -134,24 +144,28 @@ def batch_norm_sums(
     """
     mean, scale, shift = norm + MEAN * step, norm + SCALE * step, norm + SHIFT * step
     clear(m, sums, 2 * step)
-    for i in range(0, rows * step, step):
+    for first in range(0, rows, BLOCK):
+        end = min(first + BLOCK, rows)
         for c in range(0, step, LANES):
-            centered, grad = load(m, z + i + c) - load(w, mean + c), load(m, dy + i + c)
-            if activation != NONE or y >= 0:
-                u = fma(centered, load(w, scale + c), load(w, shift + c))
-                if activation == RELU:
-                    grad = relu_backward(grad, u)
-                    u = relu(u)
-                elif activation == GELU:
-                    grad = gelu_backward(grad, u)
-                    u = gelu(u)
-                store(m, du + i + c, grad)
-                if y >= 0:
-                    store(m, y + i + c, u)
-            normal = centered * load(w, norm + INVERSE * step + c)
-            store(m, sums + c, load(m, sums + c) + grad)
-            to = sums + step + c
-            store(m, to, fma(grad, normal, load(m, to)))
+            by_one, by_normal = splat(0.0), splat(0.0)
+            for i in range(first * step + c, end * step + c, step):
+                centered, grad = load(m, z + i) - load(w, mean + c), load(m, dy + i)
+                if activation != NONE or y >= 0:
+                    u = fma(centered, load(w, scale + c), load(w, shift + c))
+                    if activation == RELU:
+                        grad = relu_backward(grad, u)
+                        u = relu(u)
+                    elif activation == GELU:
+                        grad = gelu_backward(grad, u)
+                        u = gelu(u)
+                    store(m, du + i, grad)
+                    if y >= 0:
+                        store(m, y + i, u)
+                normal = centered * load(w, norm + INVERSE * step + c)
+                by_one = by_one + grad
+                by_normal = fma(grad, normal, by_normal)
+            store(m, sums + c, load(m, sums + c) + by_one)
+            store(m, sums + step + c, load(m, sums + step + c) + by_normal)
 
 
 @kernel

@@ -9,7 +9,7 @@ from .vector import kernel, load, splat, store
 
 @kernel
 def mean(m: Array, y: int, x: Rows, tokens: int, channels: int) -> None:
-    """Average of the rows of x.
+    """Average of the rows of x, corrected by the mean of the deviations from it, as in `moments`.
 
     Parameters
     ----------
@@ -23,7 +23,11 @@ def mean(m: Array, y: int, x: Rows, tokens: int, channels: int) -> None:
         Number of rows, and of their columns.
     """
     for c in range(0, channels, LANES):
-        total = splat(0.0)
-        for i in range(tokens):
-            total = total + load(m, x.at + i * x.step + c)
-        store(m, y + c, total / tokens)
+        first, end = x.at + c, x.at + c + tokens * x.step
+        total, deviations = splat(0.0), splat(0.0)
+        for at in range(first, end, x.step):
+            total = total + load(m, at)
+        average = total / tokens
+        for at in range(first, end, x.step):
+            deviations = deviations + (load(m, at) - average)
+        store(m, y + c, average + deviations / tokens)

@@ -11,10 +11,12 @@ from __future__ import annotations
 import numpy as np
 
 from .arrays import Array
+from .precision import half_in_float32, sum64
 from .run import EVALUATION, Run
 from .softmax import softmax, softmax_backward
 
 
+@half_in_float32
 def attend(qkv: Array, bias: Array, K: int, scale: float, run: Run = EVALUATION) -> Array:
     """Let every token look at every other, in each head.
 
@@ -39,6 +41,7 @@ def attend(qkv: Array, bias: Array, K: int, scale: float, run: Run = EVALUATION)
     return merge_heads(attn @ v)  # (B, heads, N, V) -> (B, N, heads·V)
 
 
+@half_in_float32
 def attend_backward(
     dy: Array, qkv: Array, attn: Array, K: int, scale: float
 ) -> tuple[Array, Array]:
@@ -68,7 +71,7 @@ def attend_backward(
     dscores = softmax_backward(dy @ v.swapaxes(2, 3), attn)  # (B, heads, N, N)
     dq = dscores @ k * scale  # (B, heads, N, K)
     dk = dscores.swapaxes(2, 3) @ q * scale
-    return merge_heads(np.concatenate([dq, dk, dv], axis=-1)), dscores.sum(0)
+    return merge_heads(np.concatenate([dq, dk, dv], axis=-1)), sum64(dscores, 0)
 
 
 def split_heads(qkv: Array, heads: int, K: int) -> list[Array]:

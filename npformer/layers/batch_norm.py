@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .arrays import Array
+from .precision import half_in_float32, mean64, sum64, var64
 from .run import EVALUATION, NO_TAPE, Run
 
 
@@ -26,6 +27,7 @@ class BatchNorm(NamedTuple):
     running_var: Array
 
 
+@half_in_float32
 def batch_norm(x: Array, p: BatchNorm, eps: float = 1e-5, run: Run = EVALUATION) -> Array:
     """Normalize each channel.
 
@@ -51,6 +53,7 @@ def batch_norm(x: Array, p: BatchNorm, eps: float = 1e-5, run: Run = EVALUATION)
     return (x - mean) * (p.weight / np.sqrt(variance + eps)) + p.bias
 
 
+@half_in_float32
 def batch_norm_backward(
     dy: Array, x: Array, p: BatchNorm, eps: float = 1e-5, tape: Mapping[str, Array] = NO_TAPE
 ) -> tuple[Array, BatchNorm]:
@@ -82,12 +85,12 @@ def batch_norm_backward(
     x_hat = (x - mean) / sigma
     g = dy * p.weight
     if by_batch:
-        g = g - g.mean(axes) - x_hat * (g * x_hat).mean(axes)
+        g = g - mean64(g, axes) - x_hat * mean64(g * x_hat, axes)
     zero = np.zeros_like(p.running_mean)
-    return g / sigma, BatchNorm((dy * x_hat).sum(axes), dy.sum(axes), zero, zero)
+    return g / sigma, BatchNorm(sum64(dy * x_hat, axes), sum64(dy, axes), zero, zero)
 
 
 def batch_statistics(x: Array) -> tuple[Array, Array]:
     """Mean and biased variance, (C,) each, of every channel of (B, ..., C)."""
     axes = tuple(range(x.ndim - 1))
-    return x.mean(axes), x.var(axes)
+    return mean64(x, axes), var64(x, axes)

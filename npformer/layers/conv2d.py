@@ -45,7 +45,7 @@ def conv2d(x: Array, p: Conv2d, stride: int = 1, padding: int = 0) -> Array:
     Raises
     ------
     ValueError
-        If the kernel is larger than the padded image.
+        If the kernel is larger than the padded image, or it would not step forward.
     """
     kh, kw, _, _ = p.weight.shape
     return linear(im2col(x, kh, kw, stride, padding), as_linear(p))  # -> (B, H', W', C_out)

@@ -51,7 +51,7 @@ def downsample(
     Raises
     ------
     ValueError
-        If the kernel is larger than the padded image.
+        If the kernel is larger than the padded image, or it would not step forward.
     """
     x = run("conv", conv2d(x, p.conv, stride, padding))
     return run("norm", batch_norm(x, p.norm, eps, run.within("norm")))

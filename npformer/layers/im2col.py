@@ -35,8 +35,9 @@ def im2col(x: Array, kh: int, kw: int, stride: int = 1, padding: int = 0) -> Arr
     Raises
     ------
     ValueError
-        If the window is larger than the padded image.
+        If the window is larger than the padded image, or it would not step forward.
     """
+    _check_step(stride, padding)
     if padding:
         x = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     _, H, W, C = x.shape
@@ -63,7 +64,13 @@ def col2im(
     Returns
     -------
     ndarray, shape (B, H, W, C)
+
+    Raises
+    ------
+    ValueError
+        As in `im2col`.
     """
+    _check_step(stride, padding)
     B, H, W, C = shape
     rows, columns = dy.shape[1:3]
     dy = dy.reshape(B, rows, columns, kh, kw, C)
@@ -73,3 +80,10 @@ def col2im(
             last_row, last_column = u + stride * (rows - 1), v + stride * (columns - 1)
             dx[:, u : last_row + 1 : stride, v : last_column + 1 : stride] += dy[:, :, :, u, v]
     return dx[:, padding : padding + H, padding : padding + W]
+
+
+def _check_step(stride: int, padding: int) -> None:
+    if stride < 1 or padding < 0:
+        raise ValueError(
+            f"stride is {stride} and padding {padding}; expected at least 1 and at least 0"
+        )

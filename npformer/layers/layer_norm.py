@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .arrays import Array
+from .precision import half_in_float32, sum64
 
 
 class LayerNorm(NamedTuple):
@@ -23,6 +24,7 @@ class LayerNorm(NamedTuple):
     bias: Array
 
 
+@half_in_float32
 def layer_norm(x: Array, p: LayerNorm, eps: float = 1e-12) -> Array:
     """Normalize each token.
 
@@ -42,6 +44,7 @@ def layer_norm(x: Array, p: LayerNorm, eps: float = 1e-12) -> Array:
     return centered / np.sqrt(variance + eps) * p.weight + p.bias
 
 
+@half_in_float32
 def layer_norm_backward(
     dy: Array, x: Array, p: LayerNorm, eps: float = 1e-12
 ) -> tuple[Array, LayerNorm]:
@@ -70,4 +73,4 @@ def layer_norm_backward(
     g = dy * p.weight
     dx = (g - g.mean(-1, keepdims=True) - x_hat * (g * x_hat).mean(-1, keepdims=True)) / sigma
     C = x.shape[-1]
-    return dx, LayerNorm((dy * x_hat).reshape(-1, C).sum(0), dy.reshape(-1, C).sum(0))
+    return dx, LayerNorm(sum64((dy * x_hat).reshape(-1, C), 0), sum64(dy.reshape(-1, C), 0))

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .arrays import Array
+from .precision import sum64
 
 
 class LayerScale(NamedTuple):
@@ -54,4 +55,4 @@ def layer_scale_backward(
     """
     if p is None:
         return dy, None
-    return dy * p.gamma, LayerScale((dy * x).reshape(-1, x.shape[-1]).sum(0))
+    return dy * p.gamma, LayerScale(sum64((dy * x).reshape(-1, x.shape[-1]), 0))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .arrays import Array
+from .precision import sum64
 
 
 class Linear(NamedTuple):
@@ -69,4 +70,4 @@ def linear_backward(dy: Array, x: Array, p: Linear) -> tuple[Array, Linear]:
     columns = x.reshape(-1, C_in).T  # (C_in, B·positions)
     rows = dy.reshape(-1, C_out)  # (B·positions, C_out)
     dx = (rows @ p.weight.T).reshape(x.shape)  # (B·positions, C_out) -> (B, ..., C_in)
-    return dx, Linear(columns @ rows, rows.sum(0))
+    return dx, Linear(columns @ rows, sum64(rows, 0))

@@ -8,7 +8,8 @@
 
 Each is written so that nothing overflows: log softmax(x) = x − max x − log Σ exp(x − max x), and
 bce = max(x, 0) − x y + log(1 + exp(−|x|)). References: torch.nn.CrossEntropyLoss (Szegedy et al.
-2016 for the smoothing), torch.nn.BCEWithLogitsLoss, torch.nn.MSELoss.
+2016 for the smoothing), torch.nn.BCEWithLogitsLoss, torch.nn.MSELoss. A logit of −∞ rules a class
+out: its probability is 0, and so is its term 0 · log 0 in the loss of any other class.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from .arrays import Array
 from .more_activations import sigmoid
+from .precision import half_in_float32
 from .softmax import softmax
 
 IGNORE = -100
@@ -45,17 +47,15 @@ def cross_entropy(
 
     Raises
     ------
+    TypeError
+        If the logits are not floating point numbers, or indices are not integers.
     ValueError
-        If a label is no class.
+        If a label is no class, or there is not one for each image.
     """
-    if labels.ndim == 2:
-        targets = smooth(labels.astype(logits.dtype), label_smoothing)
-        return mean(-(targets * log_softmax(logits)).sum(-1))
-    counts = labels != ignore_index
-    _check_classes(labels, counts, logits.shape[-1])
-    log_p = log_softmax(logits[counts])  # (n, K)
-    right = np.take_along_axis(log_p, labels[counts, None], axis=-1)[:, 0]  # (n, K) -> (n,)
-    return mean(-(1 - label_smoothing) * right - label_smoothing * log_p.mean(-1))
+    targets, counts = class_targets(logits, labels, ignore_index, label_smoothing)
+    targets = targets[counts]  # (n, K)
+    log_p = np.where(targets == 0, 0, log_softmax(logits[counts]))
+    return mean(-(targets * log_p).sum(-1))
 
 
 def cross_entropy_backward(
@@ -77,22 +77,47 @@ def cross_entropy_backward(
     -------
     ndarray of the shape of `logits`
         0 for images that do not count.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `cross_entropy`.
     """
-    if labels.ndim == 2:
-        targets, counts = labels, np.ones(len(labels), bool)
-    else:
-        counts = labels != ignore_index
-        targets = labels[:, None] == np.arange(logits.shape[-1])  # (B, K)
-    targets = smooth(targets.astype(logits.dtype), label_smoothing)
+    targets, counts = class_targets(logits, labels, ignore_index, label_smoothing)
     said = softmax(logits) * targets.sum(-1, keepdims=True)
     return np.where(counts[:, None], (said - targets) / max(int(counts.sum()), 1), 0)
 
 
-def smooth(targets: Array, share: float) -> Array:
-    """Spread a share of the target of each image, (B, K), evenly over all classes."""
-    return (1 - share) * targets + share / targets.shape[-1]
+def class_targets(
+    logits: Array, labels: Array, ignore_index: int = IGNORE, label_smoothing: float = 0.0
+) -> tuple[Array, Array]:
+    """What the network should say; arguments and errors as in `cross_entropy`.
+
+    Returns
+    -------
+    targets : ndarray, shape (B, K)
+        The probability of each class, smoothed.
+    counts : ndarray of bool, shape (B,)
+        Which images count.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `cross_entropy`.
+    """
+    K = logits.shape[-1]
+    if labels.ndim == 2:
+        targets, counts = labels, np.ones(len(labels), bool)
+    else:
+        counts = labels != ignore_index
+        _check_classes(labels, counts, K)
+        targets = labels[:, None] == np.arange(K)  # (B, K)
+    _check_pair(logits, targets)
+    share = label_smoothing
+    return (1 - share) * targets.astype(logits.dtype) + share / K, counts
 
 
+@half_in_float32
 def bce_with_logits(logits: Array, targets: Array) -> Array:
     """How little probability was given to each right yes and no.
 
@@ -105,15 +130,31 @@ def bce_with_logits(logits: Array, targets: Array) -> Array:
     Returns
     -------
     ndarray, shape ()
+
+    Raises
+    ------
+    TypeError
+        If the logits are not floating point numbers.
+    ValueError
+        If the shapes differ.
     """
+    _check_pair(logits, targets)
     return mean(np.maximum(logits, 0) - logits * targets + np.log1p(np.exp(-abs(logits))))
 
 
 def bce_with_logits_backward(logits: Array, targets: Array) -> Array:
-    """Gradient of `bce_with_logits` with respect to the logits: ``(σ(x) − y) / n``."""
+    """Gradient of `bce_with_logits` with respect to the logits: ``(σ(x) − y) / n``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `bce_with_logits`.
+    """
+    _check_pair(logits, targets)
     return (sigmoid(logits) - targets) / logits.size
 
 
+@half_in_float32
 def mse(values: Array, targets: Array) -> Array:
     """Mean squared error.
 
@@ -124,12 +165,27 @@ def mse(values: Array, targets: Array) -> Array:
     Returns
     -------
     ndarray, shape ()
+
+    Raises
+    ------
+    TypeError
+        If the values are not floating point numbers.
+    ValueError
+        If the shapes differ.
     """
+    _check_pair(values, targets)
     return mean(np.square(values - targets))
 
 
 def mse_backward(values: Array, targets: Array) -> Array:
-    """Gradient of `mse` with respect to the values: ``2 (x − y) / n``."""
+    """Gradient of `mse` with respect to the values: ``2 (x − y) / n``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `mse`.
+    """
+    _check_pair(values, targets)
     return 2 * (values - targets) / values.size
 
 
@@ -144,7 +200,17 @@ def mean(x: Array) -> Array:
     return x.mean() if x.size else np.full((), np.nan, x.dtype)
 
 
+def _check_pair(x: Array, targets: Array) -> None:
+    """Refuse integers, which wrap around, and shapes that would be broadcast."""
+    if x.dtype.kind != "f":
+        raise TypeError(f"the network's answers are {x.dtype}; expected floating point numbers")
+    if x.shape != targets.shape:
+        raise ValueError(f"targets have shape {targets.shape}; expected {x.shape}, as the answers")
+
+
 def _check_classes(labels: Array, counts: Array, K: int) -> None:
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"labels are {labels.dtype}; expected integers, the indices of classes")
     wrong = np.flatnonzero(counts & ((labels < 0) | (labels >= K)))
     if wrong.size:
         raise ValueError(

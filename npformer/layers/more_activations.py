@@ -26,6 +26,7 @@ def gelu_new(x: Array) -> Array:
 
 def gelu_new_derivative(x: Array) -> Array:
     """``(1 + t)/2 + x/2 (1 − t²) √(2/π) (1 + 3 · 0.044715 x²)``, t being the tanh."""
+    x = np.clip(x, -10, 10)  # beyond, t is ±1; x² may not overflow, for ∞ · 0 is NaN
     t = np.tanh(sqrt(2 / pi) * (x + 0.044715 * (x * x * x)))
     return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * (sqrt(2 / pi) * (1 + 3 * 0.044715 * (x * x)))
 
@@ -53,7 +54,7 @@ def quick_gelu(x: Array) -> Array:
 def quick_gelu_derivative(x: Array) -> Array:
     """``s + 1.702 x s (1 − s)`` with ``s = σ(1.702 x)``, since σ' = σ (1 − σ)."""
     s = sigmoid(1.702 * x)
-    return s + 1.702 * x * s * (1 - s)
+    return s + x * (1.702 * s * (1 - s))  # in this order nothing overflows
 
 
 def relu2(x: Array) -> Array:

@@ -2,8 +2,8 @@
 
     mix(x) = average of the k×k window around each pixel − x
 
-Nothing is learned. x is subtracted because the residual connection of the block adds it back.
-Pixels outside the image do not count: a corner averages 4 values, an edge 6. Reference:
+Nothing is learned. x is subtracted because the block's residual connection adds it back.
+Pixels outside do not count: a corner averages 4 values, an edge 6. Reference:
 torch.nn.AvgPool2d(k, stride=1, padding=k // 2, count_include_pad=False).
 """
 
@@ -14,6 +14,7 @@ from functools import reduce
 import numpy as np
 
 from .arrays import Array
+from .precision import half_in_float32
 
 
 def pooling(x: Array, size: int = 3) -> Array:
@@ -37,6 +38,7 @@ def pooling(x: Array, size: int = 3) -> Array:
     return average_pool(x, size) - x
 
 
+@half_in_float32
 def average_pool(x: Array, size: int = 3) -> Array:
     """Average of the window around each pixel; arguments and errors as in `pooling`."""
     return window_sum(x, size) / window_area(x, size)
@@ -47,8 +49,8 @@ def pooling_backward(dy: Array, size: int = 3) -> Array:
 
         dx = window_sum(dy / count) − dy
 
-    Windows are symmetric: q lies in the window around p if p lies in the one around q, so the sum
-    over windows is its own transpose. The division comes first: each output had its own count.
+    Windows are symmetric, so the sum over them is its own transpose. The division comes first:
+    each output had its own count.
 
     Parameters
     ----------

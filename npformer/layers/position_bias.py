@@ -50,9 +50,9 @@ def relative_position_bias_backward(dtable: Array, biases: Array) -> Array:
     if biases.ndim == 5:
         return dtable.reshape(biases.shape)
     down, across = distances(rows, columns)
-    sums = np.zeros((rows * columns, heads), dtable.dtype)
+    sums = np.zeros((rows * columns, heads))  # float64, for a distance has many pairs
     np.add.at(sums, down * columns + across, dtable.transpose(1, 2, 0))
-    return sums.T.reshape(biases.shape)
+    return sums.T.reshape(biases.shape).astype(dtable.dtype)
 
 
 def distances(rows: int, columns: int) -> tuple[Array, Array]:

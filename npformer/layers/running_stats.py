@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from .arrays import Array
 from .batch_norm import BatchNorm
+from .precision import half_in_float32
 
 
+@half_in_float32
 def update_running_stats(
     p: BatchNorm, mean: Array, variance: Array, n: int, momentum: float = 0.1
 ) -> BatchNorm:

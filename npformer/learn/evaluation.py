@@ -128,7 +128,7 @@ def evaluate(
     found = read(model)
     labels = [found.config.id2label[i] for i in range(found.config.num_labels)]
     photos = find_photographs(folder, labels)
-    processor = EfficientFormerImageProcessor.from_dict(found.processor)
+    processor = found.image_processor()
     forward = make_forward(found.params, found.config, engine)
     return evaluate_network(forward, photos, processor, batch_size, unreadable, callback)
 

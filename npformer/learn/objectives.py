@@ -115,6 +115,7 @@ def soft_distillation_loss(
     cls_logits, dist_logits = _two_heads(outputs)
     log_p, log_q = log_softmax(teacher / temperature), log_softmax(dist_logits / temperature)
     p = np.exp(log_p)
+    log_p, log_q = (np.where(p == 0, 0, log) for log in (log_p, log_q))  # 0 · log 0 is 0
     divergence = (p * (log_p - log_q)).sum(-1).mean()
     loss = cross_entropy(cls_logits, labels, label_smoothing=label_smoothing)
     loss = (1 - alpha) * loss + alpha * temperature**2 * divergence

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..checks import is_real, is_whole, require, require_whole
+from ..checks import as_python, is_real, is_whole, require, require_whole
 from ..layers import ACTIVATIONS
 from .pretrained_config import PretrainedConfig
 
@@ -317,6 +317,7 @@ class EfficientFormerConfig(PretrainedConfig):
 
 
 def _listed(name: str, values: Any) -> list[Any]:
+    values = as_python(values)
     ok = isinstance(values, Sequence) and not isinstance(values, str)
     require(ok, name, values, "a list with an entry for each stage")
     return list(values)

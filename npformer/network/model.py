@@ -35,6 +35,7 @@ from ..layers import (
     stem_backward,
     update_running_stats,
 )
+from ..layers.precision import mean64
 from .configuration import EfficientFormerConfig
 from .heads import Logits, heads, heads_backward
 from .stage import Stage, stage, stage_backward, stage_sizes
@@ -88,9 +89,11 @@ def forward(
     ------
     ConfigError
         If the image size leads to another grid than the attention biases were learned for.
+    TypeError
+        If the images are not floating point numbers.
     """
     tokens = features(x, p, config, run)
-    pooled = run("pooled", tokens.mean(1))  # (B, N, C) -> (B, C)
+    pooled = run("pooled", mean64(tokens, 1))  # (B, N, C) -> (B, C)
     return heads(pooled, p, run)
 
 
@@ -104,7 +107,7 @@ def features(
     ndarray, shape (B, N, Cₙ)
         Tokens after the final layer norm.
     """
-    check_input(x.shape, p, config)
+    check_input(x, p, config)
     x = x.astype(p.norm.weight.dtype, copy=False)
     x = run("stem", stem(x, p.stem, config.batch_norm_eps, run.within("stem")))
     for i, params in enumerate(p.stages):
@@ -181,7 +184,7 @@ def gradients(
 
     Raises
     ------
-    ConfigError
+    ConfigError, TypeError
         As in `forward`.
     """
     tape = Trace(mode=mode)
@@ -223,13 +226,12 @@ def update_statistics(p: EfficientFormer, tape: Trace, momentum: float = 0.1) ->
     return build(moved, p, is_leaf=lambda node: isinstance(node, BatchNorm))
 
 
-def check_input(shape: tuple[int, ...], p: Any, config: EfficientFormerConfig) -> None:
+def check_input(x: Array, p: Any, config: EfficientFormerConfig) -> None:
     """Refuse images that the network cannot take, before anything is computed.
 
     Parameters
     ----------
-    shape : tuple of int
-        Of the images, (B, H, W, C₀).
+    x : ndarray, shape (B, H, W, C₀)
     p : EfficientFormer or FoldedNetwork
         Of arrays or anything else that has shapes. Only the attention biases of the last stage are
         read.
@@ -240,13 +242,21 @@ def check_input(shape: tuple[int, ...], p: Any, config: EfficientFormerConfig) -
     ConfigError
         If the images are too small, not (B, H, W, C₀), or give another grid of tokens than the
         attention biases were learned for.
+    TypeError
+        If they are not floating point numbers, as if they had not been preprocessed.
     """
-    if len(shape) != 4 or shape[-1] != config.num_channels:
-        raise ConfigError(
-            f"pixel values have shape {shape}; expected (batch, height, width, "
-            f"{config.num_channels}) with channels last"
+    if x.dtype.kind != "f":
+        raise TypeError(
+            f"pixel values are {x.dtype}; expected floating point numbers. Preprocess images first"
         )
-    _, height, width, _ = shape
+    C = config.num_channels
+    if x.ndim != 4 or x.shape[-1] != C:
+        first = x.ndim == 4 and x.shape[1] == C
+        raise ConfigError(
+            f"pixel values have shape {x.shape}; expected (batch, height, width, {C}) with "
+            "channels last" + (". Move the channels: np.moveaxis(x, 1, -1)" if first else "")
+        )
+    _, height, width, _ = x.shape
     sizes = stage_sizes(height, width, config)
     if min(min(size) for size in sizes) < 1:
         raise ConfigError(f"images of {height}×{width} pixels are too small for this network")

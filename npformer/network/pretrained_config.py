@@ -14,7 +14,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checks import require, require_whole
+from ..checks import as_python, require, require_whole
 from ..errors import ConfigError, MissingWeights
 from ..files.atomic import json_text, write_json
 from ..files.names import CONFIG_NAME
@@ -72,6 +72,7 @@ class PretrainedConfig(SaysWhatInstead):
     torch_dtype: str | None
 
     def __init__(self, /, **others: Any) -> None:
+        others = as_python(others)
         kind = others.pop("model_type", self.model_type)
         require(kind == self.model_type, "model_type", kind, repr(self.model_type))
         known = {*vars(self), *ANY_MODEL, *LABEL_KEYS}
@@ -85,6 +86,10 @@ class PretrainedConfig(SaysWhatInstead):
             require(not hasattr(type(self), name), name, value, "no such key: it is computed")
             setattr(self, name, value)
         _warn_of_typing_errors(others.keys() - known, known)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Keep NumPy's numbers as Python's, which files can hold."""
+        super().__setattr__(name, as_python(value))
 
     def _set_labels(self, count: Any, id2label: Any, label2id: Any) -> None:
         """Settle the classes from whatever was given of their number, names and indices."""

@@ -71,7 +71,7 @@ def resize(
         biases have been resized by "original" already.
     """
     config = copy.deepcopy(config)
-    config.image_size = image_size if isinstance(image_size, int) else list(image_size)
+    config.image_size = list(image_size) if isinstance(image_size, tuple) else image_size
     config.validate()
     height, width = config.image_shape
     sizes = stage_sizes(height, width, config)

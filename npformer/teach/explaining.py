@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import classification
+from ..checks import at_least_one
 from ..classification import Classifier, Image
 from ..images.layout import channels_last
 from ..layers import Trace
@@ -52,12 +53,13 @@ def explain(
     ImageError, FileNotFoundError, MissingWeights, WeightsError
         As in `classify`.
     ValueError
-        If the grid has no such token.
+        If the grid has no such token, or `top` is not a whole number, 1 or more.
 
     Examples
     --------
     >>> npformer.explain("notebooks/images/coffee.png").save("coffee.html")  # doctest: +SKIP
     """
+    top = at_least_one("top", top)
     if not isinstance(model, Classifier):
         model = classification.load(model, engine="numpy")
     params, config = model.params, model.config

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..layers import Array, Trace, layer_norm_backward
+from ..layers.precision import mean64
 from ..network import EfficientFormer, Logits, backward, forward, heads_backward
 from ..network.configuration import EfficientFormerConfig
 
@@ -39,7 +40,7 @@ def grad_cam(index: int, tape: Trace, p: EfficientFormer, config: EfficientForme
     dy = np.broadcast_to(dpooled[:, None] / N, tape["norm"].shape)  # (1, C) -> (1, N, C)
     maps = tape[f"stages.{len(p.stages) - 1}"]
     dmaps, _ = layer_norm_backward(dy, maps, p.norm, config.layer_norm_eps)
-    return np.maximum(maps[0] @ dmaps[0].mean(0), 0)
+    return np.maximum(maps[0] @ mean64(dmaps[0], 0), 0)
 
 
 def input_gradient(
