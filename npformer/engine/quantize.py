@@ -113,6 +113,8 @@ def quantized_forward(
     ------
     ConfigError
         If the network cannot take such images, or the run is in training mode.
+    TypeError
+        If the images are not floating point numbers.
     """
     check_input(x, p, config)
     if run.mode != EVALUATION.mode:
