@@ -46,6 +46,7 @@ _NAMES = {
     "images.processor": ("EfficientFormerImageProcessor",),
     "network.configuration": ("EfficientFormerConfig",),
     "network.trace": ("Trace",),
+    "quantization": ("quantize",),
     "teach.checking": ("check",),
     "teach.explaining": ("explain",),
     "teach.explanation": ("Explanation",),
@@ -119,6 +120,7 @@ if TYPE_CHECKING:
     from .images.processor import EfficientFormerImageProcessor as EfficientFormerImageProcessor
     from .network.configuration import EfficientFormerConfig as EfficientFormerConfig
     from .network.trace import Trace as Trace
+    from .quantization import quantize as quantize
     from .teach import plots as plots
     from .teach.checking import check as check
     from .teach.explaining import explain as explain

@@ -9,9 +9,12 @@ from itertools import islice
 from os import PathLike, fspath
 from typing import IO, Any, NamedTuple, TypeAlias, cast, overload
 
-from .checkpoints import read
+from .checkpoints import read_any
 from .checks import at_least_one
 from .display import bar
+from .engine.fold import FoldedNetwork
+from .engine.quantize import quantize
+from .errors import ConfigError
 from .hf.modeling import model_class
 from .hf.pretrained import EfficientFormerPreTrainedModel
 from .images.layout import channels_first, channels_last_pixels, stacks
@@ -73,8 +76,8 @@ class Classifier:
         Class names by index.
     config : EfficientFormerConfig
         The model's.
-    params : EfficientFormer
-        The model's parameter tree; its arrays are read-only.
+    params : EfficientFormer or FoldedNetwork
+        The model's parameter tree, folded if it is in eight bits; its arrays are read-only.
     """
 
     def __init__(
@@ -91,7 +94,7 @@ class Classifier:
 
     @property
     def params(self) -> EfficientFormer:
-        """The model's parameters."""
+        """The model's parameters; a `FoldedNetwork` if they are in eight bits."""
         return self.model.params
 
     def __repr__(self) -> str:
@@ -263,6 +266,23 @@ class Classifier:
             for row, best in zip(scores, order[:, :top], strict=True)
         ]
 
+    def save(self, folder: str | PathLike[str]) -> None:
+        """Write a folder that `load` reads, with all that it takes to classify.
+
+        Parameters
+        ----------
+        folder : str or path
+            Created if it does not exist.
+
+        Raises
+        ------
+        WeightsError
+            If the attention biases were resized by ``method="original"``, which no folder holds.
+        OSError
+            If a file cannot be written.
+        """
+        self.model.save_pretrained(folder, processor=self.processor.to_dict())
+
     def summary(self) -> Summary:
         """Return the table of layers, shapes, parameters and multiply-adds."""
         return summarize(self.config, distilled=self.params.head_dist is not None)
@@ -271,7 +291,7 @@ class Classifier:
 def load(
     model: str | PathLike[str] = "tiny",
     *,
-    dtype: str = "float32",
+    dtype: str | None = None,
     engine: str = "auto",
     image_size: int | Sequence[int] | None = None,
     entry: str | None = None,
@@ -289,8 +309,10 @@ def load(
         * A folder with ``config.json`` and weights, as npformer, transformers or timm save it.
         * A file of weights: ``.safetensors``, or ``.bin``, ``.pt`` or ``.pth`` by PyTorch. The
           configuration is then inferred from the shapes of the tensors.
-    dtype : {"float32", "float64", "float16"}
-        Type of the weights, and of all results.
+    dtype : {"float32", "float64", "float16", "int8"}, optional
+        Type of the weights, and of all results. ``"int8"`` rounds each weight to the nearest of 255
+        steps, at once; `npformer.quantize` takes longer and is nearer to float32. By default what
+        the weights were quantized to, or float32.
     engine : {"auto", "numba", "numpy"}
         What computes: the compiled kernels ("numba") or the plain NumPy layers ("numpy"). "auto"
         takes the kernels where they work.
@@ -317,14 +339,22 @@ def load(
     ConfigError
         If the configuration, `engine` or `image_size` is impossible.
     """
-    found = read(model, dtype=dtype, entry=entry)
+    wanted = "float32" if dtype == "int8" and image_size is not None else dtype
+    found = read_any(model, dtype=wanted, entry=entry)
     if found.processor_is_guessed:
         warnings.warn(found.note_of_processor(), stacklevel=2)
     config, params = found.config, found.params
     processor = found.image_processor()
     if image_size is not None:
+        if isinstance(params, FoldedNetwork):
+            raise ConfigError(
+                f"{model}: image_size is {image_size} and the weights are in eight bits, for "
+                "images of one size; resize what they were made from, and quantize that"
+            )
         params, config = resize(params, config, image_size)
         processor = processor.for_size(*config.image_shape)
+        if dtype == "int8":
+            params = quantize(params, config)
     return Classifier(model_class(params)(config, params, engine=engine), processor)
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engine_cases import config, images, network
+from PIL import Image
 
+import npformer
 from npformer import engine
-from npformer.bench import beside, inputs, peak, peers, training_peers, worker
+from npformer.bench import beside, inputs, peak, peers, precision, training_peers, worker
 from npformer.bench import measure as bench
 from npformer.bench.profile import profile
 from npformer.checkpoints import write
@@ -48,6 +50,7 @@ def test_a_table_of_timings(folder):
         assert 0 < t.low <= t.seconds <= t.high
         assert t.share == pytest.approx(t.gflops / result.peak[t.threads])
         assert (t.ratio is None) == (t.name == "npformer")
+        assert t.int8_ratio is None
     text = str(result)
     assert text.count("\n") == 9
     assert "npformer÷this" in text
@@ -110,20 +113,20 @@ def test_wrong_logits_are_not_measured(folder):
     wrong = np.load(folder / "expected.npy") * 1.001
     np.save(folder / "expected.npy", wrong)
     failures = {}
-    assert bench._start(["npformer"], folder, failures) == {}
+    assert bench._start(["npformer"], folder, failures) == ({}, {})
     assert "differ by 1.0e-03" in failures["npformer"]
 
 
 def test_a_contender_that_cannot_start_is_told(folder):
     (folder / "model.safetensors").write_bytes(b"")
     failures = {}
-    assert bench._start(["npformer"], folder, failures) == {}
+    assert bench._start(["npformer"], folder, failures) == ({}, {})
     assert "model.safetensors" in failures["npformer"]
 
 
 def test_a_contender_that_dies_while_it_is_measured_is_told(folder):
     failures = {}
-    workers = bench._start(["npformer", "numpy"], folder, failures)
+    workers, _ = bench._start(["npformer", "numpy"], folder, failures)
     workers["numpy"]._process.kill()
     task = {"batch": 1, "threads": 1, "seconds": 0.0}
     assert [name for name, _ in bench._ask(workers, task, failures)] == ["npformer"]
@@ -141,8 +144,10 @@ def broken_peer(tmp_path_factory, monkeypatch):
     monkeypatch.syspath_prepend(place)
     paths = filter(None, [str(place), os.environ.get("PYTHONPATH")])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
-    some = {"npformer": "npformer", "numpy": "npformer", "onnxruntime": "onnxruntime"}
-    monkeypatch.setattr(bench, "PEERS", some | {"openvino": "a_package_that_there_is_not"})
+    some = {"npformer": "npformer", "numpy": "npformer", "onnxruntime int8": "onnxruntime"}
+    monkeypatch.setattr(bench, "PEERS", some | {"openvino int8": "a_package_that_there_is_not"})
+    ways = {"onnxruntime": ("onnxruntime int8",), "openvino": ("openvino int8",)}
+    monkeypatch.setattr(bench, "WAYS", ways)
 
 
 @pytest.mark.parametrize(
@@ -157,17 +162,18 @@ def test_a_named_contender_has_to_run(folder, broken_peer, peers, code, capsys):
     result = json.loads(out)
     assert [t["name"] for t in result["timings"]] == ["npformer", "numpy"]
     reasons = {
-        "onnxruntime": "RuntimeError: made for another processor",
-        "openvino": "it is not installed; pip install a_package_that_there_is_not",
+        "onnxruntime int8": "RuntimeError: made for another processor",
+        "openvino int8": "it is not installed; pip install a_package_that_there_is_not",
     }
-    tried = {"": {"onnxruntime"}}.get(peers, set(peers.split(",")) - {"numpy"})
+    asked = {"onnxruntime"} if peers == "" else set(peers.split(",")) - {"numpy"}
+    tried = {f"{name} int8" for name in asked}
     assert result["failures"] == {name: reasons[name] for name in tried}
     told = [f"npformer: {name} was not measured: {reasons[name]}\n" for name in tried if code]
     assert err == "".join(told)
 
 
 def test_npformer_itself_has_to_run(folder, capsys, monkeypatch):
-    monkeypatch.setattr(bench, "AGREEMENT", 0)
+    monkeypatch.setattr(bench, "AGREEMENT", {})
     words = ["bench", "--model", str(folder), "--turns", "1", "--threads", "1"]
     assert main([*words, "--peers", "numpy"]) == 1
     out, err = capsys.readouterr()
@@ -176,8 +182,108 @@ def test_npformer_itself_has_to_run(folder, capsys, monkeypatch):
 
 
 def test_unknown_contenders_are_refused():
-    with pytest.raises(ConfigError, match="unknown peer abacus"):
+    with pytest.raises(ConfigError, match=r"unknown peer abacus; expected npformer, .*openvino"):
         bench.bench("tiny", peers=["abacus"])
+
+
+def test_a_package_stands_for_all_ways_to_run_it():
+    assert bench.contenders(["numpy", "openvino", "openvino int8", "numpy"]) == (
+        *("numpy", "openvino as it comes", "openvino float32", "openvino int8"),
+    )
+    assert all(name in bench.PEERS for ways in bench.WAYS.values() for name in ways)
+
+
+@pytest.mark.parametrize(
+    ("operators", "expected"),
+    [
+        ([("MatMul", "float32"), ("Softmax", "float32")], "float32"),
+        # what moves numbers or changes their type is not where they are computed
+        ([("Conv", "int8"), ("Reorder", "float32"), ("QuantizeLinear", "float32")], "int8"),
+        ([("QLinearConv", "int8")] * 2 + [("FusedConv", "float32")], "int8 + float32"),
+        ([("Conv", "int8"), ("FusedConv", "float32"), ("Gemm", "float32")], "float32 + int8"),
+        ([("FullyConnected", "int8"), ("Gelu", "bfloat16"), ("MVN", "bfloat16"),
+          ("Eltwise", "float32")], "int8 + bfloat16"),
+    ],
+)  # fmt: skip
+def test_the_precision_is_that_of_products_and_of_most_others(operators, expected):
+    assert precision.described(operators) == expected
+
+
+def test_coarse_numbers_may_be_off_further():
+    limits = [bench.limit(name) for name in ("float32", "bfloat16 + float32", "int8 + bfloat16")]
+    assert limits == [1e-4, 0.05, 0.3]
+    assert bench.limit("int3") == 0  # nobody has measured how far these may be off
+
+
+def test_a_contender_that_wrote_files_is_measured_in_a_new_process(folder, monkeypatch):
+    made = []
+
+    class Counted(bench.Worker):
+        def __init__(self, *words):
+            made.append(words[0])
+            super().__init__(*words)
+
+    monkeypatch.setattr(bench, "Worker", Counted)
+    monkeypatch.setattr(bench, "WRITERS", ("numpy",))
+    result = bench.bench(str(folder), peers=["npformer", "numpy"], turns=1, seconds=0.0)
+    assert made == ["npformer", "numpy", "numpy"]
+    assert [(t.name, t.precision) for t in result.timings] == [
+        ("npformer", "float32"), ("numpy", "float32"),
+    ]  # fmt: skip
+    ours, plain = result.timings
+    assert plain.difference == 0 < ours.difference < 1e-5
+    rows = [line.split()[:3] for line in str(result).splitlines()[2:]]
+    assert rows == [
+        ["npformer", "float32", f"{ours.difference:.0e}"], ["numpy", "float32", "0e+00"],
+    ]  # fmt: skip
+    assert set(result.to_dict()["timings"][0]) >= {"precision", "difference"}
+
+
+def test_eight_bits_beside_float(folder):
+    """Its line says how far it is off, and how its time compares with that of every other."""
+    names = ["npformer", "npformer int8", "numpy"]
+    result = bench.bench(str(folder), peers=names, turns=1, seconds=0.0)
+    real, eight, plain = result.timings
+    assert [t.name for t in result.timings] == names
+    assert eight.precision == "int8 + float32"
+    assert 1e-4 < eight.difference < 0.1
+    assert eight.int8_ratio is None
+    for t in (real, plain):
+        assert t.int8_ratio == pytest.approx(eight.seconds / t.seconds)
+    assert eight.ratio == pytest.approx(real.seconds / eight.seconds)
+    assert real.ratio is None
+
+
+def test_a_model_in_eight_bits_is_measured_as_it_is(folder, tmp_path_factory):
+    place = tmp_path_factory.mktemp("eight")
+    npformer.load(folder, dtype="int8", engine="numpy").save(place)
+    result = bench.bench(str(place), peers=["npformer", "numpy", "timm"], turns=1, seconds=0.0)
+    assert {(t.name, t.precision) for t in result.timings} == {
+        ("npformer", "int8 + float32"), ("numpy", "int8 + float32"),
+    }  # fmt: skip
+    assert next(row.name for row in profile(str(place), 1, 1).rows) == "stem"
+    if "timm" in result.failures and "installed" not in result.failures["timm"]:
+        assert "the weights are in eight bits" in result.failures["timm"]
+
+
+def test_photographs_to_compare_on(folder, tmp_path_factory, capsys):
+    place = tmp_path_factory.mktemp("photographs")
+    for i in range(30):
+        Image.new("RGB", (8, 8), (8 * i, 0, 0)).save(place / f"{i:02}.png")
+    network = inputs.load_network(str(folder))
+    x = inputs.photographs(network, str(place), 3)
+    assert x.shape == (3, *network.config.image_shape, 3)
+    reds = x[:, 0, 0, 0] * network.processor["image_std"][0] + network.processor["image_mean"][0]
+    np.testing.assert_allclose(reds * 255, [0, 80, 160], atol=1e-3)
+    words = ["bench", "--model", str(folder), "--turns", "1", "--threads", "1", "--images"]
+    assert main([*words, str(place)]) == 0
+    capsys.readouterr()
+    for file in sorted(place.iterdir())[2:]:
+        file.unlink()
+    assert main([*words, str(place)]) == 1
+    assert f"{place}: found 2 photographs; expected more than 2" in capsys.readouterr().err
+    assert main([*words, str(folder)]) == 1
+    assert f"{folder}: found no photographs" in capsys.readouterr().err
 
 
 def test_a_worker_answers(folder, monkeypatch, capsys):
@@ -186,7 +292,8 @@ def test_a_worker_answers(folder, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdout", worker.sys.stdout)
     worker.main("npformer", folder)
     checked, measured = map(json.loads, capsys.readouterr().out.splitlines())
-    assert checked["error"] < 1e-5
+    assert checked["difference"] < 1e-5
+    assert checked["precision"] == "float32"
     assert len(measured["seconds"]) == 1
 
 
@@ -208,7 +315,7 @@ def test_random_weights_make_every_layer_matter():
 
 
 def test_named_networks_get_random_weights():
-    c, p = inputs.load_network("tiny")
+    c, p, _ = inputs.load_network("tiny")
     assert c.hidden_sizes == EfficientFormerConfig.variant("tiny").hidden_sizes
     assert p.stem.conv1.weight.std() > 0.1
 
@@ -273,7 +380,7 @@ def test_steps_of_training(folder):
     result = bench.bench(str(folder), [4], [1], ["npformer"], turns=1, seconds=0.0, training=True)
     assert not result.failures
     assert "ms/step" in str(result)
-    with pytest.raises(ConfigError, match="peers is openvino; these can train"):
+    with pytest.raises(ConfigError, match=r"peers is openvino as it comes, .*; these can train"):
         bench.bench("tiny", peers=["openvino"], training=True)
 
 
@@ -281,8 +388,8 @@ def test_wrong_steps_are_not_measured(folder):
     x = images(4)
     np.save(folder / "x.npy", x)
     right = training_peers.two_losses(training_peers.MAKERS["numpy"](folder, 1), x)
-    assert right[1] < right[0] * (1 - 10 * bench.AGREEMENT)  # a step left out would be seen
+    assert right[1] < right[0] * (1 - 10 * bench.limit("float32"))  # a step left out would be seen
     np.save(folder / "expected.npy", right[:1].repeat(2))
     failures = {}
-    assert bench._start(["numpy"], folder, failures, training=True) == {}
+    assert bench._start(["numpy"], folder, failures, training=True) == ({}, {})
     assert "its losses differ by" in failures["numpy"]

@@ -243,7 +243,11 @@ else:
     )
 
 
-PRINT = 'print(engine.make_forward(p, c, "numba")(x).logits.tobytes().hex())'
+PRINT = """
+from npformer.engine.quantize import quantize
+for params in (p, quantize(p, c)):
+    print(engine.make_forward(params, c, "numba")(x).logits.tobytes().hex())
+"""
 
 
 def test_every_process_gets_the_same_bits():

@@ -38,6 +38,7 @@ class Change(NamedTuple):
 
 ONE_CLASS = "one right class for each image; no smoothing, no labels that do not count"
 BY_PAIR = "networks as they are trained have biases by distance only, not by pair"
+FINITE = "rows of finite numbers that differ: nothing overflows or is divided by zero"
 TARGETS = "targets, counts = class_targets(logits, labels, ignore_index, label_smoothing)"
 ONE_HOT = "targets = labels[:, None] == np.arange(logits.shape[-1])"
 NO_TABLE = "one activation at a time: its derivative instead of the table of all"
@@ -71,6 +72,27 @@ CHANGES = {
             "np.where(counts[:, None], (said - targets) / max(int(counts.sum()), 1), 0)": (
                 "(softmax(logits) - targets) / len(labels)"
             ),
+        },
+    ),
+    "quantize_rows": Change(
+        "quantize_rows",
+        FINITE,
+        {
+            "one = x.dtype.type\n": "",
+            "with np.errstate(over='ignore', invalid='ignore', divide='ignore'):\n"
+            "    width": "width",
+            "    steps = np.where(width >= one(NO_RANGE), one(STEPS) / width, one(0))\n": "",
+            "    q = np.rint((x - least) * steps)": "q = np.rint((x - least) * (STEPS / width))",
+            "finite = np.isfinite(q).all(-1, keepdims=True)\n": "",
+            "step = np.where(finite, width / one(STEPS), one(np.nan))\n": "",
+            "np.where(finite, q, 0).astype(np.uint8), step,": "q.astype(np.uint8), width / STEPS,",
+        },
+    ),
+    "quantized_linear": Change(
+        "quantized_linear",
+        FINITE,
+        {
+            "with np.errstate(over='ignore', invalid='ignore'):\n    return": "return",
         },
     ),
     "relative_position_bias": Change(

@@ -11,12 +11,14 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from laws import LAWS, conv2d_is_im2col_times_weights
+from laws import conv2d_is_im2col_times_weights
+from planting import planted
+from quantized_laws import LAWS
 
 import npformer.kernels
-from npformer.kernels import activations, erf, softmax, vector
+from npformer.kernels import activations, erf, integers, quantized_linear, softmax, vector
 from npformer.kernels.layout import LANES
 from npformer.layers import gelu, relu
 
@@ -118,6 +120,54 @@ def test_a_fault_is_seen(name, faulty):
         LAWS[name](data.draw, faulty)
 
     with pytest.raises(AssertionError):
+        check()
+
+
+ROUND, EXTREMES = quantized_linear._round, quantized_linear._extremes
+TAIL = "while i + height <= rows"
+FAULTS = {
+    "rounding the wrong way": (
+        "quantize_rows",
+        ROUND,
+        "* steps + MAGIC\n",
+        "* steps - 0.25 + MAGIC\n",
+    ),
+    "NaN forgotten": ("quantize_rows", ROUND, "m[y] = nan", "pass"),
+    "what fills up a row counts": ("quantize_rows", EXTREMES, "blend(v, rest, least)", "v"),
+    "a step too many": ("quantize_rows", EXTREMES, "/ STEPS", "/ 256.0"),
+    "saturation": ("quantized_linear", integers.dot, "w @ x", "np.clip(w @ x, -32768, 32767)"),
+    "least subtracted": (
+        "quantized_linear",
+        integers.dequantize,
+        "+ total * least",
+        "- total * least",
+    ),
+    "step squared": ("quantized_linear", integers.dequantize, "* scale", "* (scale * s)"),
+    "last rows left out": (
+        "quantized_linear",
+        quantized_linear.row_block,
+        TAIL,
+        TAIL.replace("=", ""),
+    ),
+    "a group twice": (
+        "quantized_linear",
+        quantized_linear.multiply,
+        "ROW * k",
+        "ROW * max(k - 1, 0)",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_eight_bits_is_seen(fault):
+    name, function, text, becomes = FAULTS[fault]
+
+    @settings(often, max_examples=200, phases=[Phase.generate])
+    @given(data=st.data())
+    def check(data):
+        LAWS[name](data.draw, KERNELS[name])
+
+    with planted(function, text, becomes), pytest.raises((AssertionError, ValueError)):
         check()
 
 

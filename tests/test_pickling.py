@@ -20,6 +20,7 @@ from readme import ROOT
 
 import npformer
 from npformer import engine, errors
+from npformer.engine.quantize import quantize
 from npformer.hf.outputs import ModelOutput
 from npformer.layers import LayerNorm, Trace, training
 from npformer.network import Logits
@@ -53,6 +54,15 @@ KINDS = {
     "backbone": backbone,
     "classifier": classifier,
 }
+
+
+EIGHT_BITS = ("model", "two heads", "classifier")
+"""Kinds that may have weights in eight bits."""
+
+
+def in_eight_bits(kind: str, engine: str) -> Any:
+    c = config(layer_norm_eps=1e-3)
+    return KINDS[kind](c, quantize(network(c), c), engine=engine)
 
 
 def made(kind: str, engine: str = "numpy", used: bool = False) -> Any:
@@ -110,6 +120,25 @@ def test_every_class_by_every_protocol(kind, engine, used):
     expected = answers(model)
     for data in sent:
         check_arrived(pickle.loads(data), model, expected)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("kind", EIGHT_BITS)
+def test_eight_bits(kind, engine):
+    """They travel as eight bits, and give the same bits where they arrive."""
+    model = in_eight_bits(kind, engine)
+    expected = answers(model)
+    for protocol in PROTOCOLS:
+        check_arrived(pickle.loads(pickle.dumps(model, protocol)), model, expected)
+    check_arrived(copy.deepcopy(model), model, expected)
+    types = {leaf.dtype.name for _, leaf in leaves(pickle.loads(pickle.dumps(model)).params)}
+    assert types == {"int8", "float32"}
+
+
+def test_eight_bits_in_another_process():
+    model = in_eight_bits("classifier", "auto")
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        check_equal(pool.apply(answers, [model]), answers(model))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from ..checkpoints import read
+from ..checkpoints import read_any
+from ..checkpoints.processor import default_processor
+from ..engine.fold import FoldedNetwork
+from ..errors import ImageError
+from ..images.files import photographs_below
+from ..images.processor import EfficientFormerImageProcessor
 from ..layers import Array
 from ..network import EfficientFormer
 from ..network.configuration import EfficientFormerConfig
@@ -13,9 +21,17 @@ from ..network.tree import build
 from ..network.variants import VARIANTS
 
 
-def load_network(
-    model: str, entry: str | None = None
-) -> tuple[EfficientFormerConfig, EfficientFormer]:
+class Measured(NamedTuple):
+    """A network to measure."""
+
+    config: EfficientFormerConfig
+    params: EfficientFormer | FoldedNetwork
+    """folded if in eight bits"""
+    processor: dict[str, Any]
+    """as in ``preprocessor_config.json``"""
+
+
+def load_network(model: str, entry: str | None = None) -> Measured:
     """Return a named network with random weights, or the model in a folder.
 
     Parameters
@@ -31,9 +47,9 @@ def load_network(
     """
     if model in VARIANTS and entry is None:
         config = EfficientFormerConfig.variant(model)
-        return config, random_weights(config)
-    found = read(model, entry=entry)
-    return found.config, found.params
+        return Measured(config, random_weights(config), default_processor(config, "hf"))
+    found = read_any(model, entry=entry)
+    return Measured(found.config, found.params, found.processor)
 
 
 def random_weights(config: EfficientFormerConfig, seed: int = 0) -> EfficientFormer:
@@ -60,3 +76,29 @@ def random_images(config: EfficientFormerConfig, count: int) -> Array:
     """Return images of a network's size, (count, H, W, C), float32."""
     shape = (count, *config.image_shape, config.num_channels)
     return np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+
+
+def photographs(network: Measured, folder: str, most: int) -> Array:
+    """Return the photographs of a folder as a network sees them, (B, H, W, C), float32.
+
+    Parameters
+    ----------
+    network : Measured
+    folder : str
+        Its sub-folders count. The photographs are taken at equal distances in the list of all.
+    most : int
+        How many to read at the most.
+
+    Raises
+    ------
+    ImageError
+        If there are no photographs, or one cannot be read.
+    OSError
+        If a file cannot be read.
+    """
+    paths = photographs_below(Path(folder))
+    if not paths:
+        raise ImageError(f"{folder}: found no photographs; expected a folder with some")
+    processor = EfficientFormerImageProcessor.from_dict(network.processor)
+    chosen = [paths[i * len(paths) // most] for i in range(most)] if len(paths) > most else paths
+    return np.stack([processor.pixels(path) for path in chosen])

@@ -19,21 +19,28 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checkpoints import write
-from ..errors import ConfigError
-from ..network import forward
+from ..checkpoints import quantized, write
+from ..engine import make_forward
+from ..engine.fold import FoldedNetwork
+from ..errors import ConfigError, ImageError
 from ..network.summary import summarize
-from .beside import NEIGHBORS, Beside, Neighbor, compare, table
-from .inputs import load_network, random_images
+from .beside import NEIGHBORS, Neighbor, compare
+from .inputs import load_network, photographs, random_images
 from .peak import fma_peak
+from .peers import WRITERS
+from .table import Result, Timing
 from .training_peers import MAKERS as TRAINERS
 from .training_peers import two_losses
 
 PEERS = {
     "npformer": "npformer",
+    "npformer int8": "npformer",
     "numpy": "npformer",
-    "onnxruntime": "onnxruntime",
-    "openvino": "openvino",
+    "onnxruntime float32": "onnxruntime",
+    "onnxruntime int8": "onnxruntime",
+    "openvino as it comes": "openvino",
+    "openvino float32": "openvino",
+    "openvino int8": "openvino",
     "timm": "timm",
     "timm compiled": "timm",
     "transformers": "transformers",
@@ -41,74 +48,21 @@ PEERS = {
 }
 """Each contender, and the package that has to be installed for it."""
 
+WAYS = {
+    package: tuple(name for name in PEERS if name.startswith(f"{package} "))
+    for package in ("onnxruntime", "openvino")
+}
+"""Contenders that the name of a package stands for."""
+
 TRAINED = ("npformer", "numpy", "timm", "timm compiled", "transformers", "transformers compiled")
 """Contenders that can train."""
 
-AGREEMENT = 1e-4
-"""Largest difference of logits, or losses, from the plain layers', relative to the largest value"""
+AGREEMENT = {"float32": 1e-4, "bfloat16": 0.05, "float16": 0.05, "int8": 0.3}
+"""Largest difference of logits, or losses, from the plain layers', relative to the largest value,
+by the coarsest precision of a contender. Beyond it, it is another network."""
 
-
-class Timing(NamedTuple):
-    """One contender at one batch size and number of threads."""
-
-    name: str
-    batch: int
-    threads: int
-    seconds: float
-    """for one image: median"""
-    low: float
-    """lower quartile"""
-    high: float
-    """upper quartile"""
-    gflops: float
-    """GFLOP/s, counting the network as defined; a multiply-add is two operations"""
-    share: float
-    """of the peak of the same number of cores"""
-    ratio: float | None
-    """time of npformer ÷ time of this contender"""
-    memory: int
-    """peak of the process so far, in MB; smaller batches came before"""
-
-
-class Result(NamedTuple):
-    """A table of timings."""
-
-    model: str
-    peak: dict[int, float]
-    """GFLOP/s of nothing but multiply-adds, by number of threads"""
-    timings: list[Timing]
-    failures: dict[str, str]
-    """contenders that could not be measured, and why"""
-    training: bool = False
-    """whether steps of training were measured"""
-    beside: Sequence[Beside] = ()
-    """the same beside a neighbor, if that was asked for"""
-
-    def __str__(self) -> str:
-        peaks = ", ".join(f"{value:.0f} with {n}" for n, value in self.peak.items())
-        unit = " ms/step" if self.training else "ms/image"
-        work = ", training" if self.training else ""
-        lines = [
-            f"{self.model}{work}; multiply-add peak in GFLOP/s by threads: {peaks}",
-            f"{'':21} batch threads  {unit}   middle half     GFLOP/s  of peak  "
-            "npformer÷this  peak MB",
-        ]
-        for t in self.timings:
-            factor = 1e3 * (t.batch if self.training else 1)
-            spread = f"{t.low * factor:.2f} – {t.high * factor:.2f}"
-            ratio = "" if t.ratio is None else f"{t.ratio:.2f}"
-            lines.append(
-                f"{t.name:21} {t.batch:5} {t.threads:7} {t.seconds * factor:9.2f} {spread:>15} "
-                f"{t.gflops:10.1f} {t.share:8.0%} {ratio:>14} {t.memory:8}"
-            )
-        lines += table(self.beside, self.training)
-        lines += [f"{name}: not measured: {reason}" for name, reason in self.failures.items()]
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the table as it is written to JSON."""
-        beside = [row._asdict() for row in self.beside]
-        return self._asdict() | {"timings": [t._asdict() for t in self.timings], "beside": beside}
+CALIBRATION = 16
+"""How many images set the ranges of 8-bit numbers."""
 
 
 def bench(
@@ -120,6 +74,7 @@ def bench(
     seconds: float = 0.25,
     training: bool = False,
     entry: str | None = None,
+    images: str | None = None,
     beside: str | None = None,
 ) -> Result:
     """Measure contenders in alternation.
@@ -132,7 +87,7 @@ def bench(
     batches, threads : sequence of int
         Small batches are measured first, because `Timing.memory` includes what came before.
     peers : iterable of str
-        Keys of `PEERS`.
+        Keys of `PEERS`, or of `WAYS`.
     turns : int
         Number of turns of each contender.
     seconds : float
@@ -142,6 +97,9 @@ def bench(
         counts as three passes.
     entry : str, optional
         Which weights to read from a PyTorch file that has several.
+    images : str, optional
+        A folder of photographs, on which logits are compared and from which 8-bit numbers get their
+        ranges. By default these are random numbers; speed depends on neither.
     beside : str, optional
         ``"busy"``: measure also, in alternation, beside a program that keeps one core busy.
 
@@ -153,20 +111,25 @@ def bench(
     ------
     ConfigError
         If a peer is unknown, or cannot train and `training` is set; or if `beside` is unknown.
+    ImageError, OSError
+        If there are too few photographs, or one cannot be read.
     WeightsError, ConfigError, OfflineError, MissingPackage
         If the model cannot be read, as in `npformer.load`.
     """
-    unknown = set(peers) - set(PEERS)
-    if unknown:
-        raise ConfigError(f"unknown peer {', '.join(unknown)}; expected {', '.join(PEERS)}")
+    peers = contenders(peers)
     if training and not set(peers) <= set(TRAINED):
         raise ConfigError(f"peers is {', '.join(peers)}; these can train: {', '.join(TRAINED)}")
     if beside not in (None, *NEIGHBORS):
         raise ConfigError(f"beside is {beside!r}; expected None or {', '.join(NEIGHBORS)}")
-    config, params = load_network(model, entry)
+    network = load_network(model, entry)
+    config, params, _ = network
     batches = sorted(batches)
     count = batches[0] if training else 2  # torch.compile shall see only sizes that are measured
-    x = random_images(config, count)
+    wanted = count + CALIBRATION
+    x = random_images(config, wanted) if images is None else photographs(network, images, wanted)
+    if len(x) <= count:
+        raise ImageError(f"{images}: found {len(x)} photographs; expected more than {count}")
+    x, calibration = x[:count], x[count:]
     macs = summarize(config, distilled=params.head_dist is not None).macs
     peak = {n: fma_peak(n) for n in threads}
     failures: dict[str, str] = {}
@@ -175,14 +138,18 @@ def bench(
     neighbor = Neighbor() if beside else None
     memory: dict[tuple[str, int], int] = {}
     with tempfile.TemporaryDirectory() as folder:
-        write(folder, config, params)
+        if isinstance(params, FoldedNetwork):
+            quantized.write(Path(folder), config, params)
+        else:
+            write(folder, config, params)
         np.save(Path(folder) / "x.npy", x)
+        np.save(Path(folder) / "calibration.npy", calibration)
         if training:
             expected = two_losses(TRAINERS["numpy"](Path(folder), threads[0]), x)
         else:
-            expected = forward(x, params, config).logits
+            expected = make_forward(params, config, "numpy")(x).logits
         np.save(Path(folder) / "expected.npy", expected)
-        workers = _start(peers, Path(folder), failures, training, threads[0])
+        workers, checks = _start(peers, Path(folder), failures, training, threads[0])
         for batch in batches:
             for n in threads:
                 task = {"batch": batch, "threads": n, "seconds": seconds}
@@ -206,11 +173,34 @@ def bench(
             quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
         )
         gflops = 2e-9 * macs * (3 if training else 1) / median
-        ours = measured.get(("npformer", batch, n))
-        ratio = None if ours is None or name == "npformer" else float(np.median(ours)) / median
-        share, most = gflops / peak[n], memory[name, batch]
-        timings.append(Timing(name, batch, n, median, low, high, gflops, share, ratio, most))
+        ratio, int8_ratio = (
+            None if ours is None or ours is times else float(np.median(ours)) / median
+            for ours in (measured.get((us, batch, n)) for us in ("npformer", "npformer int8"))
+        )
+        check, share, most = checks[name], gflops / peak[n], memory[name, batch]
+        timings.append(
+            Timing(
+                name, check.precision, check.difference, batch, n, median, low, high, gflops, share,
+                ratio, int8_ratio, most,
+            )
+        )  # fmt: skip
     return Result(model, peak, timings, failures, training, compare(measured, disturbed))
+
+
+def contenders(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the contenders that some names stand for, each once.
+
+    Raises
+    ------
+    ConfigError
+        If a name is neither that of a contender nor of a package with several.
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        if name not in PEERS and name not in WAYS:
+            raise ConfigError(f"unknown peer {name}; expected {', '.join([*PEERS, *WAYS])}")
+        found |= dict.fromkeys(WAYS.get(name, (name,)))
+    return tuple(found)
 
 
 class Worker:
@@ -260,33 +250,48 @@ class Worker:
         self._process.communicate()
 
 
+class Check(NamedTuple):
+    """What a contender is, before it is measured."""
+
+    precision: str
+    difference: float
+
+
 def _start(
     peers: Iterable[str],
     folder: Path,
     failures: dict[str, str],
     training: bool = False,
     threads: int = 1,
-) -> dict[str, Worker]:
+) -> tuple[dict[str, Worker], dict[str, Check]]:
     """Start all contenders, and keep those whose logits, or losses, are correct."""
-    workers = {}
+    workers, checks = {}, {}
     what = "losses" if training else "logits"
-    for name in dict.fromkeys(peers):
+    for name in peers:
         if find_spec(PEERS[name]) is None:
             failures[name] = f"it is not installed; pip install {PEERS[name]}"
             continue
         worker = Worker(name, folder, training)
         try:
-            error = worker.ask({"check": True, "threads": threads})["error"]
+            check = Check(**worker.ask({"check": True, "threads": threads}))
         except RuntimeError as reason:
             failures[name] = str(reason)
             worker.stop()
             continue
-        if not error <= AGREEMENT:
-            failures[name] = f"its {what} differ by {error:.1e} of their largest"
+        if not check.difference <= limit(check.precision):
+            failures[name] = f"its {what} differ by {check.difference:.1e} of their largest"
             worker.stop()
             continue
-        workers[name] = worker
-    return workers
+        if name in WRITERS:  # writing files, and reading them to check, takes memory
+            worker.stop()
+            worker = Worker(name, folder, training)
+        workers[name], checks[name] = worker, check
+    return workers, checks
+
+
+def limit(precision: str) -> float:
+    """Return how far logits may be off in a precision, such as ``"int8 + float32"``."""
+    return max(AGREEMENT.get(name, 0.0) for name in precision.split(" + "))
 
 
 def _ask(

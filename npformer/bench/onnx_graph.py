@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checkpoints import read
+from ..checkpoints import read_any
 from ..checks import require
 from ..engine.fold import (
     FoldedAttentionBlock,
@@ -24,7 +24,15 @@ from ..errors import ConfigError
 from ..files.atomic import replacing
 from ..files.optional import optional
 from ..files.paths import as_path
-from ..layers import Array, Conv2d, Linear, head_sizes, relative_position_bias
+from ..layers import (
+    Array,
+    Conv2d,
+    Linear,
+    QuantizedConv2d,
+    QuantizedLinear,
+    head_sizes,
+    relative_position_bias,
+)
 from ..network.configuration import EfficientFormerConfig
 
 OPSET = 20
@@ -74,10 +82,11 @@ def write_onnx(folder: Path) -> Path:
 def export(
     source: str | PathLike[str], path: str | PathLike[str], entry: str | None = None
 ) -> Exported:
-    """Write a network as an ONNX graph, in float32, for a batch of any length.
+    """Write a network as an ONNX graph that computes in float32, for a batch of any length.
 
-    Its input, ``pixel_values``, are preprocessed images with their channels first; its output,
-    ``logits``, is the mean of both heads, the only head, or the pooled features.
+    Weights in eight bits are stored as such, each with an operator that makes them real. The input,
+    ``pixel_values``, are preprocessed images with their channels first; the output, ``logits``, is
+    the mean of both heads, the only head, or the pooled features.
 
     Parameters
     ----------
@@ -108,14 +117,15 @@ def export(
         import onnx
 
     place = as_path(path, "the path to write", ConfigError)
-    found = read(source, entry=entry)
-    config = found.config
+    found = read_any(source, entry=entry)
+    config, params = found.config, found.params
     require(config.hidden_act in ACTIVATIONS, "hidden_act", config.hidden_act,
             f"for ONNX one of {', '.join(ACTIVATIONS)}")  # fmt: skip
-    model = Graph(fold(found.params, config, average_heads=True), config).model()
+    if not isinstance(params, FoldedNetwork):
+        params = fold(params, config, average_heads=True)
+    model = Graph(params, config).model()
     with replacing(place) as temporary:
         onnx.save(model, str(temporary))
-    params = found.params
     outputs = len(params.norm.bias) if params.head is None else len(params.head.bias)
     return Exported(place, (config.num_channels, *config.image_shape), outputs)
 
@@ -150,7 +160,10 @@ class Graph:
                     x = self.add("Transpose", flat, perm=[0, 2, 1])  # (B, C, N) -> (B, N, C)
         x = self.layer_norm(x, p.norm.weight, p.norm.bias)
         x = self.add("ReduceMean", x, self.weight(np.array([1])), keepdims=0)
-        if p.head is not None:
+        if p.head is not None and p.head_dist is not None:
+            both = self.add("Add", self.linear(x, p.head), self.linear(x, p.head_dist))
+            x = self.add("Mul", both, self.weight(np.array(0.5, np.float32)))
+        elif p.head is not None:
             x = self.linear(x, p.head)
         self.add("Identity", x, name="logits")
 
@@ -185,14 +198,20 @@ class Graph:
         self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def conv(self, x: str, p: Conv2d, stride: int = 1, padding: int = 0) -> str:
+    def matrix(self, weight: Array, scale: Array | None, axis: int) -> str:
+        """Add a matrix or a kernel and return its name; `scale` is that of eight bits."""
+        if scale is None:
+            return self.weight(weight)
+        return self.add("DequantizeLinear", self.weight(weight), self.weight(scale), axis=axis)
+
+    def conv(self, x: str, p: Conv2d | QuantizedConv2d, stride: int = 1, padding: int = 0) -> str:
         """Add a convolution.
 
         Parameters
         ----------
         x : str
             Name of the input.
-        p : Conv2d
+        p : Conv2d or QuantizedConv2d
             Its weight, (kh, kw, in, out), becomes (out, in, kh, kw).
         stride, padding : int
 
@@ -201,14 +220,18 @@ class Graph:
         str
             Name of the output.
         """
-        kernel, bias = self.weight(p.weight.transpose(3, 2, 0, 1)), self.weight(p.bias)
+        scale = p.scale if isinstance(p, QuantizedConv2d) else None
+        kernel = self.matrix(p.weight.transpose(3, 2, 0, 1), scale, axis=0)
+        bias = self.weight(p.bias)
         return self.add(
             "Conv", x, kernel, bias, strides=[stride] * 2, pads=[padding] * 4
         )  # fmt: skip
 
-    def linear(self, x: str, p: Linear) -> str:
+    def linear(self, x: str, p: Linear | QuantizedLinear) -> str:
         """Add a linear layer."""
-        return self.add("Add", self.add("MatMul", x, self.weight(p.weight)), self.weight(p.bias))
+        scale = p.scale if isinstance(p, QuantizedLinear) else None
+        product = self.add("MatMul", x, self.matrix(p.weight, scale, axis=1))
+        return self.add("Add", product, self.weight(p.bias))
 
     def activation(self, x: str) -> str:
         """Add the activation of the configuration."""
@@ -232,7 +255,7 @@ class Graph:
         if p.ls1 is not None:
             mixed = self.add("Mul", mixed, self.weight(p.ls1.gamma[:, None, None]))
         x = self.add("Add", x, mixed)
-        fc1, fc2 = (Conv2d(layer.weight[None, None], layer.bias) for layer in p.mlp)
+        fc1, fc2 = (as_conv(layer) for layer in p.mlp)
         return self.add("Add", x, self.conv(self.activation(self.conv(x, fc1)), fc2))
 
     def attention_block(self, x: str, p: FoldedAttentionBlock) -> str:
@@ -258,3 +281,11 @@ class Graph:
         x = self.add("Add", x, self.linear(y, mixer.proj))
         hidden = self.activation(self.linear(self.layer_norm(x, one, zero), p.mlp.fc1))
         return self.add("Add", x, self.linear(hidden, p.mlp.fc2))
+
+
+def as_conv(p: Linear | QuantizedLinear) -> Conv2d | QuantizedConv2d:
+    """Return the 1×1 convolution that does to pixels what a linear layer does."""
+    weight = p.weight[None, None]
+    if isinstance(p, QuantizedLinear):
+        return QuantizedConv2d(weight, p.scale, p.bias)
+    return Conv2d(weight, p.bias)

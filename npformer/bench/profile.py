@@ -66,7 +66,7 @@ def profile(model: str, threads: int, passes: int = 20, entry: str | None = None
     WeightsError, OfflineError, MissingPackage
         If the model cannot be read, as in `npformer.load`.
     """
-    config, params = load_network(model, entry)
+    config, params, _ = load_network(model, entry)
     fast = make_forward(params, config, "numba").fast
     assert fast is not None, "Numba runs the network, or there was an error"
     x = random_images(config, 1)

@@ -43,7 +43,7 @@ def training_step(folder: Path, threads: int, engine: str = "auto") -> peers.Con
         now = trainer.train_step(now._replace(losses=()), Batch(x, targets, ()), RECIPE.lr)
         return np.array(now.losses)
 
-    return step
+    return peers.Contender(step, lambda: peers.dtypes(now.params))
 
 
 def torch_step(make: Callable[[Path], Any], compiled: bool) -> peers.Maker:
@@ -75,7 +75,7 @@ def torch_step(make: Callable[[Path], Any], compiled: bool) -> peers.Maker:
             optimizer.step()
             return np.array([loss.item()])
 
-        return step
+        return peers.Contender(step, lambda: peers.torch_dtypes(model))
 
     return maker
 

@@ -8,6 +8,7 @@ from .assemble import assemble, state_dict
 from .folder import Checkpoint, read, write
 from .infer import infer_config
 from .naming import NAMINGS, Naming, detect, names
+from .precision import read_any
 
 if TYPE_CHECKING:
     from .conversion import Conversion, convert
@@ -23,6 +24,7 @@ __all__ = [
     "infer_config",
     "names",
     "read",
+    "read_any",
     "state_dict",
     "write",
 ]

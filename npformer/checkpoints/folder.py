@@ -10,11 +10,12 @@ import warnings
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from numpy.typing import DTypeLike
 
-from ..errors import ConfigError, MissingWeights
+from ..engine.fold import FoldedNetwork
+from ..errors import ConfigError, MissingWeights, WeightsError
 from ..files.atomic import write_json
 from ..files.names import (
     CONFIG_NAME,
@@ -29,7 +30,7 @@ from ..files.shipped import shipped
 from ..files.strict_json import read_object
 from ..network import EfficientFormer
 from ..network.configuration import EfficientFormerConfig
-from . import hub, safetensors_file, timm_config
+from . import hub, quantized, safetensors_file, timm_config
 from .assemble import assemble, state_dict
 from .dtypes import Tensors, is_floating, name_of
 from .infer import infer_config
@@ -44,12 +45,15 @@ DEFAULT = "tiny"
 """The network that comes with npformer."""
 
 
+Params = TypeVar("Params", bound="EfficientFormer | FoldedNetwork")
+
+
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Generic[Params]):
     """What `read` returns."""
 
     config: EfficientFormerConfig
-    params: EfficientFormer
+    params: Params
     processor: dict[str, Any]
     """the keys and values of ``preprocessor_config.json``"""
     source: str
@@ -91,7 +95,7 @@ class Checkpoint:
 
 def read(
     name_or_path: str | PathLike[str], *, dtype: DTypeLike = "float32", entry: str | None = None
-) -> Checkpoint:
+) -> Checkpoint[EfficientFormer]:
     """Read a checkpoint.
 
     Parameters
@@ -115,7 +119,8 @@ def read(
     MissingWeights
         If there are no weights at this path, and it is not the name of a network.
     WeightsError
-        If the weights are damaged or do not fit the configuration, or the dtype is none of these.
+        If the weights are damaged or do not fit the configuration, if they are in eight bits, which
+        `read_any` reads, or the dtype is none of these.
     UnsafeCheckpointError
         If reading a file would mean running code.
     ConfigError
@@ -184,15 +189,21 @@ def open_checkpoint(place: Path, entry: str | None = None) -> Found:
     """
     weights = read_weights(weights_file(place), entry)
     tensors, source = weights.tensors, weights.source
-    naming = detect(tensors, source)
     folder = place.parent if place.name.endswith(INDEX_SUFFIX) else place
     described = folder / CONFIG_NAME
+    values = read_object(described) if is_file(described, ConfigError) else None
+    if values is not None and quantized.scheme_of(values, described):
+        raise WeightsError(
+            f"{source}: the weights are in eight bits, with which npformer classifies, evaluates, "
+            "explains and measures; for anything else take the weights that they were made from"
+        )
+    quantized.refuse_without_scheme(tensors, source)
+    naming = detect(tensors, source)
     guessed = True
-    if not is_file(described, ConfigError):
+    if values is None:
         config = infer_config(tensors, naming, source)
         processor = default_processor(config, naming)
     else:
-        values = read_object(described)
         try:
             if timm_config.is_timm(values):
                 config = timm_config.read_config(values, tensors, source)

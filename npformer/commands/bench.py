@@ -26,7 +26,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="",
         metavar="NAME,…",
-        help="also measure other runtimes: all that are installed, or those named, which must run",
+        help="also measure other runtimes: all that are installed, or those named, which must run; "
+        "onnxruntime is measured in float32 and int8, openvino as it comes, in float32 and int8",
+    )
+    parser.add_argument(
+        "--images",
+        metavar="DIR",
+        help="photographs to compare logits on, and to take the ranges of int8 from (random "
+        "numbers); speed does not depend on them",
     )
     parser.add_argument(
         "--turns", type=positive_integer, default=7, help="number of turns of each runtime (7)"
@@ -44,25 +51,24 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print; fail if a runtime that was named could not be measured."""
     from importlib.util import find_spec
 
-    from ..bench.measure import PEERS, TRAINED, bench
+    from ..bench.measure import PEERS, TRAINED, bench, contenders
     from ..engine import get_num_threads
 
-    named = ["npformer"]
-    if args.peers:
-        named += [name.strip() for name in args.peers.split(",")]
+    words = [word.strip() for word in args.peers.split(",")] if args.peers else []
+    named = contenders(["npformer", *words])
     found = []
     if args.peers == "":
         capable = TRAINED if args.training else PEERS
         found = [name for name in capable if find_spec(PEERS[name])]
-    threads = args.threads or sorted({1, get_num_threads()})
     result = bench(
         args.model,
         args.batch,
-        threads,
-        named + found,
+        args.threads or sorted({1, get_num_threads()}),
+        [*named, *found],
         args.turns,
         training=args.training,
         entry=args.entry,
+        images=args.images,
         beside=args.beside,
     )
     if args.json:

@@ -6,6 +6,7 @@
     plan           each step knows where it reads and writes          (`builder`, `arena`, `steps`)
     walk           threads go through the steps and run the kernels   (`threads`)
     fast           a network that is ready to run                     (all of the above)
+    quantize       a folded network in eight bits        (`quantized_plan`, `quantized_walk`)
     training       the same for training, forward and backward        (`training_plan`, …)
     machine_code   compiled once for a processor, and kept in a file
 

@@ -60,6 +60,8 @@ class Buffer:
     """numbers from one row to the next"""
     outside: bool = False
     """whether it lies elsewhere than in the arena"""
+    runs: int = 1
+    """of how many runs of `channels` numbers, each filled up to whole vectors, a row consists"""
     shared: bool = False
     """whether all images share the rows"""
     first_use: int = -1

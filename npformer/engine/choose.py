@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ..errors import ConfigError
 from ..layers import EVALUATION, Array, Mode, Rng, Run
@@ -14,7 +14,9 @@ from ..network.configuration import EfficientFormerConfig
 from ..network.tree import leaves
 from . import machine_code
 from .fast import Fast
-from .pack import ACTIVATION_CODES
+from .fold import FoldedNetwork
+from .pack import ACTIVATION_CODES, is_quantized
+from .quantize import NO_TRAINING, float_layers, quantized_forward
 
 ENGINES = ("auto", "numba", "numpy")
 
@@ -28,7 +30,8 @@ class Forward:
 
     Parameters
     ----------
-    params : EfficientFormer
+    params : EfficientFormer or FoldedNetwork
+        The latter in eight bits, as `npformer.engine.quantize` makes it.
     config : EfficientFormerConfig
     engine : {"auto", "numba", "numpy"}
         Which engine was asked for.
@@ -37,7 +40,11 @@ class Forward:
     """
 
     def __init__(
-        self, params: EfficientFormer, config: EfficientFormerConfig, engine: str, fast: Fast | None
+        self,
+        params: EfficientFormer | FoldedNetwork,
+        config: EfficientFormerConfig,
+        engine: str,
+        fast: Fast | None,
     ) -> None:
         self.params, self.config, self.engine, self.fast = params, config, engine, fast
 
@@ -48,15 +55,18 @@ class Forward:
         ------
         ConfigError
             If the network cannot take such images, or the run is in training mode and the engine
-            is ``"numba"``, whose forward only evaluates.
+            is ``"numba"``, whose forward only evaluates, or the network is in eight bits.
         TypeError
             If the images are not floating point numbers.
         """
         evaluates = run.mode == EVALUATION.mode
+        if isinstance(self.params, FoldedNetwork) and (self.fast is None or not evaluates):
+            return quantized_forward(x, self.params, self.config, run)
         if self.fast is None or (
             self.engine == "auto" and (not evaluates or self._wants_more(run))
         ):
-            return model.forward(x, self.params, self.config, run)
+            params = cast(EfficientFormer, self.params)
+            return model.forward(x, params, self.config, run)
         if not evaluates:
             raise ConfigError(
                 "the run is in training mode and engine='numba' only evaluates; use "
@@ -65,7 +75,9 @@ class Forward:
         return self.fast(x, run)
 
     def _wants_more(self, run: Run) -> bool:
-        """Whether a run wants arrays that the kernels do not show."""
+        """Whether a run wants arrays that the plain layers show and the kernels do not."""
+        if isinstance(self.params, FoldedNetwork):
+            return False
         return any(run.wants(name) for name in _inner_names(self.config))
 
     def __copy__(self) -> Forward:
@@ -75,7 +87,9 @@ class Forward:
         return _make_again, (self.params, self.config, self.engine)
 
 
-def _make_again(params: EfficientFormer, config: EfficientFormerConfig, engine: str) -> Forward:
+def _make_again(
+    params: EfficientFormer | FoldedNetwork, config: EfficientFormerConfig, engine: str
+) -> Forward:
     """Make a network of its own copy of the parameters; arrays forget that they are read-only."""
     for _, leaf in leaves(params):
         leaf.flags.writeable = False
@@ -120,13 +134,14 @@ class PlainGradients:
 
 
 def make_forward(
-    params: EfficientFormer, config: EfficientFormerConfig, engine: str = "auto"
+    params: EfficientFormer | FoldedNetwork, config: EfficientFormerConfig, engine: str = "auto"
 ) -> Forward:
     """Make a network ready to run.
 
     Parameters
     ----------
-    params : EfficientFormer
+    params : EfficientFormer or FoldedNetwork
+        The latter in eight bits, as `npformer.engine.quantize` makes it.
     config : EfficientFormerConfig
     engine : {"auto", "numba", "numpy"}
         ``"numba"`` runs the compiled kernels, ``"numpy"`` the plain layers. ``"auto"`` takes the
@@ -140,7 +155,7 @@ def make_forward(
         several threads at once, pickled and copied. The kernels show fewer arrays to a recorder:
         ``stem``, ``stages.i.downsample``, ``stages.i.blocks.j`` and its ``token_mixer.attn``,
         ``stages.i``, ``norm``, ``pooled``, ``head`` and ``head_dist``. With ``"auto"``, a call
-        whose recorder wants more runs the plain layers.
+        whose recorder wants more runs the plain layers. A network in eight bits has no more.
 
     Raises
     ------
@@ -183,8 +198,11 @@ def make_gradients(
     Raises
     ------
     ConfigError
-        If `engine` is none of these, or ``"numba"`` cannot run this network here, as with dropout.
+        If `engine` is none of these, or ``"numba"`` cannot run this network here, as with dropout,
+        or the network is in eight bits.
     """
+    if isinstance(params, FoldedNetwork):
+        raise ConfigError(NO_TRAINING)
     if dropout > 0 and engine == "numba":
         raise ConfigError(f"dropout is {dropout} and engine='numba' has none; use engine='numpy'")
     engine = "numpy" if dropout > 0 and engine == "auto" else engine
@@ -211,7 +229,7 @@ def _training_unavailable_reason() -> str | None:
 
 
 def _use_kernels(
-    params: EfficientFormer,
+    params: EfficientFormer | FoldedNetwork,
     config: EfficientFormerConfig,
     engine: str,
     unavailable_reason: Callable[[], str | None] = _unavailable_reason,
@@ -220,7 +238,7 @@ def _use_kernels(
 
     Parameters
     ----------
-    params : EfficientFormer
+    params : EfficientFormer or FoldedNetwork
     config : EfficientFormerConfig
     engine : {"auto", "numba", "numpy"}
     unavailable_reason : callable
@@ -244,17 +262,23 @@ def _use_kernels(
     return False
 
 
-def _unsupported_reason(params: EfficientFormer, config: EfficientFormerConfig) -> str | None:
+def _unsupported_reason(
+    params: EfficientFormer | FoldedNetwork, config: EfficientFormerConfig
+) -> str | None:
     """Say why the kernels cannot run this network; None if they can."""
     if config.hidden_act not in ACTIVATION_CODES:
         return f"there is no kernel for hidden_act={config.hidden_act!r}"
     if (dtypes := _dtypes(params)) != {"float32"}:
         return f"the parameters are {', '.join(sorted(dtypes))} and the kernels float32"
+    if is_quantized(params) and float_layers(params) != ["stem.0", "stem.1"]:
+        return "of a network in eight bits, the kernels take the stem in float32 and nothing else"
     return None
 
 
-def _dtypes(params: EfficientFormer) -> set[str]:
-    return {str(leaf.dtype) for _, leaf in leaves(params)}
+def _dtypes(params: EfficientFormer | FoldedNetwork) -> set[str]:
+    """Types of the parameters; whole numbers do not count in a folded network."""
+    whole = {"int8"} if isinstance(params, FoldedNetwork) else set()
+    return {str(leaf.dtype) for _, leaf in leaves(params)} - whole
 
 
 @cache

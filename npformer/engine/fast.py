@@ -13,8 +13,10 @@ from ..network import EfficientFormer, Logits, average_heads, check_input
 from ..network.configuration import EfficientFormerConfig
 from ..network.tree import transform
 from .arena import flatten_images
+from .fold import FoldedNetwork
 from .pack import PackedNetwork
 from .plan import Plan
+from .quantized_plan import QuantizedPlan
 from .steps import Kind
 from .threads import get_num_threads
 from .threads import run as on_threads
@@ -32,19 +34,22 @@ class Fast:
 
     Parameters
     ----------
-    params : EfficientFormer
-        Of float32. Not kept.
+    params : EfficientFormer or FoldedNetwork
+        Of float32, or in eight bits. Not kept.
     config : EfficientFormerConfig
     """
 
-    def __init__(self, params: EfficientFormer, config: EfficientFormerConfig) -> None:
+    def __init__(
+        self, params: EfficientFormer | FoldedNetwork, config: EfficientFormerConfig
+    ) -> None:
         self._packed = PackedNetwork(params, config)
         self._shapes = transform(
             lambda leaf: np.broadcast_to(leaf.dtype.type(0), leaf.shape), params
         )
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
         height, width = config.image_shape
-        self._names = tuple(Plan(self._packed, height, width).results)
+        self._plan_class = QuantizedPlan if self._packed.quantized else Plan
+        self._names = tuple(self._plan_class(self._packed, height, width).results)
 
     def __call__(self, x: Array, run: Run = EVALUATION) -> Logits:
         """Run the network on preprocessed images.
@@ -135,7 +140,8 @@ class Fast:
         key = height, width, capacity, wanted
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = Plan(self._packed, height, width, capacity, wanted)
+            plan = self._plan_class(self._packed, height, width, capacity, wanted)
+            self._plans[key] = plan
             while len(self._plans) > MAX_PLANS:
                 self._plans.popitem(last=False)
         return plan

@@ -16,7 +16,8 @@ normalization.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -35,23 +36,31 @@ from ..layers import (
     Linear,
     Mlp,
     PoolingBlock,
+    QuantizedConv2d,
+    QuantizedLinear,
     Run,
     Stem,
     as_linear,
     attend,
-    conv2d,
+    gelu,
+    gelu_polynomial,
     head_sizes,
+    im2col,
     layer_norm,
     layer_scale,
     linear,
-    mlp,
     pooling,
+    quantized_as_linear,
+    quantized_linear,
     relative_position_bias,
     relu,
 )
 from ..layers.precision import mean64
-from ..network import EfficientFormer, Logits, heads
+from ..network import EfficientFormer, Logits, average_heads
 from ..network.configuration import EfficientFormerConfig
+
+Multiply: TypeAlias = "Callable[[Array, Linear | QuantizedLinear], Array]"
+"""How a folded network runs a linear layer"""
 
 
 class FoldedPoolingBlock(NamedTuple):
@@ -126,24 +135,28 @@ def fold(
     )
 
 
-def fold_stem(p: Stem, eps: float) -> tuple[Conv2d, Conv2d]:
+def fold_stem(p: Stem | tuple[Conv2d, Conv2d], eps: float) -> tuple[Conv2d, Conv2d]:
     """Fold the batch norms of the stem, whose ε is `eps`, into its convolutions."""
+    if not isinstance(p, Stem):
+        return p
     return fold_batch_norm(p.conv1, p.norm1, eps), fold_batch_norm(p.conv2, p.norm2, eps)
 
 
-def fold_downsample(p: Downsample | None, eps: float) -> Conv2d | None:
+def fold_downsample(p: Downsample | Conv2d | None, eps: float) -> Conv2d | None:
     """Fold the batch norm of a downsampling layer, whose ε is `eps`, if there is such a layer."""
-    return None if p is None else fold_batch_norm(p.conv, p.norm, eps)
+    return fold_batch_norm(p.conv, p.norm, eps) if isinstance(p, Downsample) else p
 
 
 def fold_block(
-    block: PoolingBlock | AttentionBlock | Flat, eps: float
+    block: PoolingBlock | AttentionBlock | FoldedPoolingBlock | FoldedAttentionBlock | Flat,
+    eps: float,
 ) -> FoldedPoolingBlock | FoldedAttentionBlock | Flat:
     """Fold a block.
 
     Parameters
     ----------
     block : PoolingBlock, AttentionBlock or Flat
+        What is folded already is returned as it is.
     eps : float
         ε of the batch norms.
 
@@ -151,7 +164,7 @@ def fold_block(
     -------
     FoldedPoolingBlock, FoldedAttentionBlock or Flat
     """
-    if isinstance(block, Flat):
+    if not isinstance(block, (PoolingBlock, AttentionBlock)):
         return block
     if isinstance(block, PoolingBlock):
         conv_mlp = block.mlp
@@ -226,8 +239,17 @@ def times(weight: Array, scale: Array) -> Array:
     return np.multiply(weight, scale.astype(np.float64), out=out, casting="same_kind")
 
 
+def multiply(x: Array, p: Linear | QuantizedLinear) -> Array:
+    """A linear layer of either kind."""
+    return linear(x, p) if isinstance(p, Linear) else quantized_linear(x, p)
+
+
 def folded_forward(
-    x: Array, p: FoldedNetwork, config: EfficientFormerConfig, run: Run = EVALUATION
+    x: Array,
+    p: FoldedNetwork,
+    config: EfficientFormerConfig,
+    run: Run = EVALUATION,
+    multiply: Multiply = multiply,
 ) -> Logits:
     """Run a folded network with the plain layers.
 
@@ -239,43 +261,76 @@ def folded_forward(
     run : Run
         Records what survives folding: ``stem``, ``stages.i.downsample``, ``stages.i.blocks.j`` and
         its ``token_mixer.attn``, ``stages.i``, ``norm``, ``pooled`` and the heads.
+    multiply : callable
+        Runs each linear layer, and each convolution on its windows, in the order of the tree.
 
     Returns
     -------
     Logits
+
+    Notes
+    -----
+    A layer in eight bits is recognized by its type, see `npformer.engine.quantize`.
     """
-    activation = ACTIVATIONS[config.hidden_act]
     for conv in p.stem:
-        x = relu(conv2d(x, conv, stride=2, padding=1))
+        x = relu(_convolve(x, conv, 2, 1, multiply))
     run("stem", x)
     for i, stage in enumerate(p.stages):
         name = f"stages.{i}"
         if stage.downsample is not None:
-            x = conv2d(x, stage.downsample, config.downsample_stride, config.downsample_pad)
+            stride, padding = config.downsample_stride, config.downsample_pad
+            x = _convolve(x, stage.downsample, stride, padding, multiply)
             run(f"{name}.downsample", x)
         for j, block in enumerate(stage.blocks):
             inside = run.within(f"{name}.blocks.{j}")
             if isinstance(block, FoldedPoolingBlock):
                 x = x + layer_scale(pooling(x, config.pool_size), block.ls1)
-                x = x + mlp(x, block.mlp, activation)
+                x = x + _mlp(x, block.mlp, config, multiply)
             elif isinstance(block, FoldedAttentionBlock):
-                x = x + _attention(_normalize(x, config), block.token_mixer, inside)
-                x = x + mlp(_normalize(x, config), block.mlp, activation)
+                x = x + _attention(_normalize(x, config), block.token_mixer, inside, multiply)
+                x = x + _mlp(_normalize(x, config), block.mlp, config, multiply)
             else:
                 x = x.reshape(len(x), -1, x.shape[-1])  # (B, H, W, C) -> (B, N, C)
             run(f"{name}.blocks.{j}", x)
         run(name, x)
     x = run("norm", layer_norm(x, p.norm, config.layer_norm_eps))
     pooled = run("pooled", mean64(x, 1))
-    return heads(pooled, p, run)
+    return _classify(pooled, p, run, multiply)
 
 
-def _attention(x: Array, p: Attention, run: Run = EVALUATION) -> Array:
+def _classify(pooled: Array, p: FoldedNetwork, run: Run, multiply: Multiply) -> Logits:
+    """Both heads, of either kind, and the mean of their logits."""
+    if p.head is None:
+        return Logits(pooled, None, None)
+    cls_logits = run("head", multiply(pooled, p.head))
+    if p.head_dist is None:
+        return average_heads(cls_logits)
+    return average_heads(cls_logits, run("head_dist", multiply(pooled, p.head_dist)))
+
+
+def _convolve(
+    x: Array, p: Conv2d | QuantizedConv2d, stride: int, padding: int, multiply: Multiply
+) -> Array:
+    """A convolution of either kind."""
+    kh, kw, _, _ = p.weight.shape
+    windows = im2col(x, kh, kw, stride, padding)  # (B, H, W, C_in) -> (B, H', W', kh·kw·C_in)
+    return multiply(windows, as_linear(p) if isinstance(p, Conv2d) else quantized_as_linear(p))
+
+
+def _mlp(x: Array, p: Mlp, config: EfficientFormerConfig, multiply: Multiply) -> Array:
+    """The MLP of a folded block; between layers in eight bits, GELU is a polynomial."""
+    activation = ACTIVATIONS[config.hidden_act]
+    if activation is gelu and not isinstance(p.fc2, Linear):
+        activation = gelu_polynomial
+    return multiply(activation(multiply(x, p.fc1)), p.fc2)
+
+
+def _attention(x: Array, p: Attention, run: Run, multiply: Multiply) -> Array:
     """Attention of a folded block, whose queries are divided by √K already."""
     K, _ = head_sizes(p)
     bias = relative_position_bias(p.attention_biases)
-    y = attend(linear(x, p.qkv), bias, K, 1, run.within("token_mixer"))
-    return linear(y, p.proj)
+    y = attend(multiply(x, p.qkv), bias, K, 1, run.within("token_mixer"))
+    return multiply(y, p.proj)
 
 
 def _normalize(x: Array, config: EfficientFormerConfig) -> Array:

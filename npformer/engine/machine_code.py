@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ..kernels.processor import features as _features
 from ..layers import Array
 from . import code_file
 
@@ -88,13 +89,6 @@ def has_fma(machine: str, features: dict[str, bool]) -> bool:
     return machine.lower() in ("x86_64", "amd64") and features.get("fma", False)
 
 
-@cache
-def _features() -> dict[str, bool]:
-    import llvmlite.binding as llvm
-
-    return dict(llvm.get_host_cpu_features())
-
-
 def entry() -> Entry:
     """Return the compiled kernels, from the file, or compiled now.
 
@@ -121,9 +115,10 @@ def key() -> str:
 
     package = Path(__file__).parent.parent
     sources = sorted((package / "kernels").glob("*.py"))
-    ours = "walk.py", "turns.py", "steps.py", "machine_code.py"
+    ours = "walk.py", "quantized_walk.py", "turns.py", "steps.py", "machine_code.py"
     sources += [package / "engine" / name for name in ours]
-    sources += [package / "layers" / "erf.py"]
+    names = "erf.py", "gelu_polynomial.py", "quantized_linear.py"
+    sources += [package / "layers" / name for name in names]
     features = ",".join(f"{name}={on}" for name, on in sorted(_features().items()))
     facts = f"{llvmlite.__version__} {sys.platform} {llvm.get_host_cpu_name()} {features}"
     digest = hashlib.sha256(f"{facts} {os.environ.get('NPFORMER_BOUNDSCHECK', '0')}".encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,12 +13,15 @@ from ..kernels.layout import (
     NONE,
     RELU,
     pack,
+    pack_quantized,
     pack_sums,
     packed_size,
     padded,
+    quantized_size,
     sums_size,
     use_strassen,
 )
+from ..kernels.processor import group_size
 from ..layers import (
     Array,
     Attention,
@@ -27,8 +30,11 @@ from ..layers import (
     Flat,
     Linear,
     PoolingBlock,
+    QuantizedConv2d,
+    QuantizedLinear,
     as_linear,
     head_sizes,
+    quantized_as_linear,
     relative_position_bias,
 )
 from ..network import EfficientFormer, stage_sizes
@@ -37,6 +43,7 @@ from ..network.tree import leaves
 from .arena import empty_aligned
 from .fold import (
     FoldedAttentionBlock,
+    FoldedNetwork,
     FoldedPoolingBlock,
     fold_block,
     fold_downsample,
@@ -100,8 +107,8 @@ class PackedNetwork:
 
     Parameters
     ----------
-    p : EfficientFormer
-        Of float32. Not kept.
+    p : EfficientFormer or FoldedNetwork
+        Of float32, or in eight bits as `npformer.engine.quantize.quantize` makes it. Not kept.
     config : EfficientFormerConfig
 
     Attributes
@@ -110,6 +117,8 @@ class PackedNetwork:
         All packed layers.
     eps, norm : int
         Where ε of the layer norms and the weight and bias of the last one begin in `weights`.
+    quantized : bool
+        Whether layers are in eight bits.
     stem : list of PackedLinear
     stages : list of PackedStage
     heads : dict
@@ -120,16 +129,17 @@ class PackedNetwork:
     Blocks are folded one at a time, so that there are never three copies of the weights.
     """
 
-    def __init__(self, p: EfficientFormer, config: EfficientFormerConfig) -> None:
+    def __init__(self, p: EfficientFormer | FoldedNetwork, config: EfficientFormerConfig) -> None:
         eps = config.batch_norm_eps
         sizes = [rows * columns for rows, columns in stage_sizes(*config.image_shape, config)]
-        self._used = 0
+        self._used, self.quantized = 0, is_quantized(p)
         self.weights = empty_aligned(_size_bound(p))
         self.config = config
         self.eps = self._add(np.array([config.layer_norm_eps]))
         self.stem = [self._add_conv2d(conv) for conv in fold_stem(p.stem, eps)]
         self.stages: list[PackedStage] = []
-        for stage, pixels in zip(p.stages, sizes, strict=True):
+        stages: Any = p.stages
+        for stage, pixels in zip(stages, sizes, strict=True):
             conv = fold_downsample(stage.downsample, eps)
             downsample = None if conv is None else self._add_conv2d(conv)
             blocks = tuple(self._add_block(block, eps, pixels) for block in stage.blocks)
@@ -184,9 +194,13 @@ class PackedNetwork:
         self.weights[at + array.size : self._used] = 0
         return at
 
-    def _add_linear(self, p: Linear, many_rows: bool = False) -> PackedLinear:
+    def _add_linear(self, p: Linear | QuantizedLinear, many_rows: bool = False) -> PackedLinear:
         """Append a layer; if it is for many rows and large enough, what Strassen needs as well."""
         at, (K, N) = self._used, p.weight.shape
+        if isinstance(p, QuantizedLinear):
+            self._used += quantized_size(K, N, group_size())
+            pack_quantized(p, self.weights[at : self._used], group_size())
+            return PackedLinear(at, K, N, False)
         self._used += packed_size(K, N)
         pack(p, self.weights[at : self._used])
         strassen = many_rows and use_strassen(p)
@@ -196,12 +210,12 @@ class PackedNetwork:
             pack_sums(p, self.weights[begin : self._used])
         return PackedLinear(at, K, N, strassen)
 
-    def _add_conv2d(self, p: Conv2d) -> PackedLinear:
-        return self._add_linear(as_linear(p))
+    def _add_conv2d(self, p: Conv2d | QuantizedConv2d) -> PackedLinear:
+        return self._add_linear(as_linear(p) if isinstance(p, Conv2d) else quantized_as_linear(p))
 
-    def _before_activation(self, p: Linear) -> Linear:
+    def _before_activation(self, p: Linear | QuantizedLinear) -> Linear | QuantizedLinear:
         """Halve a layer that GELU follows: the kernels' GELU is that of twice their sums."""
-        if ACTIVATION_CODES[self.config.hidden_act] != GELU:
+        if ACTIVATION_CODES[self.config.hidden_act] != GELU or isinstance(p, QuantizedLinear):
             return p
         return Linear(p.weight / 2, p.bias / 2)
 
@@ -220,19 +234,28 @@ def _pad_biases(p: Attention) -> Array:
     return table
 
 
-def _pad_proj(p: Attention) -> Linear:
+def _pad_proj(p: Attention) -> Linear | QuantizedLinear:
     """The output projection for heads that are whole vectors: what fills them up has weight 0."""
     n, (_, V) = len(p.attention_biases), head_sizes(p)
-    weight = np.zeros((n, padded(V), p.proj.weight.shape[1]), np.float32)
+    weight = np.zeros((n, padded(V), p.proj.weight.shape[1]), p.proj.weight.dtype)
     weight[:, :V] = p.proj.weight.reshape(n, V, -1)
-    return Linear(weight.reshape(n * padded(V), -1), p.proj.bias)
+    return p.proj._replace(weight=weight.reshape(n * padded(V), -1))
 
 
-def _size_bound(p: EfficientFormer) -> int:
+def is_quantized(p: EfficientFormer | FoldedNetwork) -> bool:
+    """Whether layers of a network are in eight bits."""
+    return any(leaf.dtype == np.int8 for _, leaf in leaves(p))
+
+
+def _size_bound(p: EfficientFormer | FoldedNetwork) -> int:
     """Numbers that a packed network has at most; what is never written takes no memory."""
     count = LANES
     for path, leaf in leaves(p):
-        if path.endswith("attention_biases"):
+        if leaf.dtype == np.int8:
+            K, N = prod(leaf.shape[:-1]), leaf.shape[-1]
+            K = K + LANES * K if path.endswith("proj.weight") else K
+            count += quantized_size(K, N, group_size()) + LANES
+        elif path.endswith("attention_biases"):
             N = prod(leaf.shape[1:3])
             count += len(leaf) * N * padded(N)
         elif path.endswith("proj.weight"):

@@ -274,7 +274,7 @@ class Plan(PlanBuilder):
         tokens, heads, K, V = x.rows, block.heads, block.K, block.V
         qkv = self._linear(self._layer_norm(x), block.qkv)
         attn = Buffer(heads * tokens, tokens, padded(tokens))
-        y = Buffer(tokens, heads * padded(V), heads * padded(V))
+        y = Buffer(tokens, V, heads * padded(V), runs=heads)
         self.scratch = max(self.scratch, (K + 1) * padded(tokens), (tokens + 1) * padded(V))
         self._step(
             Kind.ATTENTION,

@@ -22,12 +22,16 @@ class Kind(IntEnum):
     COL2IM = 8
     POOLING_BACKWARD = 9
     DROP_PATH = 10
-    LINEAR = 11
-    LINEAR_FOR_NORM = 12
-    BATCH_NORM = 13
-    BATCH_NORM_SUMS = 14
-    BATCH_NORM_BACKWARD = 15
-    LINEAR_BACKWARD = 16
+    QUANTIZE_ROWS = 11
+    QUANTIZED_CONV2D = 12
+    QUANTIZED_POOLING_BLOCK = 13
+    LINEAR = 14
+    LINEAR_FOR_NORM = 15
+    BATCH_NORM = 16
+    BATCH_NORM_SUMS = 17
+    BATCH_NORM_BACKWARD = 18
+    LINEAR_BACKWARD = 19
+    QUANTIZED_LINEAR = 20
 
     @property
     def kernel(self) -> str:
@@ -63,7 +67,8 @@ FIELDS = {
     "inputs": "inputs of that layer, or of the layer whose gradient is computed",
     "layer2": "the second packed layer",
     "hidden": "outputs of the first layer, which the second takes",
-    "activation": "what follows the product",
+    "activation": "what follows the product; of rows that are rounded, what precedes that",
+    "runs": "of how many runs, each filled up to whole vectors, an input row consists",
     "residual": "what is added to it, in the arena; −1 for nothing",
     # layer norm, attention, drop path
     "affine": "weight and bias of a layer norm in the weights; −1 if they are folded away",

@@ -48,6 +48,7 @@ from ..kernels.scheduling import clock, current_core
 from ..kernels.stem import stem
 from ..kernels.vector import kernel
 from ..layers import Array
+from .quantized_walk import QUANTIZED, run_quantized_step
 from .steps import Kind, Step
 from .turns import PATIENCE, TURN, leave_core, offer, shares_core, wait
 
@@ -129,6 +130,8 @@ def run_step(
             attention(m, to, qkv, attn, sizes, w, s.biases + head * s.rows * step, scratch)
     elif s.kind == Kind.MEAN:
         mean(m, y.at, x, s.x_rows, s.channels)
+    elif s.kind in QUANTIZED:
+        run_quantized_step(s, m, w, images, image, units, scratch)
     else:
         run_training_step(s, m, w, images, image, units, scratch)
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from ..engine.fold import FoldedNetwork
 from ..errors import WeightsError
 from ..layers import Linear
 from ..network import EfficientFormer
 from ..network.configuration import EfficientFormerConfig
 from ..network.tree import leaves
 
+Params = TypeVar("Params", bound="EfficientFormer | FoldedNetwork")
 
-def with_heads(params: EfficientFormer, heads: Sequence[str]) -> EfficientFormer:
+
+def with_heads(params: Params, heads: Sequence[str]) -> Params:
     """Remove the heads that are not named."""
-    return params._replace(
+    result: Any = params._replace(
         head=params.head if "head" in heads else None,
         head_dist=params.head_dist if "head_dist" in heads else None,
     )
+    return cast(Params, result)
 
 
 def with_fitting_heads(
@@ -37,14 +42,16 @@ def with_fitting_heads(
     return params._replace(head=fit(params.head), head_dist=fit(params.head_dist))
 
 
-def check_shapes(params: EfficientFormer, specs: EfficientFormer) -> None:
+def check_shapes(
+    params: EfficientFormer | FoldedNetwork, specs: EfficientFormer | FoldedNetwork
+) -> None:
     """Check that parameters have the shapes that their configuration demands.
 
     Parameters
     ----------
-    params : EfficientFormer
-    specs : EfficientFormer of ParamSpec
-        As from `npformer.network.params.param_specs`.
+    params : EfficientFormer or FoldedNetwork
+    specs : EfficientFormer or FoldedNetwork
+        As from `npformer.network.params.param_specs` or `npformer.checkpoints.quantized.specs`.
 
     Raises
     ------

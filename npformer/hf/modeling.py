@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Generic, Literal, cast, overload
 
 from numpy.typing import ArrayLike
 
+from ..engine.fold import FoldedNetwork
 from ..layers import Array
 from ..network import EfficientFormer
 from .outputs import (
@@ -195,7 +196,7 @@ class EfficientFormerForImageClassificationWithTeacher(
         return EfficientFormerForImageClassificationWithTeacherOutput(*logits, **seen.inside)
 
 
-def model_class(params: EfficientFormer) -> type[EfficientFormerPreTrainedModel]:
+def model_class(params: EfficientFormer | FoldedNetwork) -> type[EfficientFormerPreTrainedModel]:
     """Return the class that has the heads of `params`."""
     if params.head is None:
         return EfficientFormerModel

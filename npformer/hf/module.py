@@ -44,7 +44,7 @@ class ModuleMethods(SaysWhatInstead):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the weights, and of all results."""
+        """Type of the weights, as far as they are not whole numbers, and of all results."""
         return self.params.norm.weight.dtype
 
     def forward(self, *arguments: Any, **options: Any) -> Any:
@@ -131,14 +131,18 @@ class ModuleMethods(SaysWhatInstead):
         return (array for _, array in self.named_buffers())
 
     def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
-        """Return the number of learned parameters, without running statistics.
+        """Return the number of learned parameters, without running statistics or scales.
 
         Parameters
         ----------
         only_trainable, exclude_embeddings : bool
             Change nothing: all are trainable, and there are no embeddings.
         """
-        return sum(array.size for path, array in leaves(self.params) if ".running_" not in path)
+        return sum(
+            array.size
+            for path, array in leaves(self.params)
+            if ".running_" not in path and not path.endswith(".scale")
+        )
 
 
 def dtype_name(value: Any) -> str | None:

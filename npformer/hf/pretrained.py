@@ -13,16 +13,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .. import checkpoints
-from ..checkpoints import Naming
+from ..checkpoints import Naming, quantized
 from ..checkpoints.dtypes import target
 from ..engine import Forward, make_forward
-from ..errors import ConfigError
+from ..engine.fold import FoldedAttentionBlock, FoldedNetwork
+from ..errors import ConfigError, WeightsError
 from ..images.layout import channels_first, channels_last_pixels
 from ..layers import EVALUATION, Array, AttentionBlock, Trace
 from ..network import EfficientFormer, Logits, stage_sizes
@@ -62,8 +64,9 @@ class EfficientFormerPreTrainedModel(ModuleMethods):
     ----------
     config : EfficientFormerConfig
         It is copied, so changing ``model.config`` later changes this model alone.
-    params : EfficientFormer, optional
-        The weights, with at least the heads of this class; random ones by default.
+    params : EfficientFormer or FoldedNetwork, optional
+        The weights, with at least the heads of this class, in eight bits if folded; random ones by
+        default.
     seed : int
         Seed of random weights. The body does not depend on the class.
     dtype : {"float32", "float64"}
@@ -74,7 +77,7 @@ class EfficientFormerPreTrainedModel(ModuleMethods):
     Attributes
     ----------
     config : EfficientFormerConfig
-    params : EfficientFormer
+    params : EfficientFormer or FoldedNetwork
         The tree of parameters, read-only arrays. To train, see `npformer.learn`.
     engine : str
     network : callable
@@ -99,7 +102,7 @@ class EfficientFormerPreTrainedModel(ModuleMethods):
     def __init__(
         self,
         config: EfficientFormerConfig,
-        params: EfficientFormer | None = None,
+        params: EfficientFormer | FoldedNetwork | None = None,
         *,
         seed: int = 0,
         dtype: DTypeLike = "float32",
@@ -109,8 +112,11 @@ class EfficientFormerPreTrainedModel(ModuleMethods):
         self.engine = engine
         if params is None:
             params = initialize(self.config, seed, dtype=target(dtype))
-        self.params = with_heads(params, self.heads)
-        check_shapes(self.params, with_heads(param_specs(self.config), self.heads))
+        # The usual type, so that scripts of float networks are checked; the other is told apart.
+        self.params = cast(EfficientFormer, with_heads(params, self.heads))
+        folded = isinstance(params, FoldedNetwork)
+        specs = quantized.specs(self.config) if folded else param_specs(self.config)
+        check_shapes(self.params, with_heads(specs, self.heads))
         self.network: Forward = make_forward(self.params, self.config, engine)
 
     @classmethod
@@ -156,7 +162,7 @@ class EfficientFormerPreTrainedModel(ModuleMethods):
     def save_pretrained(
         self, save_directory: str | PathLike[str], *, naming: Naming = "hf", **options: Any
     ) -> None:
-        """Write a folder that `from_pretrained` and transformers read.
+        """Write a folder that `from_pretrained` reads, and transformers unless it is in eight bits.
 
         Parameters
         ----------
@@ -178,6 +184,13 @@ class EfficientFormerPreTrainedModel(ModuleMethods):
             If an argument is unknown, or one of transformers that npformer refuses.
         """
         options = settle("save_pretrained", options, SAVE_MODEL)
+        if isinstance(self.params, FoldedNetwork):
+            if naming != "hf":
+                raise ConfigError(
+                    f"naming is {naming!r}; weights in eight bits have names of their own"
+                )
+            quantized.write(Path(save_directory), self.config, self.params, **options)
+            return
         refuse_biases_by_pair(self.params)
         checkpoints.write(save_directory, self.config, self.params, naming=naming, **options)
 
@@ -192,7 +205,18 @@ class EfficientFormerPreTrainedModel(ModuleMethods):
         Returns
         -------
         dict of str to ndarray
+
+        Raises
+        ------
+        WeightsError
+            If the weights are in eight bits, or the attention biases were resized by
+            ``method="original"``: no other library has such tensors.
         """
+        if isinstance(self.params, FoldedNetwork):
+            raise WeightsError(
+                "the weights are in eight bits and folded, so they are no tensors of another "
+                "library; params holds them, and save_pretrained writes them"
+            )
         refuse_biases_by_pair(self.params)
         return checkpoints.state_dict(self.params, self.config, naming)
 
@@ -210,7 +234,8 @@ class EfficientFormerPreTrainedModel(ModuleMethods):
         return (
             f"{type(self).__name__}(depths={list(self.config.depths)}, "
             f"hidden_sizes={list(self.config.hidden_sizes)}, num_labels={self.num_labels}, "
-            f"{self.num_parameters():,} parameters, {self.dtype})"
+            f"{self.num_parameters():,} parameters, "
+            f"{'int8' if isinstance(self.params, FoldedNetwork) else self.dtype})"
         )
 
     def _look(
@@ -281,13 +306,13 @@ def hidden_state_names(config: EfficientFormerConfig) -> list[str]:
     return names
 
 
-def attention_names(params: EfficientFormer) -> list[str]:
+def attention_names(params: EfficientFormer | FoldedNetwork) -> list[str]:
     """Name the attention maps in a trace."""
     last = len(params.stages) - 1
     return [
         f"stages.{last}.blocks.{b}.token_mixer.attn"
         for b, block in enumerate(params.stages[last].blocks)
-        if isinstance(block, AttentionBlock)
+        if isinstance(block, (AttentionBlock, FoldedAttentionBlock))
     ]
 
 

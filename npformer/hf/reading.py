@@ -7,6 +7,8 @@ from os import PathLike
 from typing import Any
 
 from .. import checkpoints
+from ..engine.fold import FoldedNetwork
+from ..errors import ConfigError
 from ..files.repository import Download
 from ..network import EfficientFormer
 from ..network.configuration import EfficientFormerConfig
@@ -28,7 +30,7 @@ def read_pretrained(
     seed: int = 0,
     entry: str | None = None,
     **options: Any,
-) -> tuple[EfficientFormerConfig, EfficientFormer]:
+) -> tuple[EfficientFormerConfig, EfficientFormer | FoldedNetwork]:
     """Read what a model is made of.
 
     Parameters
@@ -59,7 +61,8 @@ def read_pretrained(
     Returns
     -------
     config : EfficientFormerConfig
-    params : EfficientFormer
+    params : EfficientFormer or FoldedNetwork
+        The latter if the checkpoint is in eight bits.
 
     Raises
     ------
@@ -69,8 +72,16 @@ def read_pretrained(
     changes = settle("from_pretrained", options, LOAD_MODEL)
     download = Download.take(changes)
     place = checkpoints.folder.find(source, download)
-    found = checkpoints.read(place, dtype=chosen_dtype(dtype, torch_dtype), entry=entry)
+    wanted = None if dtype is torch_dtype is None else str(chosen_dtype(dtype, torch_dtype))
+    found = checkpoints.read_any(place, dtype=wanted, entry=entry)
     params = found.params
+    if isinstance(params, FoldedNetwork):
+        if config is not None or changes or image_size is not None or ignore_mismatched_sizes:
+            raise ConfigError(
+                f"{place}: the weights are in eight bits, and a network in eight bits stays as it "
+                "is; change the one that it was made from, and quantize that"
+            )
+        return found.config, params
     if config is None:
         config = found.config
     elif not isinstance(config, EfficientFormerConfig):

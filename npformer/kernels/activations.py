@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from math import pi, sqrt
 
+from ..layers.gelu_polynomial import COEFFICIENTS, LIMIT
 from .erf import OF_QUARTER, OF_SQUARE, normal_distribution, times_ratio
 from .softmax import exp
-from .vector import Vector, fma, inlined, maximum, minimum, splat, zero_below
+from .vector import Vector, absolute, fma, inlined, maximum, minimum, splat, zero_below
 
 SMALLEST_NUMBER = 1.4e-45
 """smallest positive float32"""
@@ -39,6 +40,19 @@ def gelu_of_double(h: Vector) -> Vector:
     """``gelu(2 h)``, the same bits with one multiplication less."""
     square = h * h
     return minimum(h + times_ratio(square, square, OF_QUARTER), relu(h + h))
+
+
+@inlined
+def gelu_polynomial(x: Vector) -> Vector:
+    """GELU to 1.4e-4, the same bits as `npformer.layers.gelu_polynomial`."""
+    a = minimum(absolute(x), splat(LIMIT))
+    r = a * COEFFICIENTS[6] + COEFFICIENTS[5]
+    r = r * a + COEFFICIENTS[4]
+    r = r * a + COEFFICIENTS[3]
+    r = r * a + COEFFICIENTS[2]
+    r = r * a + COEFFICIENTS[1]
+    r = r * a + COEFFICIENTS[0]
+    return relu(x) - a * r
 
 
 @inlined

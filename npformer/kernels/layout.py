@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..layers import Array, Linear
+from ..layers import Array, Linear, QuantizedLinear
 
 LANES = 16
 """Numbers in a vector, on every machine: AVX-512 has room for 16, AVX2 for 8, NEON for 4."""
@@ -181,6 +181,54 @@ def pack(p: Linear, out: Array) -> None:
         panels[whole, :, : N % LANES] = p.weight[:, whole * LANES :]
     out[K * width :] = 0
     out[K * width : K * width + N] = p.bias
+
+
+HEAD = 4
+"""Slots before the groups of a rounded row: its step, its least number, the difference of that and
+the greatest, and one for whole sixteen bytes (`npformer.kernels.quantized_linear`)."""
+
+
+def rounded_size(K: int, group: int) -> int:
+    """Room for a rounded row of K numbers, of which a slot holds `group`."""
+    return HEAD + padded(K) // group
+
+
+def quantized_layer(at: int, K: int, panels: int, group: int) -> Panels:
+    """The layer that `pack_quantized` has written to index `at`: K counted in groups."""
+    groups = (K + group - 1) // group
+    step = groups * LANES * group // 4
+    return Panels(at, groups, panels, step, at + panels * step)
+
+
+def quantized_size(K: int, N: int, group: int) -> int:
+    """How many slots `pack_quantized` makes of a K × N layer."""
+    layer = quantized_layer(0, K, padded(N) // LANES, group)
+    return padded(layer.bias) + 3 * padded(N)
+
+
+def pack_quantized(p: QuantizedLinear, out: Array, group: int) -> None:
+    """Lay out a layer in eight bits as the micro-kernel reads it.
+
+    Parameters
+    ----------
+    p : QuantizedLinear
+        K × N.
+    out : ndarray of float32, shape (quantized_size(K, N, group),)
+        Panel after panel of ⌈K / group⌉ × 16 columns × group bytes; then the columns' sums, scales
+        and biases.
+    group : int
+        How many rows of a column lie side by side, see `npformer.kernels.integers`.
+    """
+    K, N = p.weight.shape
+    columns = padded(N)
+    layer = quantized_layer(0, K, columns // LANES, group)
+    whole = np.zeros((layer.K * group, columns), np.int8)
+    whole[:K, :N] = p.weight
+    panels = whole.reshape(layer.K, group, -1, LANES).transpose(2, 0, 3, 1)
+    out[: layer.bias].view(np.int8).reshape(panels.shape)[:] = panels
+    rest = out[layer.bias :][: 3 * columns].reshape(3, columns)
+    rest[:] = 0
+    rest[:, :N] = p.weight.sum(0, dtype=np.int32), p.scale, p.bias
 
 
 def use_strassen(p: Linear) -> bool:

@@ -23,7 +23,6 @@ from functools import wraps
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
@@ -32,6 +31,7 @@ from numba.extending import lower_builtin, models, overload, register_model
 
 from ..layers import Array
 from .layout import LANES
+from .processor import has
 
 Vector: TypeAlias = Any
 """16 float32: an array in Python; registers, once compiled."""
@@ -40,7 +40,7 @@ Tile: TypeAlias = tuple[tuple[Vector, ...], ...]
 
 BOUNDSCHECK = os.environ.get("NPFORMER_BOUNDSCHECK", "0") not in ("", "0")
 
-WIDE = llvm.get_host_cpu_features().get("avx512f", False)
+WIDE = has("avx512f")
 """Whether the registers have room for a tile of two panels."""
 TALL, SHORT = (14, 7) if WIDE else (6, 5)
 """Rows of the largest tile and of a smaller one, see `npformer.kernels.linear`."""
@@ -143,18 +143,22 @@ def _constant(number: float) -> ir.Constant:
     return ir.Constant(FLOATS, [float(np.float32(number))] * LANES)
 
 
-def _spread(builder: Any, scalar: Any) -> Any:
+def spread(builder: Any, scalar: Any) -> Any:
     """Copy a scalar into all lanes."""
     nothing = ir.Constant(FLOATS, ir.Undefined)
     first = builder.insert_element(nothing, scalar, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(first, nothing, ir.Constant(INTS, [0] * LANES))
 
 
+def call(builder: Any, name: str, result: Any, *values: Any) -> Any:
+    """Call a function of LLVM that returns the type `result`."""
+    kind = ir.FunctionType(result, [value.type for value in values])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
+
+
 def _intrinsic(builder: Any, name: str, *values: Any) -> Any:
     """Call LLVM's own function on vectors, such as ``llvm.fma.v16f32``."""
-    kind = ir.FunctionType(FLOATS, [FLOATS] * len(values))
-    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f32")
-    return builder.call(function, values)
+    return call(builder, f"llvm.{name}.v{LANES}f32", FLOATS, *values)
 
 
 def member(context: Any, builder: Any, kind: Any, array: Any, name: str) -> Any:
@@ -162,7 +166,7 @@ def member(context: Any, builder: Any, kind: Any, array: Any, name: str) -> Any:
     return context.data_model_manager[kind].get(builder, array, name)
 
 
-def _address(context: Any, builder: Any, kind: Any, data: Any, at: Any, count: int = LANES) -> Any:
+def address(context: Any, builder: Any, kind: Any, data: Any, at: Any, count: int = LANES) -> Any:
     """Pointer to ``data[at]``; with checks on, an IndexError unless `count` numbers are there."""
     if BOUNDSCHECK:
         there = member(context, builder, kind, data, "nitems")
@@ -185,7 +189,7 @@ def load(data: Array, at: int) -> Vector:
 
 @emits(load, lambda data, at: VECTOR(data, INDEX))
 def _load(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    pointer = _address(context, builder, signature.args[0], *values)
+    pointer = address(context, builder, signature.args[0], *values)
     return builder.load(builder.bitcast(pointer, FLOATS.as_pointer()), align=4)
 
 
@@ -198,7 +202,7 @@ def store(data: Array, at: int, vector: Vector) -> None:
 @emits(store, lambda data, at, vector: types.void(data, INDEX, VECTOR))
 def _store(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     data, at, vector = values
-    pointer = _address(context, builder, signature.args[0], data, at, LANES)
+    pointer = address(context, builder, signature.args[0], data, at, LANES)
     builder.store(vector, builder.bitcast(pointer, FLOATS.as_pointer()), align=4)
     return context.get_dummy_value()
 
@@ -230,7 +234,7 @@ def splat(scalar: float) -> Vector:
 
 @emits(splat, lambda scalar: VECTOR(SCALAR))
 def _splat(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    return _spread(builder, values[0])
+    return spread(builder, values[0])
 
 
 @inlined
@@ -267,6 +271,16 @@ def _square_root(context: Any, builder: Any, signature: Any, values: Any) -> Any
     return _intrinsic(builder, "sqrt", *values)
 
 
+def absolute(x: Vector) -> Vector:
+    """``|x|``."""
+    return np.abs(x)
+
+
+@emits(absolute, lambda x: VECTOR(VECTOR))
+def _absolute(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    return _intrinsic(builder, "fabs", *values)
+
+
 def maximum(x: Vector, low: Vector) -> Vector:
     """``low`` where ``x < low``, else ``x``: NaN stays NaN."""
     return np.where(x < low, low, x)
@@ -297,7 +311,7 @@ def zero_below(x: Vector, low: float, y: Vector) -> Vector:
 @emits(zero_below, lambda x, low, y: VECTOR(VECTOR, SCALAR, VECTOR))
 def _zero_below(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     x, low, y = values
-    return builder.select(builder.fcmp_ordered("<", x, _spread(builder, low)), _constant(0), y)
+    return builder.select(builder.fcmp_ordered("<", x, spread(builder, low)), _constant(0), y)
 
 
 def mask(x: Vector, count: int) -> Vector:
@@ -308,12 +322,17 @@ def mask(x: Vector, count: int) -> Vector:
 @emits(mask, lambda x, count: VECTOR(VECTOR, INDEX))
 def _mask(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     x, count = values
+    return builder.select(lane_is_below(builder, count), x, _constant(0))
+
+
+def lane_is_below(builder: Any, count: Any) -> Any:
+    """Whether the number of a lane is below `count`, for each lane."""
     undefined = ir.Constant(INTS, ir.Undefined)
     zero = ir.Constant(ir.IntType(32), 0)
     count = builder.insert_element(undefined, builder.trunc(count, ir.IntType(32)), zero)
     count = builder.shuffle_vector(count, undefined, ir.Constant(INTS, [0] * LANES))
     lane = ir.Constant(INTS, list(range(LANES)))
-    return builder.select(builder.icmp_signed("<", lane, count), x, _constant(0))
+    return builder.icmp_signed("<", lane, count)
 
 
 MAGIC = 12582912.0
@@ -351,7 +370,8 @@ def reduce_max(x: Vector) -> float:
     return x[0]
 
 
-def _halves(builder: Any, x: Any) -> tuple[Any, Any]:
+def halves(builder: Any, x: Any) -> tuple[Any, Any]:
+    """Both halves of a vector."""
     half = x.type.count // 2
     lanes = ir.VectorType(ir.IntType(32), half)
     low, high = (ir.Constant(lanes, list(range(s, s + half))) for s in (0, half))
@@ -362,7 +382,7 @@ def _halves(builder: Any, x: Any) -> tuple[Any, Any]:
 def _reduce_add(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     (x,) = values
     while x.type.count > 1:
-        x = builder.fadd(*_halves(builder, x))
+        x = builder.fadd(*halves(builder, x))
     return builder.extract_element(x, ir.Constant(ir.IntType(32), 0))
 
 
@@ -370,7 +390,7 @@ def _reduce_add(context: Any, builder: Any, signature: Any, values: Any) -> Any:
 def _reduce_max(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     (x,) = values
     while x.type.count > 1:
-        low, high = _halves(builder, x)
+        low, high = halves(builder, x)
         x = builder.select(builder.fcmp_ordered("<", low, high), high, low)
     return builder.extract_element(x, ir.Constant(ir.IntType(32), 0))
 
@@ -385,7 +405,7 @@ def _define_operator(symbol: Callable[..., Any], instruction: str) -> None:
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         pairs = zip(signature.args, values, strict=True)
         return getattr(builder, instruction)(
-            *(value if kind == VECTOR else _spread(builder, value) for kind, value in pairs)
+            *(value if kind == VECTOR else spread(builder, value) for kind, value in pairs)
         )
 
     class Template(AbstractTemplate):
@@ -428,16 +448,16 @@ def zeros(rows: int, panels: int) -> Tile:
 )
 def _zeros(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     kind = signature.return_type
-    return _tile(context, builder, kind, [[_constant(0)] * kind.dtype.count] * kind.count)
+    return make_tile(context, builder, kind, [[_constant(0)] * kind.dtype.count] * kind.count)
 
 
-def _tile(context: Any, builder: Any, kind: Any, panels: Any) -> Any:
+def make_tile(context: Any, builder: Any, kind: Any, panels: Any) -> Any:
     """Make a tile of a list of lists."""
     rows = [context.make_tuple(builder, kind.dtype, panel) for panel in panels]
     return context.make_tuple(builder, kind, rows)
 
 
-def _panels(builder: Any, tile: Any) -> list[Any]:
+def list_of_panels(builder: Any, tile: Any) -> list[Any]:
     """Make a list of lists of a tile."""
     panels = cgutils.unpack_tuple(builder, tile)
     return [cgutils.unpack_tuple(builder, panel) for panel in panels]
@@ -449,7 +469,7 @@ def _row_by_row(context: Any, builder: Any, array: Any, values: Any, kind: Any) 
     for r in range(kind.dtype.count):
         for p in range(kind.count):
             here = builder.add(at, ir.Constant(at.type, p * LANES))
-            pointer = _address(context, builder, array, data, here, LANES)
+            pointer = address(context, builder, array, data, here, LANES)
             yield r, p, builder.bitcast(pointer, FLOATS.as_pointer())
         at = builder.add(at, step)
 
@@ -468,7 +488,7 @@ def _load_rows(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     panels: list[list[Any]] = [[] for _ in range(kind.count)]
     for _, p, pointer in _row_by_row(context, builder, array, values[1:], kind):
         panels[p].append(builder.load(pointer, align=4))
-    return _tile(context, builder, kind, panels)
+    return make_tile(context, builder, kind, panels)
 
 
 def store_rows(data: Array, at: int, step: int, tile: Tile) -> None:
@@ -481,7 +501,7 @@ def store_rows(data: Array, at: int, step: int, tile: Tile) -> None:
 @emits(store_rows, lambda data, at, step, tile: types.void(data, INDEX, INDEX, tile))
 def _store_rows(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     array, *_, kind = signature.args
-    panels = _panels(builder, values[3])
+    panels = list_of_panels(builder, values[3])
     for r, p, pointer in _row_by_row(context, builder, array, values[:3], kind):
         builder.store(panels[p][r], pointer, align=4)
     return context.get_dummy_value()
@@ -516,18 +536,18 @@ def _rank_one(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     kind, array, *_, panels_array, _, _ = signature.args
     vectors = []
     for _ in range(kind.count):
-        pointer = _address(context, builder, panels_array, weights, row, LANES)
+        pointer = address(context, builder, panels_array, weights, row, LANES)
         vectors.append(builder.load(builder.bitcast(pointer, FLOATS.as_pointer()), align=4))
         row = builder.add(row, apart)
     sums: list[list[Any]] = [[] for _ in range(kind.count)]
     # Row by row, so that no scalar has to wait in a register of its own.
-    for olds in zip(*_panels(builder, tile), strict=True):
-        pointer = _address(context, builder, array, data, at, 1)
-        factor = _spread(builder, builder.load(pointer))
+    for olds in zip(*list_of_panels(builder, tile), strict=True):
+        pointer = address(context, builder, array, data, at, 1)
+        factor = spread(builder, builder.load(pointer))
         for panel, vector, old in zip(sums, vectors, olds, strict=True):
             panel.append(_intrinsic(builder, "fma", factor, vector, old))
         at = builder.add(at, step)
-    return _tile(context, builder, kind, sums)
+    return make_tile(context, builder, kind, sums)
 
 
 def add_rows(a: Tile, b: Tile) -> Tile:
@@ -539,9 +559,9 @@ def add_rows(a: Tile, b: Tile) -> Tile:
 
 @emits(add_rows, lambda a, b: a(a, b))
 def _add_rows(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    pairs = zip(*(_panels(builder, tile) for tile in values), strict=True)
+    pairs = zip(*(list_of_panels(builder, tile) for tile in values), strict=True)
     sums = [[builder.fadd(x, y) for x, y in zip(*panels, strict=True)] for panels in pairs]
-    return _tile(context, builder, signature.return_type, sums)
+    return make_tile(context, builder, signature.return_type, sums)
 
 
 def each(function: Callable[[Vector], Vector], tile: Tile) -> Tile:
@@ -554,5 +574,7 @@ def _each(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     function = signature.args[0]
     kind = function.get_call_type(context.typing_context, (VECTOR,), {})
     call = context.get_function(function, kind)
-    panels = [[call(builder, (row,)) for row in panel] for panel in _panels(builder, values[1])]
-    return _tile(context, builder, signature.return_type, panels)
+    panels = [
+        [call(builder, (row,)) for row in panel] for panel in list_of_panels(builder, values[1])
+    ]
+    return make_tile(context, builder, signature.return_type, panels)

@@ -20,6 +20,7 @@ from .conv_mlp import ConvMlp, conv_mlp, conv_mlp_backward
 from .downsample import Downsample, downsample, downsample_backward
 from .dropout import apply_mask, drop_path, drop_path_mask, dropout, dropout_mask
 from .erf import erf
+from .gelu_polynomial import gelu_polynomial
 from .im2col import col2im, im2col
 from .layer_norm import LayerNorm, layer_norm, layer_norm_backward
 from .layer_scale import LayerScale, layer_scale, layer_scale_backward
@@ -37,6 +38,20 @@ from .more_activations import ACTIVATIONS, gelu_new, selu, sigmoid, silu
 from .pooling import average_pool, pooling, pooling_backward
 from .pooling_block import PoolingBlock, pooling_block, pooling_block_backward
 from .position_bias import relative_position_bias, relative_position_bias_backward
+from .quantized_conv2d import (
+    QuantizedConv2d,
+    quantize_conv2d,
+    quantized_as_linear,
+    quantized_conv2d,
+)
+from .quantized_linear import (
+    QuantizedLinear,
+    QuantizedRows,
+    dequantize_linear,
+    quantize_linear,
+    quantize_rows,
+    quantized_linear,
+)
 from .run import EVALUATION, NO_TAPE, Mode, Run, Trace, training
 from .running_stats import update_running_stats
 from .softmax import softmax, softmax_backward
@@ -62,6 +77,9 @@ __all__ = [
     "Mlp",
     "Mode",
     "PoolingBlock",
+    "QuantizedConv2d",
+    "QuantizedLinear",
+    "QuantizedRows",
     "Rng",
     "Run",
     "Stem",
@@ -88,6 +106,7 @@ __all__ = [
     "conv_mlp_backward",
     "cross_entropy",
     "cross_entropy_backward",
+    "dequantize_linear",
     "downsample",
     "downsample_backward",
     "drop_path",
@@ -98,6 +117,7 @@ __all__ = [
     "flat",
     "gelu",
     "gelu_new",
+    "gelu_polynomial",
     "head_sizes",
     "im2col",
     "layer_norm",
@@ -114,6 +134,12 @@ __all__ = [
     "pooling_backward",
     "pooling_block",
     "pooling_block_backward",
+    "quantize_conv2d",
+    "quantize_linear",
+    "quantize_rows",
+    "quantized_as_linear",
+    "quantized_conv2d",
+    "quantized_linear",
     "relative_position_bias",
     "relative_position_bias_backward",
     "relu",

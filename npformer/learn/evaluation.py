@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..checkpoints import read
+from ..checkpoints import read_any
 from ..engine import make_forward
 from ..images.processor import EfficientFormerImageProcessor
 from ..layers import Array
@@ -128,7 +128,7 @@ def evaluate(
     ImageError, OSError
         If a file cannot be read and `unreadable` is ``"refuse"``.
     """
-    found = read(model, entry=entry)
+    found = read_any(model, entry=entry)
     labels = [found.config.id2label[i] for i in range(found.config.num_labels)]
     photos = find_photographs(folder, labels)
     processor = found.image_processor()

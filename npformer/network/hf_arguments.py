@@ -68,7 +68,7 @@ LOAD_CONFIG = {
 _NO_DEVICE = "npformer computes on the CPU"
 _NO_OFFLOAD = "the weights are always in memory"
 _NO_ADAPTER = "npformer has no adapters (PEFT)"
-_NO_INTEGERS = "npformer has no quantized weights; the smallest type is dtype='float16'"
+_NO_INTEGERS = "npformer has a scheme of its own: npformer.quantize, or name a folder that it made"
 
 LOAD_MODEL = {
     **DOWNLOADING,

@@ -22,7 +22,6 @@ from ..layers import (
     EVALUATION,
     NO_TAPE,
     Array,
-    AttentionBlock,
     BatchNorm,
     LayerNorm,
     Linear,
@@ -227,14 +226,15 @@ def update_statistics(p: EfficientFormer, tape: Trace, momentum: float = 0.1) ->
     return build(moved, p, is_leaf=lambda node: isinstance(node, BatchNorm))
 
 
-def check_input(x: Array, p: EfficientFormer, config: EfficientFormerConfig) -> None:
+def check_input(x: Array, p: Any, config: EfficientFormerConfig) -> None:
     """Refuse images that the network cannot take, before anything is computed.
 
     Parameters
     ----------
     x : ndarray, shape (B, H, W, C₀)
-    p : EfficientFormer
-        Of arrays or anything else that has shapes.
+    p : EfficientFormer or FoldedNetwork
+        Of arrays or anything else that has shapes. Only the attention biases of the last stage are
+        read.
     config : EfficientFormerConfig
 
     Raises
@@ -262,7 +262,7 @@ def check_input(x: Array, p: EfficientFormer, config: EfficientFormerConfig) -> 
         raise ConfigError(f"images of {height}×{width} pixels are too small for this network")
     found = sizes[-1]
     for block in p.stages[-1].blocks:
-        if isinstance(block, AttentionBlock):
+        if hasattr(block, "token_mixer"):
             expected = block.token_mixer.attention_biases.shape[1:3]
             if found != expected:
                 raise ConfigError(

@@ -51,8 +51,17 @@ def array_problem(got: Any, expected: Array, tolerance: float) -> tuple[str, str
             if got.transpose(axes).shape == expected.shape:
                 return "axes in another order", f"shape {got.shape}; expected {expected.shape}."
         return "shape", f"shape {got.shape}; expected {expected.shape}."
-    if not close(got, expected, tolerance):
-        return number_problem(got, expected, tolerance)
+    if expected.dtype.kind in "iu":  # differences of whole numbers would overflow
+        numbers, right = got.astype(np.float64), expected.astype(np.float64)
+    else:
+        numbers, right = got, expected
+    if not close(numbers, right, tolerance):
+        return number_problem(numbers, right, tolerance)
+    if got.dtype != expected.dtype and expected.dtype.kind in "iu":
+        return (
+            "dtype",
+            f"dtype {got.dtype}; expected {expected.dtype}: .astype(np.{expected.dtype}).",
+        )
     if got.dtype != expected.dtype:
         return "dtype", (
             f"dtype {got.dtype}; expected {expected.dtype}, as the input has. An array that you "

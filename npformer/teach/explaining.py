@@ -2,7 +2,8 @@
 
 The `Explanation` holds the photograph as it enters the network, what the stem and each stage make
 of it, where a token looks, and, for the likeliest classes, which places speak for them (Grad-CAM,
-Selvaraju et al. 2017). All arrays come from the plain layers.
+Selvaraju et al. 2017). All arrays come from the plain layers; of a network in eight bits, from
+those in eight bits.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import numpy as np
 from .. import classification
 from ..checks import at_least_one
 from ..classification import Classifier, Image
+from ..engine.fold import FoldedNetwork
+from ..engine.quantize import quantized_forward
 from ..images.layout import channels_last
-from ..layers import Trace
+from ..layers import QuantizedLinear, Trace, dequantize_linear
 from ..network import forward, stage_sizes
 from . import saliency
 from .explanation import Explanation
@@ -71,7 +74,11 @@ def explain(
     pixel_values = model.preprocess(image)
     x = channels_last(pixel_values[None])  # (1, H, W, 3)
     tape = Trace()
-    forward(x, params, config, tape)
+    if isinstance(params, FoldedNetwork):
+        quantized_forward(x, params, config, tape)
+        params = with_real_heads(params)
+    else:
+        forward(x, params, config, tape)
     predictions = model.predict(pixel_values[None], max(top, 5))[0]
 
     _, H, W = pixel_values.shape
@@ -96,6 +103,15 @@ def explain(
     attentions = [array for name, array in tape.items() if name.endswith(".attn")]
     attention = attentions[-1][0] if attentions else None
     return Explanation(_name(image), model, pixel_values, predictions, maps, attention, token, cams)
+
+
+def with_real_heads(p: FoldedNetwork) -> FoldedNetwork:
+    """Return a network whose heads have real weights, with which a gradient is a product."""
+    real = [
+        dequantize_linear(head) if isinstance(head, QuantizedLinear) else head
+        for head in (p.head, p.head_dist)
+    ]
+    return p._replace(head=real[0], head_dist=real[1])
 
 
 def _name(image: Any) -> str:

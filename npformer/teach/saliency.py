@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..engine.fold import FoldedNetwork
 from ..layers import Array, Trace, layer_norm_backward
 from ..layers.precision import mean64
 from ..network import EfficientFormer, Logits, backward, forward, heads_backward
 from ..network.configuration import EfficientFormerConfig
 
 
-def grad_cam(index: int, tape: Trace, p: EfficientFormer, config: EfficientFormerConfig) -> Array:
+def grad_cam(
+    index: int, tape: Trace, p: EfficientFormer | FoldedNetwork, config: EfficientFormerConfig
+) -> Array:
     """Return how strongly each token of the last stage speaks for a class.
 
     Parameters
@@ -26,7 +29,8 @@ def grad_cam(index: int, tape: Trace, p: EfficientFormer, config: EfficientForme
         The class.
     tape : Trace
         What forward recorded, for one image.
-    p : EfficientFormer
+    p : EfficientFormer or FoldedNetwork
+        Only its last norm and its heads, of real weights, count.
     config : EfficientFormerConfig
 
     Returns
@@ -68,7 +72,7 @@ def input_gradient(
     return dx[0]
 
 
-def _only(index: int, pooled: Array, p: EfficientFormer) -> Logits:
+def _only(index: int, pooled: Array, p: EfficientFormer | FoldedNetwork) -> Logits:
     """Return the gradient of one logit with respect to all logits."""
     K = pooled.shape[-1] if p.head is None else p.head.weight.shape[-1]
     dlogits = np.zeros((1, K), pooled.dtype)

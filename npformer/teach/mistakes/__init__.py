@@ -25,6 +25,7 @@ from . import (
     mlp,
     pooling,
     pooling_block,
+    quantized_linear,
     softmax,
     stem,
 )
@@ -35,6 +36,7 @@ EXERCISES: dict[str, Exercise] = {
     for layer in (
         linear, conv2d, batch_norm, layer_norm, layer_scale, activations, softmax, dropout, losses,
         pooling, attention, mlp, conv_mlp, pooling_block, attention_block, stem, downsample, fold,
+        quantized_linear,
     )
     for name, exercise in layer.TABLE.items()
 }  # fmt: skip
