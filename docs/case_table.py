@@ -166,8 +166,9 @@ TOPICS = {
         ("a pickle that would run code",
          "it is not run: what is not needed for the weights is passed over; where there are no "
          "weights, `UnsafeCheckpointError`, which names the function"),
-        ("a bare pickle, as PyTorch wrote before 1.6",
-         "`UnsafeCheckpointError`, which says how to convert it"),
+        ("a file from before PyTorch 1.6, which is a stream of pickles; any other bare pickle",
+         "read without running it, and refused if it is damaged; `UnsafeCheckpointError`, which "
+         "says what to do"),
         ("a tensor that reaches beyond its storage, repeats it enormously often, or has a negative "
          "or enormous offset, shape or stride",
          "`WeightsError`, which names the tensor where it has a name"),

@@ -12,10 +12,10 @@
 
 # %%
 import matplotlib.pyplot as plt
-from PIL import Image
 
 import npformer
 from npformer import plots
+from npformer.data import PHOTOGRAPHS, photograph
 from npformer.layers import softmax
 
 classifier = npformer.load("tiny", engine="numpy")  # the plain layers keep every array
@@ -25,7 +25,8 @@ classifier
 # ## The photograph
 
 # %%
-plt.imshow(Image.open("images/coffee.png"))
+coffee = photograph("coffee")  # or a photograph of yours: PIL.Image.open("photograph.jpg")
+plt.imshow(coffee)
 plt.axis("off")
 # %% [markdown]
 # ## Preprocessing: from a photograph to numbers
@@ -38,7 +39,7 @@ plt.axis("off")
 # The result has the shape `(3, 128, 128)`: three channels, red, green and blue.
 
 # %%
-pixel_values = classifier.preprocess("images/coffee.png")
+pixel_values = classifier.preprocess(coffee)
 print(
     pixel_values.shape,
     pixel_values.dtype,
@@ -72,7 +73,7 @@ plots.architecture(classifier.config)
 # 16, so the shape no longer shows the grid. (Names count from 0: `stages.3` is the fourth stage.)
 
 # %%
-trace = classifier.trace("images/coffee.png")
+trace = classifier.trace(coffee)
 print(len(trace), "arrays; some of them, with their shapes (batch, rows, columns, channels):\n")
 for name in ("stem", "stages.0", "stages.1", "stages.2", "stages.3", "norm", "pooled", "head"):
     print(f"{name:10} {trace[name].shape}")
@@ -126,7 +127,7 @@ print(f"its probability: {p[best]:.3f}; the sum of all 200: {p.sum():.3f}")
 # The same in one call, with a picture:
 
 # %%
-answers = classifier.classify("images/coffee.png")
+answers = classifier.classify(coffee)
 print(answers)
 plots.predictions(answers)
 # %% [markdown]
@@ -137,11 +138,11 @@ plots.predictions(answers)
 # trusted.)
 
 # %%
-names = ("coffee.png", "cat.png", "astronaut.png", "rocket.jpg")
 figure, axes = plt.subplots(1, 4, figsize=(12, 3.4), layout="constrained")
-for name, ax in zip(names, axes, strict=True):
-    plots.photograph(classifier.preprocess(f"images/{name}"), ax=ax)
-    top = classifier.classify(f"images/{name}", top=3)
+for name, ax in zip(PHOTOGRAPHS, axes, strict=True):
+    image = photograph(name)
+    plots.photograph(classifier.preprocess(image), ax=ax)
+    top = classifier.classify(image, top=3)
     ax.set_title("\n".join(f"{a.label}, {a.score:.0%}" for a in top), fontsize=10)
 
 # %% [markdown]

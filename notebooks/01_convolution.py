@@ -19,10 +19,11 @@ import numpy as np
 
 import npformer
 from npformer import plots
+from npformer.data import photograph
 from npformer.layers import Conv2d, conv2d, im2col
 
 classifier = npformer.load("tiny", engine="numpy")  # the plain layers keep every array
-x = classifier.processor.pixels("images/coffee.png")[None]  # (1, H, W, 3): channels last
+x = classifier.processor.pixels(photograph("coffee"))[None]  # (1, H, W, 3): channels last
 x.shape
 
 # %% [markdown]
@@ -89,7 +90,7 @@ for i, ax in enumerate(axes.flat):
 # direction? This is what each of them finds in the photograph:
 
 # %%
-trace = classifier.trace("images/coffee.png", "stem*")
+trace = classifier.trace(photograph("coffee"), "stem*")
 plots.feature_maps(
     trace["stem.act1"], title="after the first convolution, batch norm and ReLU: 64×64"
 )

@@ -21,11 +21,12 @@ import matplotlib.pyplot as plt
 
 import npformer
 from npformer import plots
+from npformer.data import photograph
 from npformer.engine.fold import fold_batch_norm
 from npformer.layers import batch_norm, batch_statistics, conv2d, layer_norm
 
 classifier = npformer.load("tiny", dtype="float64", engine="numpy")
-trace = classifier.trace("images/coffee.png")
+trace = classifier.trace(photograph("coffee"))
 eps = classifier.config.batch_norm_eps
 
 # %% [markdown]

@@ -19,11 +19,12 @@ import numpy as np
 
 import npformer
 from npformer import plots
+from npformer.data import photograph
 from npformer.layers import average_pool, pooling, pooling_block
 from npformer.layers.pooling import window_area
 
 classifier = npformer.load("tiny", engine="numpy")
-trace = classifier.trace("images/coffee.png")
+trace = classifier.trace(photograph("coffee"))
 block = classifier.params.stages[0].blocks[0]
 x = trace["stem"]  # what the first pooling block is given
 print("x", x.shape, "  pooling(x)", pooling(x).shape)

@@ -20,10 +20,11 @@ import numpy as np
 
 import npformer
 from npformer import plots
+from npformer.data import photograph
 from npformer.layers import attend, attention, head_sizes, linear, relative_position_bias
 
 classifier = npformer.load("tiny", dtype="float64", engine="numpy")
-photo = "images/cat.png"
+photo = photograph("cat")
 pixel_values = classifier.preprocess(photo)
 trace = classifier.trace(photo)
 

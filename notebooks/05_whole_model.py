@@ -12,6 +12,7 @@ import numpy as np
 
 import npformer
 from npformer import plots
+from npformer.data import photograph
 from npformer.layers import flat
 from npformer.network import forward
 from npformer.network.summary import summarize
@@ -78,7 +79,7 @@ classifier.summary()
 # Run it with a `Trace` and watch the shape change. Until the last blocks, all arrays have four axes.
 
 # %%
-x = classifier.processor.pixels("images/coffee.png")[None]  # (1, 128, 128, 3)
+x = classifier.processor.pixels(photograph("coffee"))[None]  # (1, 128, 128, 3)
 trace = npformer.Trace(
     "stem", "stages.?", "stages.?.downsample", "stages.?.blocks.?", "norm", "pooled"
 )
@@ -189,7 +190,7 @@ plots.architecture(npformer.EfficientFormerConfig(num_labels=1000))
 
 # %%
 full = classifier.trace(
-    "images/coffee.png", "*.ls1", "*.ls2", "stem", "stages.?.downsample", "stages.?.blocks.?"
+    photograph("coffee"), "*.ls1", "*.ls2", "stem", "stages.?.downsample", "stages.?.blocks.?"
 )
 size = {}
 before = full["stem"]

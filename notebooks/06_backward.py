@@ -14,6 +14,7 @@ import numpy as np
 
 import npformer
 from npformer import plots
+from npformer.data import photograph
 from npformer.images import channels_first, channels_last
 from npformer.layers import (
     Linear,
@@ -137,7 +138,7 @@ print(
 # %%
 classifier = npformer.load("tiny", dtype="float64", engine="numpy")
 config, params = classifier.config, classifier.params
-image = classifier.preprocess("images/cat.png")
+image = classifier.preprocess(photograph("cat"))
 x = channels_last(image[None]).astype(np.float64)  # (1, 3, H, W) -> (1, H, W, 3)
 right = np.array([classifier.labels.index("Egyptian cat")])
 

@@ -15,10 +15,10 @@ import time
 
 import matplotlib.pyplot as plt
 import numpy as np
-from PIL import Image
 
 import npformer
 from npformer import plots
+from npformer.data import photograph
 from npformer.images import channels_first
 from npformer.layers import (
     Linear,
@@ -35,8 +35,7 @@ from npformer.network import backward, forward, update_statistics
 from npformer.network.params import initialize
 
 NAMES = ("coffee", "cat", "astronaut", "rocket")
-files = ("coffee.png", "cat.png", "astronaut.png", "rocket.jpg")
-photos = [Image.open(f"images/{file}").convert("RGB").resize((240, 160)) for file in files]
+photos = [photograph(name).resize((240, 160)) for name in NAMES]
 
 
 def draw(rng, count, part, size=32):

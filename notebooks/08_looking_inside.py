@@ -10,10 +10,11 @@ import numpy as np
 
 import npformer
 from npformer import plots
+from npformer.data import PHOTOGRAPHS, photograph
 from npformer.teach.saliency import grad_cam
 
 classifier = npformer.load("tiny", engine="numpy")  # the plain layers keep every array
-photo = "images/coffee.png"
+photo = photograph("coffee")
 pixel_values = classifier.preprocess(photo)
 trace = classifier.trace(photo)
 print(classifier.classify(photo, top=3))
@@ -37,8 +38,7 @@ for stage, ax in enumerate(axes):
 # has found its subject.
 
 # %%
-names = ("coffee.png", "cat.png", "astronaut.png", "rocket.jpg")
-images = np.stack([classifier.preprocess(f"images/{name}") for name in names])
+images = np.stack([classifier.preprocess(photograph(name)) for name in PHOTOGRAPHS])
 many = npformer.Trace("stages.1")
 classifier.forward(images, many)
 maps = many["stages.1"]  # (4, 16, 16, 64)
@@ -149,14 +149,14 @@ plots.heatmap(
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(11, 3.2), layout="constrained")
-for name, image, ax in zip(names, images, axes, strict=True):
-    best = classifier.classify(f"images/{name}", top=1)[0]
-    kept = classifier.trace(f"images/{name}")
+for name, image, ax in zip(PHOTOGRAPHS, images, axes, strict=True):
+    best = classifier.classify(photograph(name), top=1)[0]
+    kept = classifier.trace(photograph(name))
     cam = grad_cam(best.index, kept, classifier.params, classifier.config)
     plots.heatmap(image, cam.reshape(4, 4), f"{best.label}, {best.score:.0%}", ax=ax)
 
 # %% [markdown]
-# `npformer.explain("images/coffee.png")` puts such pictures on one page, for any photograph; `npformer explain` does the
+# `npformer.explain(photograph("coffee"))` puts such pictures on one page, for any photograph; `npformer explain` does the
 # same on the command line.
 #
 # ## What such pictures do not say

@@ -17,10 +17,10 @@ import time
 
 import matplotlib.pyplot as plt
 import numpy as np
-from PIL import Image
 
 import npformer
 from npformer import plots
+from npformer.data import PHOTOGRAPHS, photograph
 from npformer.layers import (
     BatchNorm,
     Conv2d,
@@ -366,8 +366,8 @@ ax.spines[["top", "right"]].set_visible(False)
 # %%
 tiny = npformer.load("tiny", engine="numpy")
 pieces = []
-for name in ("coffee.png", "cat.png", "astronaut.png", "rocket.jpg"):
-    picture = Image.open(f"images/{name}").convert("RGB")
+for name in PHOTOGRAPHS:
+    picture = photograph(name)
     for _ in range(4):
         size = int(rng.integers(150, min(picture.size)))
         u, v = (int(rng.integers(0, s - size + 1)) for s in picture.size)

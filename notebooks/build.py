@@ -12,7 +12,8 @@ read and git can compare:
                                                  between BEGIN SOLUTION and END SOLUTION left out
 
 The cells of exercises carry nbgrader's metadata: a solution cell is one that has these marks, a
-graded one is one that calls `npformer.check(..., raises=True)`.
+graded one asserts `npformer.check(..., raises=True)`. Before the first cell of code stands one that
+installs npformer where it is missing, since a notebook may be opened without its repository.
 """
 
 from __future__ import annotations
@@ -31,6 +32,13 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?### END SOLUTION\n?", re.M | re.S)
+INSTALL = """# In Colab or Kaggle, or wherever npformer is missing, this installs it. Weights and
+# photographs come with it, so a notebook needs no other file.
+from importlib.util import find_spec
+
+if find_spec("npformer") is None:
+    %pip install -q "{requirement}"
+"""
 TIMEOUT = 120
 """Seconds for one cell. A whole notebook is meant to stay below 60."""
 
@@ -43,6 +51,11 @@ def sources() -> list[Path]:
 def read(source: Path) -> nbformat.NotebookNode:
     """Read a source as a notebook, with cell ids that stay the same from build to build."""
     notebook = jupytext.read(source)
+    requirement = "npformer" if source.parent.name == "solutions" else "npformer[plot]"
+    install = nbformat.v4.new_code_cell(INSTALL.format(requirement=requirement).rstrip())
+    install.metadata["tags"] = ["remove-cell"]  # on the site nobody runs it
+    first = next(i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    notebook.cells.insert(first, install)
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
@@ -54,11 +67,13 @@ def read(source: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def run(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Run a notebook in its folder, on the readers' two threads, and make its pictures small."""
+def run(
+    notebook: nbformat.NotebookNode, folder: Path = HERE, kernel: str = "python3"
+) -> nbformat.NotebookNode:
+    """Run a notebook in a folder, on the readers' two threads, and make its pictures small."""
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     NotebookClient(
-        notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": HERE}},
+        notebook, timeout=TIMEOUT, kernel_name=kernel, resources={"metadata": {"path": folder}},
         record_timing=False,
     ).execute()  # fmt: skip
     for cell in notebook.cells:

@@ -57,6 +57,7 @@ _HOME = {name: module for module, names in _NAMES.items() for name in names}
 _MODULES = {
     "bench": "bench",
     "checkpoints": "checkpoints",
+    "data": "data",
     "engine": "engine",
     "errors": "errors",
     "hf": "hf",
@@ -75,6 +76,7 @@ __all__ = ["__version__", *_HOME]
 if TYPE_CHECKING:
     from . import bench as bench
     from . import checkpoints as checkpoints
+    from . import data as data
     from . import engine as engine
     from . import errors as errors
     from . import hf as hf

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from os import PathLike
+from os import PathLike, fspath
 from typing import IO, Any, NamedTuple, TypeAlias, cast, overload
 
 from .checkpoints import read
@@ -330,12 +330,18 @@ def load(
 
 @overload
 def classify(
-    image: list[Any], model: str | PathLike[str] = ..., top: int = ...
+    image: list[Any], model: str | PathLike[str] = ..., top: int = ..., *, entry: str | None = ...
 ) -> list[Predictions]: ...
 @overload
-def classify(image: Image, model: str | PathLike[str] = ..., top: int = ...) -> Predictions: ...
 def classify(
-    image: Image | Sequence[Image], model: str | PathLike[str] = "tiny", top: int = 5
+    image: Image, model: str | PathLike[str] = ..., top: int = ..., *, entry: str | None = ...
+) -> Predictions: ...
+def classify(
+    image: Image | Sequence[Image],
+    model: str | PathLike[str] = "tiny",
+    top: int = 5,
+    *,
+    entry: str | None = None,
 ) -> Predictions | list[Predictions]:
     """Name what is on a photograph, or on each of several.
 
@@ -346,6 +352,8 @@ def classify(
         As in `load`; the network is kept for the next call.
     top : int
         How many answers to give.
+    entry : str, optional
+        As in `load`.
 
     Returns
     -------
@@ -364,9 +372,9 @@ def classify(
     >>> npformer.classify("notebooks/images/coffee.png", top=1)[0].label  # doctest: +SKIP
     'espresso'
     """
-    return _kept(str(model)).classify(image, top)
+    return _kept(fspath(model), entry).classify(image, top)
 
 
 @lru_cache(maxsize=2)
-def _kept(model: str) -> Classifier:
-    return load(model)
+def _kept(model: str, entry: str | None) -> Classifier:
+    return load(model, entry=entry)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from engine_cases import config, images, network
 
 from npformer import engine
-from npformer.bench import inputs, peak, peers, training_peers, worker
+from npformer.bench import beside, inputs, peak, peers, training_peers, worker
 from npformer.bench import measure as bench
 from npformer.bench.profile import profile
 from npformer.checkpoints import write
@@ -51,6 +52,58 @@ def test_a_table_of_timings(folder):
     assert text.count("\n") == 9
     assert "npformer÷this" in text
     json.dumps(result.to_dict())
+
+
+def test_a_table_of_timings_beside_a_neighbor(folder):
+    peers = ["npformer", "numpy"]
+    result = bench.bench(str(folder), [2], [1, 2], peers, turns=2, seconds=0.01, beside="busy")
+    assert [(b.name, b.batch, b.threads) for b in result.beside] == [
+        (t.name, t.batch, t.threads) for t in result.timings
+    ]
+    for t, b in zip(result.timings, result.beside, strict=True):
+        assert b.alone == pytest.approx(t.seconds)
+        assert 0 < b.low <= b.seconds <= b.high
+        assert b.slower == b.seconds / b.alone
+        assert (b.ratio is None) == (b.name == "npformer")
+    lines = str(result).splitlines()
+    assert lines[6] == "beside a program that keeps one core busy:"
+    assert lines[7].split()[-2:] == ["alone", "npformer÷this"]
+    assert len(lines) == 12
+    assert json.loads(json.dumps(result.to_dict()))["beside"][0]["name"] == "npformer"
+
+
+def processor_ticks(pid):
+    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_neighbor_works_while_it_is_told_to():
+    neighbor = beside.Neighbor()
+    pid = neighbor._process.pid
+    with neighbor.working():
+        start = processor_ticks(pid)
+        while processor_ticks(pid) < start + 10:  # for ever, if it does not
+            pass
+    end = processor_ticks(pid)
+    worker.time.sleep(0.3)
+    assert processor_ticks(pid) <= end + 5
+    neighbor.stop()
+
+
+def test_a_neighbor_that_has_ended_is_told():
+    neighbor = beside.Neighbor()
+    neighbor._process.kill()
+    neighbor._process.wait()
+    with pytest.raises(RuntimeError, match="neighbor answers ''"), neighbor.working():
+        pass
+    neighbor.stop()
+
+
+def test_unknown_neighbors_are_refused(capsys):
+    with pytest.raises(ConfigError, match="beside is 'noisy'; expected None or busy"):
+        bench.bench("tiny", beside="noisy")
+    assert main(["bench", "--beside", "noisy"]) == 2
+    assert "invalid choice: 'noisy'" in capsys.readouterr().err
 
 
 def test_wrong_logits_are_not_measured(folder):

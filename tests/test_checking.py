@@ -81,7 +81,7 @@ def border_as_it_was(x, size=3):
         ("pooling", lambda x, size=3: pooling(x, size).tolist(), "not an array"),
         ("pooling", lambda x: pooling(x), "exception"),
         ("pooling", lambda x, size=3: no_such_name, "exception"),  # noqa: F821
-        ("pooling", lambda x, size=3: pooling(x, size) * np.float64(1), "dtype"),
+        ("pooling", lambda x, size=3: pooling(x, size).astype(np.float64), "dtype"),
         ("pooling", lambda x, size=3: 3 * pooling(x, size), "constant factor"),
         ("pooling", lambda x, size=3: pooling(x, size) + 1, "constant offset"),
         ("pooling", lambda x, size=3: pooling(x, size) + np.arange(x.shape[-1]) + 1,

@@ -130,7 +130,11 @@ DAMAGED = {
     "metadata a list": (packed({"__metadata__": ["a"]}), "__metadata__"),
     "surrogate": (
         packed(b'{"\\ud800": ' + json.dumps(entry()).encode() + b"}", bytes(8)),
-        "header",
+        "header is not JSON .*surrogates",
+    ),
+    "surrogate in the metadata": (
+        packed(b'{"__metadata__": {"a": "\\udfff"}}'),
+        "header is not JSON .*surrogates",
     ),
     "huge and empty": (packed({"a": entry((2**62, 0, 8), (0, 0))}), "'a' has shape"),
 }

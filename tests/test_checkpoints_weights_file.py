@@ -25,7 +25,8 @@ from npformer.checkpoints import (
 from npformer.checkpoints.dtypes import Tensors
 from npformer.checkpoints.entries import choose
 from npformer.checkpoints.prefixes import unwrap
-from npformer.checkpoints.torch_pickle import Inert, Interpreted, StorageRef, TensorRef
+from npformer.checkpoints.torch_objects import Inert, StorageRef, TensorRef
+from npformer.checkpoints.torch_pickle import Interpreted
 from npformer.checkpoints.weights_file import read_weights
 from npformer.errors import ConfigError, MissingWeights, UnsafeCheckpointError, WeightsError
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -18,7 +18,8 @@ from PIL import Image
 
 import npformer
 from npformer.commands import main as cli
-from npformer.commands.output import describe
+from npformer.errors import WeightsError
+from npformer.files.describing import describe
 from npformer.learn.evaluation import ClassScore, Evaluation
 
 IMAGES = Path(__file__).parents[1] / "notebooks" / "images"
@@ -238,7 +239,7 @@ def test_without_space_the_path_is_named_and_files_stay(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == (
         f"npformer: {out}: File too large: not written; the old file is as it was. Remedy: "
-        "raise the limit on the size of files (ulimit -f), or write elsewhere\n"
+        "raise the limit on the size of files (ulimit -f), or name another place\n"
     )
     assert out.read_text() == "old"
     words = [*words[:3], "train", str(photos), "--from", str(model), "--out", str(tmp_path / "o")]
@@ -263,15 +264,16 @@ def test_a_training_that_was_saved_before_is_named(
     code, _, err = run(capsys, "train", "DIR", "--out", out)
     assert code == 1
     assert err.splitlines() == [
-        f"npformer: {out / 'model.safetensors'}: No space left on device; the file is as it was "
-        "before; free some space, or name another place",
+        f"npformer: {out / 'model.safetensors'}: No space left on device; free space on the disk, "
+        "or name another place",
         f"npformer: what was saved in {out} before is whole; go on with --resume",
     ]
 
 
 def test_errors_of_the_system_are_told_in_words(capsys: Any, tmp_path: Path) -> None:
-    read_only = OSError(30, "Read-only file system", "/a")
-    assert describe(read_only) == "/a: Read-only file system; name another place"
+    told = "/a: Read-only file system; name another place, which can be written to"
+    assert describe(OSError(30, "Read-only file system", "/a")) == told
+    assert describe(OSError(30, told[4:], "/a")) == told
     assert describe(OSError("in words")) == "in words"
     assert describe(OSError(28, "No space left on device")) == "No space left on device"
     missing = tmp_path / "missing.png"
@@ -310,3 +312,56 @@ def test_images_of_different_sizes_in_one_batch(capsys: Any, tmp_path: Path) -> 
     classifier = npformer.load(folder, engine="numpy")
     some = [str(paths[i]) for i in (0, 1, 3)]
     assert classifier.classify(some) == [classifier.classify(path) for path in some]
+
+
+# Which weights of a file
+
+ENTRY_COMMANDS = {
+    "classify": ["classify", "photos/a/0.png", "--model", "x.pth"],
+    "evaluate": ["evaluate", "photos", "--model", "x.pth"],
+    "explain": ["explain", "photos/a/0.png", "--model", "x.pth"],
+    "info": ["info", "x.pth"],
+    "info of a named network": ["info", "tiny"],
+    "train": ["train", "photos", "--from", "x.pth"],
+    "train from scratch": ["train", "photos", "--from", "tiny", "--scratch"],
+    "convert": ["convert", "x.pth", "y.pth", "--to", "hf"],
+    "convert to a graph": ["convert", "x.pth", "y.onnx"],
+    "bench": ["bench", "--model", "x.pth"],
+    "profile": ["profile", "--model", "tiny"],
+}
+
+
+@pytest.mark.parametrize("words", ENTRY_COMMANDS.values(), ids=ENTRY_COMMANDS)
+def test_every_command_that_reads_weights_takes_an_entry(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    if words[-1] == "y.onnx":
+        pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "photos" / name / "0.png")
+    (tmp_path / "x.pth").touch()
+    seen: list[str | None] = []
+
+    def read_weights(file: Path, entry: str | None = None) -> NoReturn:
+        seen.append(entry)
+        raise WeightsError("seen")
+
+    monkeypatch.setattr("npformer.checkpoints.folder.read_weights", read_weights)
+    assert cli.main([*words, "--entry", "model_ema"]) == 1
+    assert capsys.readouterr().err == "npformer: seen\n"
+    assert seen == ["model_ema"]
+    assert not (tmp_path / "trained").exists()
+
+
+def test_no_command_that_takes_a_model_lacks_the_option() -> None:
+    for name in cli.COMMANDS:
+        parser = cli.make_parser([name])
+        (commands,) = (a for a in parser._actions if isinstance(a.choices, dict))
+        command = commands.choices[name]
+        takes_model = {"--model", "--from", "model", "source"} & {
+            word for a in command._actions for word in (a.option_strings or [a.dest])
+        }
+        assert ("--entry" in command._option_string_actions) == bool(takes_model), name

@@ -19,6 +19,8 @@ from readme import ROOT
 for package in ("sphinx", "myst_nb", "furo", "numpydoc", "sphinx_copybutton"):
     pytest.importorskip(package)
 
+pytestmark = pytest.mark.slow
+
 DOCS = ROOT / "docs"
 
 

@@ -25,7 +25,7 @@ from npformer.engine.plan import Plan
 from npformer.engine.steps import Kind
 from npformer.engine.walk import execute
 from npformer.errors import ConfigError
-from npformer.kernels.layout import LANES
+from npformer.kernels.layout import LANES, PLACE
 from npformer.layers import Run, Trace, training
 from npformer.network import forward
 from npformer.network.configuration import EfficientFormerConfig
@@ -86,7 +86,7 @@ def test_the_walk_in_plain_python():
     plan = Plan(packed, 32, 32)
     arena = plan.borrow(1)
     table = plan.table.view(np.recarray)
-    counters = np.zeros(1 + 3 * len(table), np.int64)
+    counters = np.zeros(PLACE + 3 * len(table), np.int64)
     arrays = counters, arena.memory, packed.weights, x.ravel()
     execute(table, *arrays, 1, 0, len(table), 1, 0, plan.size)
     found = np.empty((1, 7), np.float32)
@@ -553,13 +553,13 @@ def test_helpers_that_cannot_be_started_are_done_without(monkeypatch, allowed):
     team = threads.Team()
     for _ in range(5):
         seen = []
-        team.run(seen.append, 4, lambda: 0, nothing)
+        team.run(seen.append, 4, nothing, True)
         assert 0 in seen
         assert len(seen) <= 1 + allowed
     assert len(begun) == allowed
     assert team._jobs.qsize() <= 5 * allowed  # no job for helpers that are not there
     monkeypatch.undo()
-    team.run(lambda i: None, 4, lambda: 0, nothing)  # the limit is gone
+    team.run(lambda i: None, 4, nothing, True)  # the limit is gone
     assert team._size == 3
 
 
@@ -629,9 +629,9 @@ def test_no_control_groups(tmp_path):
 
 def test_a_job_that_is_closed_takes_nobody():
     seen = []
-    job = threads.Job(seen.append, lambda: 0, nothing)
+    job = threads.Job(seen.append, nothing)
     job.join()
-    job.close()
+    job.close(waits=True)
     job.join()
     assert seen == [1]
 

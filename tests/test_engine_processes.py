@@ -18,6 +18,8 @@ from npformer.engine import machine_code
 COFFEE = Path(__file__).parents[1] / "notebooks/images/coffee.png"
 COMPILING = "npformer: compiling its kernels for this processor, once (some seconds)\n"
 
+pytestmark = pytest.mark.slow
+
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 
 FORK = """
@@ -253,11 +255,17 @@ def test_every_process_gets_the_same_bits():
     assert one == two
 
 
+@pytest.fixture(scope="module")
+def narrow_code(tmp_path_factory):
+    """A cache in which the code for narrow vectors stays from one network to the next."""
+    return tmp_path_factory.mktemp("narrow")
+
+
 @pytest.mark.skipif(
     not machine_code._features().get("avx512f"), reason="this processor has no AVX-512"
 )
 @pytest.mark.parametrize("case", TWO)
-def test_processors_with_narrow_and_with_wide_vectors_get_the_same_bits(case, tmp_path):
+def test_processors_with_narrow_and_with_wide_vectors_get_the_same_bits(case, narrow_code):
     network = f"c = config(**CASES[{case!r}]); p = network(c)\n"
     narrow = """
 import llvmlite.binding as llvm
@@ -265,8 +273,9 @@ features = llvm.get_host_cpu_features()
 features.update({name: False for name in features if "avx512" in name})
 llvm.get_host_cpu_features = lambda: features
 """
-    found = in_a_process(narrow + network + PRINT, NPFORMER_CACHE_DIR=str(tmp_path))
+    found = in_a_process(narrow + network + PRINT, NPFORMER_CACHE_DIR=str(narrow_code))
     assert found.stdout == in_a_process(network + PRINT).stdout
+    assert len(list(narrow_code.iterdir())) == 1
 
 
 def test_a_notebook(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import pickle
 from ast import literal_eval
 from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path
@@ -172,15 +173,16 @@ def as_array(x: Any) -> Array:
     tensors=st.lists(views(), min_size=1, max_size=4),
     protocol=st.integers(2, 5),
     parameter=st.booleans(),
+    archive=st.booleans(),
 )
 def test_any_view_is_read(
-    tensors: list[Any], protocol: int, parameter: bool, tmp_path: Path
+    tensors: list[Any], protocol: int, parameter: bool, archive: bool, tmp_path: Path
 ) -> None:
     saved = {str(i): x for i, x in enumerate(tensors)} | {"again": tensors[0]}
     if parameter:
         saved["parameter"] = torch.nn.Parameter(tensors[0].float())
     path = tmp_path / "a.pth"
-    torch.save(saved, path, pickle_protocol=protocol)
+    torch.save(saved, path, pickle_protocol=protocol, _use_new_zipfile_serialization=archive)
     found = torch_file.read(path).tensors
     assert found.keys() == saved.keys()
     for name, x in saved.items():
@@ -193,7 +195,7 @@ def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(1, 1), path)
     with pytest.raises(UnsafeCheckpointError, match=r"torch\.nn\.modules\.linear\.Linear"):
         read(path)
-    torch.save({"a": torch.ones(1)}, path, _use_new_zipfile_serialization=False)
+    path.write_bytes(pickle.dumps({"a": torch.ones(1)}))
     with pytest.raises(UnsafeCheckpointError, match="bare pickle"):
         read(path)
 
@@ -262,14 +264,17 @@ BESIDE = [
 
 
 @pytest.mark.filterwarnings("ignore")  # of PyTorch, about its own prototypes
+@pytest.mark.parametrize("archive", [True, False])
 @pytest.mark.parametrize("kind", BESIDE)
 def test_what_torch_reads_beside_the_weights_is_in_nobody_s_way(
-    kind: str, small: Any, beside: dict[str, Any], tmp_path: Path
+    kind: str, archive: bool, small: Any, beside: dict[str, Any], tmp_path: Path
 ) -> None:
     assert beside.keys() == set(BESIDE)
     path = tmp_path / "a.pth"
-    torch.save({"beside": beside[kind], "state_dict": small.state_dict(), "epoch": 3}, path)
-    torch.load(path, weights_only=True)
+    saved = {"beside": beside[kind], "state_dict": small.state_dict(), "epoch": 3}
+    torch.save(saved, path, _use_new_zipfile_serialization=archive)
+    if archive or kind not in ("small types", "nested"):  # PyTorch itself fails at its old files
+        torch.load(path, weights_only=True)
     found = torch_file.read(path)
     assert (found.entry, found.others) == ("state_dict", ())
     assert same(found.tensors, numpy_state(small))

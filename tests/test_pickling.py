@@ -22,6 +22,7 @@ import npformer
 from npformer import engine, errors
 from npformer.hf.outputs import ModelOutput
 from npformer.layers import LayerNorm, Trace, training
+from npformer.network import Logits
 from npformer.network.tree import leaves
 
 COFFEE = ROOT / "notebooks/images/coffee.png"
@@ -337,3 +338,26 @@ def test_the_network_itself():
             if name != "numba":
                 there(x, keep)
                 assert list(keep) == ["stem.conv1", "stages.3.blocks.2.token_mixer.attn"]
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
+@pytest.mark.parametrize("name", engine.ENGINES)
+def test_gradients(name, used):
+    """What `make_gradients` returns: settings without plans and memory, and the same bits."""
+    c, p, x = config(), network(config()), images(2)
+    run = engine.make_gradients(p, c, name, drop_path=0.5)
+
+    def loss(logits):
+        return float(logits.logits.sum()), Logits(*map(np.ones_like, logits))
+
+    def computed(run):
+        found = run(x, p, loss, np.random.default_rng(0))
+        return {"loss": np.array(found[0]), **dict(leaves(found[2]))}
+
+    if used:
+        computed(run)
+    data = [pickle.dumps(run, protocol) for protocol in PROTOCOLS]
+    assert max(map(len, data)) < 5_000, "settings only"
+    expected = computed(run)
+    for there in (*map(pickle.loads, data), copy.deepcopy(run), copy.copy(run)):
+        check_equal(computed(there), expected)

@@ -13,18 +13,26 @@ from ..network.tree import build
 from ..network.variants import VARIANTS
 
 
-def load_network(model: str) -> tuple[EfficientFormerConfig, EfficientFormer]:
+def load_network(
+    model: str, entry: str | None = None
+) -> tuple[EfficientFormerConfig, EfficientFormer]:
     """Return a named network with random weights, or the model in a folder.
+
+    Parameters
+    ----------
+    model : str
+    entry : str, optional
+        Which weights to read from a PyTorch file that has several.
 
     Raises
     ------
     WeightsError, ConfigError, OfflineError, MissingPackage
         If the model cannot be read, as in `npformer.load`.
     """
-    if model in VARIANTS:
+    if model in VARIANTS and entry is None:
         config = EfficientFormerConfig.variant(model)
         return config, random_weights(config)
-    found = read(model)
+    found = read(model, entry=entry)
     return found.config, found.params
 
 

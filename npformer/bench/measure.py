@@ -23,6 +23,7 @@ from ..checkpoints import write
 from ..errors import ConfigError
 from ..network import forward
 from ..network.summary import summarize
+from .beside import NEIGHBORS, Beside, Neighbor, compare, table
 from .inputs import load_network, random_images
 from .peak import fma_peak
 from .training_peers import MAKERS as TRAINERS
@@ -80,6 +81,8 @@ class Result(NamedTuple):
     """contenders that could not be measured, and why"""
     training: bool = False
     """whether steps of training were measured"""
+    beside: Sequence[Beside] = ()
+    """the same beside a neighbor, if that was asked for"""
 
     def __str__(self) -> str:
         peaks = ", ".join(f"{value:.0f} with {n}" for n, value in self.peak.items())
@@ -98,12 +101,14 @@ class Result(NamedTuple):
                 f"{t.name:21} {t.batch:5} {t.threads:7} {t.seconds * factor:9.2f} {spread:>15} "
                 f"{t.gflops:10.1f} {t.share:8.0%} {ratio:>14} {t.memory:8}"
             )
+        lines += table(self.beside, self.training)
         lines += [f"{name}: not measured: {reason}" for name, reason in self.failures.items()]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the table as it is written to JSON."""
-        return self._asdict() | {"timings": [t._asdict() for t in self.timings]}
+        beside = [row._asdict() for row in self.beside]
+        return self._asdict() | {"timings": [t._asdict() for t in self.timings], "beside": beside}
 
 
 def bench(
@@ -114,6 +119,8 @@ def bench(
     turns: int = 7,
     seconds: float = 0.25,
     training: bool = False,
+    entry: str | None = None,
+    beside: str | None = None,
 ) -> Result:
     """Measure contenders in alternation.
 
@@ -133,6 +140,10 @@ def bench(
     training : bool
         Measure steps of training (forward, backward, AdamW) instead of forward passes. A step
         counts as three passes.
+    entry : str, optional
+        Which weights to read from a PyTorch file that has several.
+    beside : str, optional
+        ``"busy"``: measure also, in alternation, beside a program that keeps one core busy.
 
     Returns
     -------
@@ -141,7 +152,7 @@ def bench(
     Raises
     ------
     ConfigError
-        If a peer is unknown, or cannot train and `training` is set.
+        If a peer is unknown, or cannot train and `training` is set; or if `beside` is unknown.
     WeightsError, ConfigError, OfflineError, MissingPackage
         If the model cannot be read, as in `npformer.load`.
     """
@@ -150,7 +161,9 @@ def bench(
         raise ConfigError(f"unknown peer {', '.join(unknown)}; expected {', '.join(PEERS)}")
     if training and not set(peers) <= set(TRAINED):
         raise ConfigError(f"peers is {', '.join(peers)}; these can train: {', '.join(TRAINED)}")
-    config, params = load_network(model)
+    if beside not in (None, *NEIGHBORS):
+        raise ConfigError(f"beside is {beside!r}; expected None or {', '.join(NEIGHBORS)}")
+    config, params = load_network(model, entry)
     batches = sorted(batches)
     count = batches[0] if training else 2  # torch.compile shall see only sizes that are measured
     x = random_images(config, count)
@@ -158,6 +171,8 @@ def bench(
     peak = {n: fma_peak(n) for n in threads}
     failures: dict[str, str] = {}
     measured: dict[tuple[str, int, int], list[float]] = {}
+    disturbed: dict[tuple[str, int, int], list[float]] = {}
+    neighbor = Neighbor() if beside else None
     memory: dict[tuple[str, int], int] = {}
     with tempfile.TemporaryDirectory() as folder:
         write(folder, config, params)
@@ -177,6 +192,12 @@ def bench(
                     for name, answer in _ask(workers, task, failures):
                         measured.setdefault((name, batch, n), []).extend(answer["seconds"])
                         memory[name, batch] = answer["memory"]
+                    if neighbor is not None:
+                        with neighbor.working():
+                            for name, answer in _ask(workers, task, failures):
+                                disturbed.setdefault((name, batch, n), []).extend(answer["seconds"])
+        if neighbor is not None:
+            neighbor.stop()
         for worker in workers.values():
             worker.stop()
     timings = []
@@ -189,7 +210,7 @@ def bench(
         ratio = None if ours is None or name == "npformer" else float(np.median(ours)) / median
         share, most = gflops / peak[n], memory[name, batch]
         timings.append(Timing(name, batch, n, median, low, high, gflops, share, ratio, most))
-    return Result(model, peak, timings, failures, training)
+    return Result(model, peak, timings, failures, training, compare(measured, disturbed))
 
 
 class Worker:

@@ -20,8 +20,10 @@ from ..engine.fold import (
     FoldedPoolingBlock,
     fold,
 )
+from ..errors import ConfigError
 from ..files.atomic import replacing
 from ..files.optional import optional
+from ..files.paths import as_path
 from ..layers import Array, Conv2d, Linear, head_sizes, relative_position_bias
 from ..network.configuration import EfficientFormerConfig
 
@@ -95,7 +97,8 @@ def export(
     MissingPackage
         If onnx is not installed.
     ConfigError
-        If ONNX has no operator for the activation, or the configuration of the source is unusable.
+        If the path is an address, ONNX has no operator for the activation, or the configuration of
+        the source is unusable.
     MissingWeights, WeightsError, UnsafeCheckpointError, OfflineError
         If the source cannot be read.
     OSError
@@ -104,16 +107,17 @@ def export(
     with optional("onnx", "a graph for ONNX Runtime or OpenVINO", "npformer[onnx]"):
         import onnx
 
+    place = as_path(path, "the path to write", ConfigError)
     found = read(source, entry=entry)
     config = found.config
     require(config.hidden_act in ACTIVATIONS, "hidden_act", config.hidden_act,
             f"for ONNX one of {', '.join(ACTIVATIONS)}")  # fmt: skip
     model = Graph(fold(found.params, config, average_heads=True), config).model()
-    with replacing(Path(path)) as temporary:
+    with replacing(place) as temporary:
         onnx.save(model, str(temporary))
     params = found.params
     outputs = len(params.norm.bias) if params.head is None else len(params.head.bias)
-    return Exported(Path(path), (config.num_channels, *config.image_shape), outputs)
+    return Exported(place, (config.num_channels, *config.image_shape), outputs)
 
 
 class Graph:

@@ -42,7 +42,7 @@ class Profile(NamedTuple):
         return self._asdict() | {"rows": [row._asdict() for row in self.rows]}
 
 
-def profile(model: str, threads: int, passes: int = 20) -> Profile:
+def profile(model: str, threads: int, passes: int = 20, entry: str | None = None) -> Profile:
     """Measure each step of a forward pass.
 
     Parameters
@@ -52,6 +52,8 @@ def profile(model: str, threads: int, passes: int = 20) -> Profile:
     threads : int
     passes : int
         Number of measurements; for each step the fastest counts.
+    entry : str, optional
+        Which weights to read from a PyTorch file that has several.
 
     Returns
     -------
@@ -64,7 +66,7 @@ def profile(model: str, threads: int, passes: int = 20) -> Profile:
     WeightsError, OfflineError, MissingPackage
         If the model cannot be read, as in `npformer.load`.
     """
-    config, params = load_network(model)
+    config, params = load_network(model, entry)
     fast = make_forward(params, config, "numba").fast
     assert fast is not None, "Numba runs the network, or there was an error"
     x = random_images(config, 1)

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..files.names import SUFFIXES, TORCH_SUFFIXES
+from ..files.paths import as_path
 from ..network import EfficientFormer, forward
 from . import safetensors_file, torch_writer
 from .assemble import assemble, with_buffers
@@ -76,7 +77,7 @@ def convert(
     """
     if to not in NAMINGS:
         raise ConfigError(f"to is {to!r}; expected one of {', '.join(NAMINGS)}")
-    place = Path(target).expanduser()
+    place = as_path(target, "the target", ConfigError)
     if place.suffix.lower() in _OTHER_SUFFIXES and not place.is_dir():
         raise ConfigError(
             f"{place}: {_OTHER_SUFFIXES[place.suffix.lower()]}; expected a folder, or a file that "

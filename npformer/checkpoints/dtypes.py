@@ -47,6 +47,18 @@ STORAGES = {
 }
 """The same, by their names in PyTorch's files."""
 
+OTHER_STORAGES = {
+    "ComplexDoubleStorage": 16,
+    "ComplexFloatStorage": 8,
+    "QInt32Storage": 4,
+    "QInt8Storage": 1,
+    "QUInt8Storage": 1,
+    "QUInt4x2Storage": 1,
+    "QUInt2x4Storage": 1,
+    "UntypedStorage": 1,
+}
+"""PyTorch's other number formats, which are not read, and the size of a number in bytes."""
+
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 """The names in safetensors, by number format."""
 

@@ -9,12 +9,14 @@ the names of its tensors, and the usual keys only decide which of several sets i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 from typing import Any, NamedTuple
 
 from ..checks import shortened
 from ..errors import UnsafeCheckpointError, WeightsError
 from .prefixes import is_recognized
-from .torch_pickle import Interpreted, OtherTensor, TensorRef
+from .torch_objects import OtherTensor, TensorRef
+from .torch_pickle import Interpreted
 
 ENTRIES = (
     "model", "state_dict", "model_state_dict", "model_state", "net", "network", "weights",
@@ -73,13 +75,18 @@ def choose(file: Interpreted, entry: str | None, source: str) -> Entry:
         name = known[0] if len(known) == 1 else usual[0]
     elif known:
         raise WeightsError(
-            f"{source}: it holds several sets of weights: {_listed(known)}. Choose one, such as "
-            f"entry={known[0]!r} (npformer convert --entry {known[0]})"
+            f"{source}: it holds several sets of weights: {_listed(known)}. Choose by "
+            f"{how_to_choose(known[0])}"
         )
     else:
         raise _without_weights(file, f"any of {', '.join(ENTRIES)}", source)
     others = tuple(other for other in known if other is not None and other != name)
     return Entry(name, _only_tensors(sets[name], name in known, source), others)
+
+
+def how_to_choose(entry: str | None) -> str:
+    """Say which argument, and which option of a command, takes a set of weights."""
+    return f"entry={entry!r}, or --entry {quote(str(entry))} in a command"
 
 
 def _sets(value: Any) -> Iterator[tuple[str | None, dict[Any, Any]]]:

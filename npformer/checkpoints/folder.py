@@ -22,6 +22,7 @@ from ..files.names import (
     PROCESSOR_NAME,
     WEIGHTS_NAMES,
 )
+from ..files.paths import as_path
 from ..files.presence import is_file
 from ..files.repository import USUAL, Download
 from ..files.shipped import shipped
@@ -221,7 +222,7 @@ def find(name_or_path: str | PathLike[str], download: Download = USUAL) -> Path:
     Raises
     ------
     MissingWeights
-        If there is no such path and no such name.
+        If there is no such path and no such name, or it is an address.
     OfflineError, WeightsError
         If a model is not in the cache and cannot be downloaded, or is not the published one.
     """
@@ -230,7 +231,7 @@ def find(name_or_path: str | PathLike[str], download: Download = USUAL) -> Path:
         return shipped(DEFAULT)
     if name in hub.manifest():
         return hub.locate(name, download)
-    path = Path(name).expanduser()
+    path = as_path(name, "the name of a model", MissingWeights, model=True)
     if path.exists():
         return path / download.subfolder
     if hub.is_hub_name(name):
@@ -264,13 +265,19 @@ def write(
     Raises
     ------
     ConfigError
-        If the naming is "original", or timm has no such network.
+        If the naming is "original", timm has no such network, or the folder is an address.
     WeightsError
         If the attention biases were resized by "original", which no file can store.
     OSError
         If a file cannot be written.
     """
-    write_folder(Path(folder), config, state_dict(params, config, naming), processor, naming)
+    write_folder(
+        as_path(folder, "the folder to write", ConfigError),
+        config,
+        state_dict(params, config, naming),
+        processor,
+        naming,
+    )
 
 
 def write_folder(

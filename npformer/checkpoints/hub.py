@@ -21,9 +21,10 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..errors import MissingWeights, OfflineError, WeightsError
-from ..files.names import CONFIG_NAME, PROCESSOR_NAME, WEIGHTS_NAMES
+from ..files.names import CONFIG_NAME, INDEX_SUFFIX, PROCESSOR_NAME, WEIGHTS_OR_LISTS
 from ..files.repository import USUAL, Download, Source, huggingface_hub, is_repository
 from ..files.shipped import shipped
+from .weights_file import shards
 
 _CHUNK = 1 << 20
 
@@ -36,11 +37,13 @@ class Fetched(NamedTuple):
     folder: Path
     """contains the configurations of network and processor, and the weights"""
     weights: Path
+    """the file, or the list of the files over which they are distributed"""
     repository: str
     commit: str
     sha256: str
+    """of the weights; if there are several files, of all that is in them, one after another"""
     size: int
-    """size of the weights, in bytes"""
+    """of the weights, in bytes"""
     published_as: str | None
     """where a file with this hash was published; None if the hash is not in the manifest"""
 
@@ -138,16 +141,27 @@ def _source(name: str, download: Download) -> Source:
     if facts and revision in (None, facts["revision"]) and not download.subfolder:
         weights, sha256 = (facts["file"],), tuple(facts["sha256"])
         return Source(name, repository, facts["revision"], download, weights, sha256, True)
-    return Source(name, repository, revision or "main", download, WEIGHTS_NAMES, known=bool(facts))
+    return Source(
+        name, repository, revision or "main", download, WEIGHTS_OR_LISTS, known=bool(facts)
+    )
 
 
 def _cached(hub: ModuleType, source: Source) -> Path | None:
     """Return the folder in the cache if it contains everything needed."""
     config, processor = (source.cached(hub, name) for name in (CONFIG_NAME, PROCESSOR_NAME))
-    weights = any(isinstance(source.cached(hub, name), str) for name in source.weights)
+    found = (source.cached(hub, name) for name in source.weights)
+    weights = next((Path(path) for path in found if isinstance(path, str)), None)
     # Without the processor's configuration, a model would see wrongly resized images.
     known = isinstance(processor, str) or processor is hub._CACHED_NO_EXIST
-    return Path(config).parent if isinstance(config, str) and weights and known else None
+    if not isinstance(config, str) or weights is None or not known:
+        return None
+    whole = all(isinstance(source.cached(hub, name), str) for name in _parts(weights))
+    return Path(config).parent if whole else None
+
+
+def _parts(weights: Path) -> list[str]:
+    """Return the names of the files that a list of weights names; none for weights in one file."""
+    return sorted(shards(weights)) if weights.name.endswith(INDEX_SUFFIX) else []
 
 
 def _download(hub: ModuleType, source: Source, anew: bool) -> Path:
@@ -157,7 +171,14 @@ def _download(hub: ModuleType, source: Source, anew: bool) -> Path:
         # A branch may move between two files, so the rest comes from the first file's commit.
         source = source._replace(revision=source.commit(config.parent))
         source.fetch(hub, PROCESSOR_NAME)
-        if any(source.fetch(hub, filename, anew) for filename in source.weights):
+        fetched = (source.fetch(hub, filename, anew) for filename in source.weights)
+        if weights := next(filter(None, fetched), None):
+            for name in _parts(weights):
+                if source.fetch(hub, name, anew) is None:
+                    raise MissingWeights(
+                        f"{hub.constants.ENDPOINT}/{source.repository} at {source.revision} has no "
+                        f"{name}, which its {weights.name} lists; the repository is incomplete"
+                    )
             return config.parent
     raise MissingWeights(
         f"{hub.constants.ENDPOINT}/{source.repository} at {source.revision} has no "
@@ -169,11 +190,13 @@ def _download(hub: ModuleType, source: Source, anew: bool) -> Path:
 def _identify(source: Source, folder: Path) -> Fetched:
     """Hash the weights in a folder of the cache."""
     # If there are several files of weights, hash the one that will be read.
-    weights = next(path for path in map(folder.joinpath, WEIGHTS_NAMES) if path.exists())
-    digest = hashlib.sha256()
-    with weights.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+    weights = next(path for path in map(folder.joinpath, WEIGHTS_OR_LISTS) if path.exists())
+    digest, size = hashlib.sha256(), 0
+    for path in map(folder.joinpath, _parts(weights) or [weights.name]):
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
     sha256 = digest.hexdigest()
     known = (
         f"{facts['repository']}, {facts['sha256'][sha256]}"
@@ -186,7 +209,7 @@ def _identify(source: Source, folder: Path) -> Fetched:
         repository=source.repository,
         commit=source.commit(folder),
         sha256=sha256,
-        size=weights.stat().st_size,
+        size=size,
         published_as=next(known, None),
     )
 

@@ -17,6 +17,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,9 @@ def _split(data: bytes, source: str) -> tuple[dict[str, Any], int]:
         if len(entries) < len(pairs):
             (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
             raise WeightsError(f"{source}: the header names {twice!r} twice; the file is damaged")
+        for word in chain.from_iterable(pairs):
+            if isinstance(word, str):
+                word.encode("utf-8")  # fails for half of a surrogate pair, which is not text
         return entries
 
     try:

@@ -7,17 +7,17 @@ Such a file (``.bin``, ``.pth``, ``.pt``) is an uncompressed zip archive:
     name/byteorder      "little" or "big"
     name/version, …     not needed
 
-`torch_pickle` reads the pickle, `entries` chooses the weights, this module reads the archive.
-Archives that are compressed, contain overlapping records or two of the same name, or have another
-length than they claim are refused: PyTorch never writes them, and programs disagree about their
-contents. Files from before PyTorch 1.6 are bare pickles, and are refused too. Source:
-``torch/serialization.py``.
+`torch_pickle` reads the pickle, `entries` chooses the weights, `torch_views` makes arrays of them,
+this module reads the archive. Archives that are compressed, contain overlapping records or two of
+the same name, or have another length than they claim are refused: PyTorch never writes them, and
+programs disagree about their contents. Files from before PyTorch 1.6 are no archives, but streams
+(`torch_legacy`). Source: ``torch/serialization.py``.
 """
 
 from __future__ import annotations
 
-import math
 import struct
+from collections.abc import Callable
 from os import SEEK_END
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -25,21 +25,19 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from zlib import crc32
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from ..errors import UnsafeCheckpointError, WeightsError
-from ..files.sniff import what_is
+from ..errors import WeightsError
+from ..files.sniff import LENGTH, PICKLES, what_is
 from .dtypes import Tensors
 from .entries import choose
-from .torch_pickle import StorageRef, TensorRef, interpret
+from .torch_legacy import Legacy
+from .torch_objects import StorageRef
+from .torch_pickle import Interpreted, interpret
+from .torch_views import make_views
 
 MAX_RECORDS = 100_000
 """A limit far above the 2,500 of L7 with averaged weights and the state of its optimizer."""
-
-MAX_UNFOLDED = 2 << 30
-"""Limit in bytes of tensors that share numbers, far above the 0.7 GB of L7 in float64. Without it,
-a small file could claim to hold terabytes."""
 
 
 class Contents(NamedTuple):
@@ -76,33 +74,40 @@ def read(path: Path, entry: str | None = None) -> Contents:
     OSError
         If the file cannot be read.
     """
+    source = str(path)
     with path.open("rb") as stream:
-        start = stream.read(200)
+        start = stream.read(LENGTH)
+        stream.seek(0)
+        if start.startswith(PICKLES):
+            legacy = Legacy(stream, source)
+            return _contents(legacy.saved, legacy.storage, entry, source)
         if not start.startswith(b"PK\x03\x04"):
-            raise _not_an_archive(start, str(path))
+            kind = what_is(start)
+            found = f"this is {kind}" if kind else "it does not begin like a zip archive"
+            raise WeightsError(f"{source}: {found}; expected a file written by torch.save")
         try:
-            with ZipFile(stream) as archive:
-                return _Archive(archive, stream, str(path)).contents(entry)
+            with ZipFile(stream) as opened:
+                archive = _Archive(opened, stream, source)
+                return _contents(archive.saved(), archive.storage, entry, source)
         except WeightsError:
             raise
         except (
             BadZipFile, NotImplementedError, EOFError, OSError, ValueError, struct.error,
         ) as error:  # fmt: skip
             raise WeightsError(
-                f"{path}: the archive is damaged or cut off ({error}); download it again"
+                f"{source}: the archive is damaged or cut off ({error}); download it again"
             ) from error
 
 
-def _not_an_archive(start: bytes, source: str) -> WeightsError:
-    if start[:1] == b"\x80":
-        return UnsafeCheckpointError(
-            f"{source}: a bare pickle, as PyTorch wrote before 1.6; reading it would mean running "
-            "code. If you trust it, save it again: torch.save(torch.load(path, weights_only=True), "
-            "path)"
-        )
-    kind = what_is(start)
-    found = f"this is {kind}" if kind else "it does not begin like a zip archive"
-    return WeightsError(f"{source}: {found}; expected a file written by torch.save")
+def _contents(
+    saved: Interpreted,
+    storage: Callable[[StorageRef], NDArray[Any]],
+    entry: str | None,
+    source: str,
+) -> Contents:
+    """Choose a set of weights, and make views of its storages."""
+    chosen = choose(saved, entry, source)
+    return Contents(make_views(chosen.tensors, storage, source), chosen.name, chosen.others)
 
 
 class _Archive:
@@ -119,21 +124,13 @@ class _Archive:
     def refuse(self, found: str) -> WeightsError:
         return WeightsError(f"{self.source}: {found}; expected what torch.save writes")
 
-    def contents(self, entry: str | None) -> Contents:
-        """Read the pickle, choose a set of weights, and make views of its storages."""
+    def saved(self) -> Interpreted:
+        """Read the pickle."""
         if "constants.pkl" in self.records:
             raise self.refuse("this is a TorchScript program, not a checkpoint")
         if "data.pkl" not in self.records:
             raise self.refuse("it has no record data.pkl")
-        chosen = choose(interpret(self._record("data.pkl"), self.source), entry, self.source)
-        tensors = {name: self._view(name, tensor) for name, tensor in chosen.tensors.items()}
-        unfolded = sum(tensor.nbytes for tensor in tensors.values())
-        if unfolded > max(MAX_UNFOLDED, sum(storage.nbytes for storage in self.storages.values())):
-            raise self.refuse(
-                f"its tensors share numbers, and would be {unfolded} bytes without sharing, more "
-                f"than {MAX_UNFOLDED}"
-            )
-        return Contents(tensors, chosen.name, chosen.others)
+        return interpret(self._record("data.pkl"), self.source)
 
     def _check(self, stream: IO[bytes]) -> dict[str, ZipInfo]:
         """Refuse an archive that torch.save would not have written."""
@@ -177,32 +174,7 @@ class _Archive:
             raise BadZipFile(f"bad CRC-32 of record {name!r}")
         return data
 
-    def _view(self, name: str, tensor: TensorRef) -> NDArray[Any]:
-        """Return a tensor as a view of its storage, after checking that it lies inside."""
-        numbers = self._storage(tensor.storage)
-        shape, strides = tensor.shape, tensor.strides
-        last = tensor.offset - (0 in shape)  # of no numbers none needs a place
-        if len(shape) == len(strides) and 0 not in shape:
-            # Along an axis of one number nobody steps, however large the stride.
-            strides = tuple(s if n > 1 else 0 for n, s in zip(shape, strides, strict=True))
-            last += sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-        if len(shape) != len(strides) or last >= len(numbers):
-            raise self.refuse(
-                f"tensor {name!r} of shape {shape} and strides {tensor.strides} from number "
-                f"{tensor.offset} does not lie in its storage of {len(numbers)} numbers"
-            )
-        size = math.prod(shape) * numbers.itemsize
-        if size > max(MAX_UNFOLDED, numbers.nbytes):
-            raise self.refuse(
-                f"tensor {name!r} of shape {shape} repeats the numbers of its storage and would be "
-                f"{size} bytes, more than {MAX_UNFOLDED}"
-            )
-        if 0 in shape:
-            return np.zeros(shape, numbers.dtype)
-        steps = [stride * numbers.itemsize for stride in strides]
-        return as_strided(numbers[tensor.offset :], shape, steps)
-
-    def _storage(self, storage: StorageRef) -> NDArray[Any]:
+    def storage(self, storage: StorageRef) -> NDArray[Any]:
         """Return all numbers of a storage."""
         record = self.records.get(f"data/{storage.key}")
         if record is None:

@@ -24,14 +24,12 @@ Sources: ``pickletools.py`` of Python; ``torch/_utils.py``, ``torch/serializatio
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-import numpy as np
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import IO, Any, NamedTuple, cast
 
 from ..errors import UnsafeCheckpointError, WeightsError
-from .dtypes import STORAGES
+from .torch_objects import HARMLESS, Inert, Length, Mark, made, stored
 
 MAX_PICKLE = 64_000_000
 """Limit in bytes, far above the 0.5 million of L7 with the state of its optimizer."""
@@ -40,57 +38,24 @@ MAX_OPCODES = 4_000_000
 """Limit of the time and memory that a pickle takes: some seconds, some hundred MB."""
 
 
-@dataclass(frozen=True)
-class StorageRef:
-    """A record of the archive: numbers without a shape."""
+class Pickled:
+    """One pickle of several in an open file, of which no more is read than a limit."""
 
-    dtype: np.dtype[Any]
-    key: str
-    numel: int
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self.left = MAX_PICKLE
 
+    def read(self, count: int) -> bytes:
+        """Return the next bytes; fewer than wanted at the end and at the limit."""
+        return self._passed(self.stream.read(min(count, self.left)))
 
-@dataclass(frozen=True)
-class TensorRef:
-    """A tensor as the pickle describes it: a view of a storage, measured in numbers, not bytes."""
+    def readline(self) -> bytes:
+        """Return the next bytes up to the end of a line."""
+        return self._passed(self.stream.readline(self.left))
 
-    storage: StorageRef
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-class Inert:
-    """Stands for an object that is not needed, such as the arguments of a training run."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
-
-class OtherTensor(Inert):
-    """Stands for a tensor that is no plain array of a number format that can be read."""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """Stands for a global: its name and nothing else."""
-
-    name: str
-
-
-_TENSOR = "torch._utils._rebuild_tensor_v2"
-_PARAMETERS = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
-_WITH_ATTRIBUTES = "torch._tensor._rebuild_from_type_v2"
-_PLAIN_TYPES = ("torch.Tensor", "torch.nn.parameter.Parameter")
-_DICTS = ("collections.OrderedDict", "collections.defaultdict")
-_NAMESPACE = "argparse.Namespace"
-
-_HARMLESS = {
-    _TENSOR, *_PARAMETERS, _WITH_ATTRIBUTES, *_PLAIN_TYPES, *_DICTS, _NAMESPACE,
-    *(f"torch.{name}" for name in STORAGES), "collections.Counter", "torch.Size", "torch.device",
-    "_codecs.encode", *(f"{module}.{name}" for module in ("builtins", "__builtin__")
-                        for name in ("set", "frozenset", "bytearray", "complex")),
-}  # fmt: skip
-"""Globals of ordinary checkpoints, which a message about a file without weights need not name."""
+    def _passed(self, data: bytes) -> bytes:
+        self.left -= len(data)
+        return data
 
 
 class Interpreted(NamedTuple):
@@ -100,14 +65,16 @@ class Interpreted(NamedTuple):
     """dict, list, tuple, str, bytes, int, float, bool, None, TensorRef or Inert"""
     strangers: tuple[str, ...]
     """the first globals it names that Python's own machine would have to import, and might run"""
+    storages: Mapping[str, set[Length]] = MappingProxyType({})
+    """what it says about the length of each storage, by key"""
 
 
-def interpret(pickle: bytes, source: str) -> Interpreted:
+def interpret(pickle: bytes | Pickled, source: str) -> Interpreted:
     """Return the value that a pickle describes.
 
     Parameters
     ----------
-    pickle : bytes
+    pickle : bytes or Pickled
     source : str
         What error messages call the file.
 
@@ -122,16 +89,16 @@ def interpret(pickle: bytes, source: str) -> Interpreted:
     WeightsError
         If the pickle is damaged or too long.
     """
-    if len(pickle) > MAX_PICKLE:
+    if isinstance(pickle, bytes) and len(pickle) > MAX_PICKLE:
         raise WeightsError(
             f"{source}: its pickle has {len(pickle)} bytes; expected at most {MAX_PICKLE}, which "
             "is more than any EfficientFormer needs"
         )
     machine = _Machine(source)
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(pickle)):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(Any, pickle))):
             if opcode.name == "STOP":
-                return Interpreted(machine.result(), tuple(machine.strangers))
+                return machine.interpreted()
             if count == MAX_OPCODES:
                 raise WeightsError(
                     f"{source}: its pickle has more than {MAX_OPCODES} steps; where the file was "
@@ -157,6 +124,7 @@ class _Machine:
         """the stacks below each open MARK"""
         self.memo: dict[int, Any] = {}
         self.strangers: list[str] = []
+        self.storages: dict[str, set[Length]] = {}
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -173,11 +141,11 @@ class _Machine:
                 "it will not be run"
             )
 
-    def result(self) -> Any:
-        """Return the only value that is left."""
+    def interpreted(self) -> Interpreted:
+        """Return the only value that is left, and what was noted on the way."""
         if len(self.stack) != 1 or self.below:
             raise ValueError("it does not leave exactly one value")
-        return self.stack[0]
+        return Interpreted(self.stack[0], tuple(self.strangers), self.storages)
 
     def since_mark(self) -> list[Any]:
         """Close the last MARK and return what is above it."""
@@ -190,7 +158,7 @@ class _Machine:
 
     def look_up(self, name: str) -> None:
         """Push the marker of a global."""
-        if name not in _HARMLESS and len(self.strangers) < 5:
+        if name not in HARMLESS and len(self.strangers) < 5:
             self.strangers.append(name)
         self.push(Mark(name))
 
@@ -206,7 +174,7 @@ class _Machine:
         if not isinstance(arguments, tuple):
             raise ValueError("arguments are not a tuple")
         if isinstance(function, Mark):
-            self.push(_made(function.name, arguments))
+            self.push(made(function.name, arguments))
         elif isinstance(function, Inert):
             self.push(Inert(function.kind))
         else:
@@ -218,18 +186,13 @@ class _Machine:
 
     def refer_to_storage(self) -> None:
         """Push the storage that a persistent identifier names."""
-        kind, mark, key, _, numel = self.stack.pop()
-        if kind != "storage" or not isinstance(mark, Mark) or not isinstance(key, str):
-            raise ValueError("a persistent identifier does not name a storage")
-        if not _is_count(numel):
-            raise ValueError("the length of a storage is not a whole number")
-        name = mark.name.removeprefix("torch.")
-        if name in STORAGES:
-            self.push(StorageRef(STORAGES[name], key, numel))
-        elif mark.name.startswith("torch.") and name.endswith("Storage"):
-            self.push(OtherTensor(mark.name))
-        else:
-            raise ValueError(f"{mark.name} is no storage")
+        identifier = self.stack.pop()
+        if identifier[:1] == ("module",):  # before PyTorch 1.6: a class, and its source code
+            self.push(Inert("module"))
+            return
+        storage, key, length = stored(identifier)
+        self.storages.setdefault(key, set()).add(length)
+        self.push(storage)
 
     def set_items(self, pairs: list[Any]) -> None:
         target = self.stack[-1]
@@ -267,51 +230,6 @@ class _Machine:
     def open_mark(self) -> None:
         self.below.append(self.stack)
         self.stack = []
-
-
-def _made(name: str, arguments: tuple[Any, ...]) -> Any:
-    """Return what stands for the result of a call."""
-    if name == _TENSOR:
-        return _tensor(*arguments)
-    if name in _PARAMETERS and isinstance(arguments[0], (TensorRef, OtherTensor)):
-        return arguments[0]
-    if name == _WITH_ATTRIBUTES:
-        function, kind, inner, _ = arguments
-        plain = isinstance(kind, Mark) and kind.name in _PLAIN_TYPES
-        if plain and function in (Mark(_TENSOR), *map(Mark, _PARAMETERS)):
-            return _made(function.name, inner)
-    if name in ("collections.defaultdict", _NAMESPACE, _DICTS[0]):
-        if arguments and name != "collections.defaultdict":
-            raise ValueError(f"it calls {name} wrongly")
-        return Inert(name) if name == _NAMESPACE else {}
-    if name in _PARAMETERS or name.removeprefix("torch.") in STORAGES:
-        raise ValueError(f"it calls {name} wrongly")
-    if name == "torch._utils._rebuild_tensor_v3":
-        dtype = arguments[6]
-        return OtherTensor(dtype.name if isinstance(dtype, Mark) else name)
-    if name.startswith(("torch._utils._rebuild_", "torch._tensor._rebuild_")):
-        return OtherTensor(name)
-    return Inert(name)
-
-
-def _tensor(
-    storage: Any, offset: Any, shape: Any, strides: Any, _grad: Any, _hooks: Any, flags: Any = None
-) -> TensorRef | OtherTensor:
-    """Describe a tensor as ``torch._utils._rebuild_tensor_v2`` would make it."""
-    if isinstance(storage, OtherTensor):
-        return storage
-    if flags:
-        return OtherTensor("a conjugated or negated view")
-    sizes = (shape, strides)
-    if not isinstance(storage, StorageRef) or not all(isinstance(s, tuple) for s in sizes):
-        raise ValueError("a tensor lacks a storage, shape or strides")
-    if not all(map(_is_count, (offset, *shape, *strides))):
-        raise ValueError("a tensor's offset, shape or stride is not a whole number from 0")
-    return TensorRef(storage, offset, shape, strides)
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**63
 
 
 _CONSTANTS = {
@@ -352,5 +270,6 @@ _OPCODES: dict[str, Callable[[_Machine, Any], None]] = {
     "NEWOBJ": lambda machine, _: machine.call(),
     "NEWOBJ_EX": lambda machine, _: machine.call_with_keywords(),
     "BUILD": lambda machine, _: machine.discard_state(),
+    "SHORT_BINSTRING": lambda machine, text: machine.push(text.encode("latin-1").decode()),
     "BINPERSID": lambda machine, _: machine.refer_to_storage(),
 }

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from ..checks import shortened
 from ..errors import ConfigError, MissingWeights, WeightsError
-from ..files.names import INDEX_SUFFIX, SUFFIXES, TORCH_SUFFIXES, WEIGHTS_NAMES
+from ..files.names import INDEX_SUFFIX, SUFFIXES, TORCH_SUFFIXES, WEIGHTS_NAMES, WEIGHTS_OR_LISTS
 from ..files.presence import is_file
+from ..files.sniff import PICKLES
 from ..files.strict_json import read_object
 from . import safetensors_file
 from .dtypes import Tensors
@@ -31,12 +32,13 @@ class Weights(NamedTuple):
 
     def note_of_others(self) -> str:
         """Say in one line that there are other weights, and how to take them."""
+        from .entries import how_to_choose  # imported late, as torch_file is below
+
         read = "the weights beside them" if self.entry is None else repr(self.entry)
         choice = next((other for other in self.others if "ema" in other.lower()), self.others[0])
         return (
             f"{self.source}: read {read}; it also holds {', '.join(map(repr, self.others[:5]))} "
-            "(an average, EMA, is usually the better): take another by "
-            f"entry={choice!r}, or `npformer convert --entry {choice}`"
+            f"(an average, EMA, is usually the better). Choose by {how_to_choose(choice)}"
         )
 
 
@@ -51,10 +53,9 @@ def weights_file(place: Path) -> Path:
     """
     if not place.is_dir():
         return place
-    for name in WEIGHTS_NAMES:
-        for path in (place / name, place / f"{name}{INDEX_SUFFIX}"):
-            if is_file(path, MissingWeights):
-                return path
+    for path in map(place.joinpath, WEIGHTS_OR_LISTS):
+        if is_file(path, MissingWeights):
+            return path
     others = sorted(path for path in place.iterdir() if path.suffix in SUFFIXES)
     if len(others) == 1:
         return others[0]
@@ -105,7 +106,8 @@ def _read_one(file: Path, entry: str | None) -> Weights:
             start = stream.read(9)
     except FileNotFoundError:
         raise MissingWeights(f"{file}: no such file") from None
-    if start.startswith(b"PK") or (file.suffix in TORCH_SUFFIXES and start[8:] != b"{"):
+    of_torch = start.startswith((b"PK", *PICKLES)) or file.suffix in TORCH_SUFFIXES
+    if of_torch and start[8:] != b"{":
         from . import torch_file  # imported late: most models are safetensors files
 
         found = torch_file.read(file, entry)
@@ -119,7 +121,7 @@ def _read_one(file: Path, entry: str | None) -> Weights:
 
 def _read_shards(index: Path, entry: str | None) -> Tensors:
     """Read the files of a list; each must hold exactly the tensors that the list expects of it."""
-    expected = _shards(index)
+    expected = shards(index)
     if entry is not None:
         raise WeightsError(
             f"{index}: distributed weights have no entry {shortened(entry)}, only one set"
@@ -143,8 +145,16 @@ def _read_shards(index: Path, entry: str | None) -> Tensors:
     return tensors
 
 
-def _shards(index: Path) -> dict[str, set[str]]:
-    """Return the names of the tensors that each file of a list must hold."""
+def shards(index: Path) -> dict[str, set[str]]:
+    """Return the names of the tensors that each file of a list must hold.
+
+    Raises
+    ------
+    MissingWeights
+        If there is no list.
+    WeightsError
+        If it is damaged, or names anything but files of weights beside it.
+    """
     if not is_file(index, MissingWeights):
         raise MissingWeights(f"{index}: no such file")
     try:
@@ -156,7 +166,7 @@ def _shards(index: Path) -> dict[str, set[str]]:
             f"{index}: weight_map is {shortened(mapping)}; expected an object with the file of "
             "each tensor"
         )
-    shards: dict[str, set[str]] = {}
+    files: dict[str, set[str]] = {}
     for tensor, name in mapping.items():
         plain = isinstance(name, str) and Path(name).name == name and "\\" not in name
         if not plain or Path(name).suffix not in SUFFIXES:
@@ -164,5 +174,5 @@ def _shards(index: Path) -> dict[str, set[str]]:
                 f"{index}: tensor {shortened(tensor)} is in {shortened(name)}; expected the name "
                 f"of a file beside it that ends in {', '.join(SUFFIXES)}"
             )
-        shards.setdefault(name, set()).add(tensor)
-    return shards
+        files.setdefault(name, set()).add(tensor)
+    return files

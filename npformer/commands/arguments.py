@@ -30,15 +30,26 @@ def positive_integers(text: str) -> list[int]:
 
 
 def add_weights(parser: ArgumentParser) -> None:
-    """Add ``--model`` of commands that need trained weights."""
+    """Add ``--model`` of commands that need trained weights, and ``--entry``."""
     parser.add_argument("--model", default="tiny", help="name or folder of the weights (tiny)")
+    add_entry(parser)
+
+
+def add_entry(parser: ArgumentParser, model: str = "MODEL") -> None:
+    """Add ``--entry`` of commands that read the weights of a model."""
+    parser.add_argument(
+        "--entry",
+        metavar="KEY",
+        help=f"which weights to take if {model} is a PyTorch file with several, such as model_ema",
+    )
 
 
 def add_timed_network(parser: ArgumentParser) -> None:
-    """Add ``--model`` of commands that measure time, for which random weights will do."""
+    """Add ``--model`` of commands that measure time, for which random weights do; ``--entry``."""
     parser.add_argument(
         "--model", default="l1", help="tiny, l1, l3, l7, or the folder of a model (l1)"
     )
+    add_entry(parser)
 
 
 def add_engine(parser: ArgumentParser) -> None:

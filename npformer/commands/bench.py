@@ -32,6 +32,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--turns", type=positive_integer, default=7, help="number of turns of each runtime (7)"
     )
     parser.add_argument("--training", action="store_true", help="measure steps of training")
+    parser.add_argument(
+        "--beside",
+        choices=("busy",),
+        help="measure also, in alternation, beside a program that keeps one core busy",
+    )
     add_json(parser)
 
 
@@ -51,7 +56,14 @@ def run(args: argparse.Namespace) -> int:
         found = [name for name in capable if find_spec(PEERS[name])]
     threads = args.threads or sorted({1, get_num_threads()})
     result = bench(
-        args.model, args.batch, threads, named + found, args.turns, training=args.training
+        args.model,
+        args.batch,
+        threads,
+        named + found,
+        args.turns,
+        training=args.training,
+        entry=args.entry,
+        beside=args.beside,
     )
     if args.json:
         print_json(result.to_dict())

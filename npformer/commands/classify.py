@@ -9,8 +9,9 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files.describing import describe
 from .arguments import add_batch_size, add_engine, add_json, add_weights, positive_integer
-from .output import complain, describe, print_json
+from .output import complain, print_json
 
 if TYPE_CHECKING:
     from ..classification import Predictions
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     paths = [path for word in args.images for path in expand(word)]
     if not paths:
         args.parser.error(f"no photographs found in {', '.join(args.images)}")
-    model = load(args.model, engine=args.engine)
+    model = load(args.model, engine=args.engine, entry=args.entry)
     failed = 0
     progress = progress_bar(len(paths))
     for start in range(0, len(paths), args.batch_size):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .arguments import add_entry
 from .output import complain
 
 
@@ -27,9 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="naming of the tensors in OUT: Hugging Face's, timm's or the original's; required, "
         "except for an .onnx file",
     )
-    parser.add_argument(
-        "--entry", help="which weights to take from a PyTorch file with several, such as model_ema"
-    )
+    add_entry(parser, "IN")
 
 
 def run(args: argparse.Namespace) -> int:

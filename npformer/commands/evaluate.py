@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
             args.model,
             batch_size=args.batch_size,
             engine=args.engine,
+            entry=args.entry,
             unreadable=args.unreadable,
             callback=show,
         )

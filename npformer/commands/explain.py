@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         check_suffix(args.output)
-        page = explain(args.image, args.model, args.token, args.top)
+        page = explain(args.image, args.model, args.token, args.top, entry=args.entry)
     except NpformerError:
         raise
     except ValueError as error:  # about --output or --token

@@ -6,6 +6,7 @@ import argparse
 import textwrap
 from collections.abc import Sequence
 
+from .arguments import add_entry
 from .output import print_json
 
 
@@ -14,6 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", nargs="?", default="tiny", help="tiny, l1, l3, l7, or the folder of a model (tiny)"
     )
+    add_entry(parser)
     parser.add_argument(
         "--classes", action="store_true", help="print what the model knows, by kind"
     )
@@ -28,16 +30,16 @@ def run(args: argparse.Namespace) -> int:
     from ..network.summary import summarize
     from ..network.variants import VARIANTS
 
-    if args.model == "tiny":
+    if args.model == "tiny" and args.entry is None:
         config = EfficientFormerConfig.from_json_file(shipped("tiny") / CONFIG_NAME)
         table = summarize(config)
-    elif args.model in VARIANTS:
+    elif args.model in VARIANTS and args.entry is None:
         config = EfficientFormerConfig.variant(args.model)
         table = summarize(config)
     else:
         from ..classification import load
 
-        model = load(args.model, engine="numpy")
+        model = load(args.model, engine="numpy", entry=args.entry)
         config, table = model.config, model.summary()
     labels = [config.id2label[i] for i in range(config.num_labels)]
     if args.json:

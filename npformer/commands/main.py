@@ -11,7 +11,6 @@ import atexit
 import gc
 import importlib
 import os
-import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from ..errors import NpformerError
+from ..files.paths import is_address
 from ..version import __version__
 from .output import complain, settle_streams, warning_lines
 
@@ -84,7 +84,7 @@ def check_words(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
         value = word.partition("=")[2] if word.startswith("--") and "=" in word else word
         if not value:
             parser.error("an argument is empty; expected the name of a file or folder, or a value")
-        if re.match(r"[a-z][a-z0-9+.-]+://", value, re.IGNORECASE):
+        if is_address(value):
             parser.error(
                 f"{value} is an address; expected a file or folder: download it first, and give "
                 "its path, or the owner/name of a model on the Hugging Face Hub"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import errno
 import io
 import json
 import math
@@ -11,6 +10,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
+
+from ..files.describing import describe
 
 PLAIN = str.maketrans(
     {
@@ -20,15 +21,6 @@ PLAIN = str.maketrans(
     }
 )  # fmt: skip
 """What is written where an encoding lacks a character of ours."""
-
-REMEDIES = {
-    errno.ENOSPC: "the file is as it was before; free some space, or name another place",
-    errno.EDQUOT: "the file is as it was before; free some space, or name another place",
-    errno.EFBIG: "the file is as it was before; name another place",
-    errno.EROFS: "name another place",
-    errno.EACCES: "change its permissions, or name another",
-}
-"""What to do about errors of the operating system."""
 
 
 def settle_streams() -> None:
@@ -70,17 +62,6 @@ def complain(message: object) -> None:
     """Write a line to standard error in the name of the program."""
     text = describe(message) if isinstance(message, OSError) else message
     print(f"npformer: {text}", file=sys.stderr)
-
-
-def describe(error: OSError) -> str:
-    """Say what an error of the operating system is about, and what to do."""
-    if error.strerror is None or error.errno is None:
-        return str(error)
-    if error.filename is None:
-        return error.strerror
-    text = f"{os.fsdecode(error.filename)}: {error.strerror}"
-    told = "Remedy: " in error.strerror  # by `npformer.files.atomic`
-    return text if told or error.errno not in REMEDIES else f"{text}; {REMEDIES[error.errno]}"
 
 
 def complain_about_unreadable(messages: Iterable[str]) -> None:

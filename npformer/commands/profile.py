@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from ..bench.profile import profile
     from ..engine import get_num_threads
 
-    result = profile(args.model, args.threads or get_num_threads(), args.passes)
+    result = profile(args.model, args.threads or get_num_threads(), args.passes, args.entry)
     if args.json:
         print_json(result.to_dict())
     else:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import add_unreadable, positive_integer
+from .arguments import add_entry, add_unreadable, positive_integer
 from .output import complain, complain_about_unreadable
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("folder", metavar="DIR", help="one sub-folder for each class; or train/ and val/ with such")
     add("--val", metavar="DIR", help="photographs to evaluate on after each epoch (DIR/val)")
     add("--from", dest="model", metavar="MODEL", default="tiny", help="where to start (tiny)")
+    add_entry(parser)
     add("--scratch", action="store_true", help="start from random weights instead of MODEL's")
     add("--teacher", metavar="MODEL", help="trained network that the second head learns from")
     add(
@@ -100,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
                 args.out,
                 recipe,
                 model=args.model,
+                entry=args.entry,
                 scratch=args.scratch,
                 teacher=args.teacher,
                 val=args.val,

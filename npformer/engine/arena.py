@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..kernels.layout import LANES
+from ..kernels.layout import LANES, PLACE
 from ..layers import Array
 from . import machine_code
 from .threads import run
@@ -100,7 +100,6 @@ class Arena:
         self.threads = threads
         self._size, self._scratch = size, scratch
         self.memory = allocate(size + threads * scratch)
-        self._status = np.zeros((threads, 2), np.int64)
 
     def execute(
         self,
@@ -134,16 +133,18 @@ class Arena:
         entry = machine_code.entry()
         threads = 1 if alone else self.threads
         end = len(table)
-        counters = np.zeros(1 + end * (threads + 2), np.int64)
+        places = threads * PLACE
+        counters = np.zeros(places + end * (threads + 2), np.int64)
+        status = np.zeros((threads, 2), np.int64)
         pixels = self.memory if pixels is None else pixels
         arrays = [table, counters, self.memory, weights, pixels]
         arguments = [number for array in arrays for number in machine_code.arguments(array)]
 
-        def enter(thread: int, first: int, last: int) -> None:
-            status = self._status[thread].ctypes.data
+        def enter(thread: int, first: int, last: int, alive: list[Array] = arrays) -> None:
+            result = status[thread].ctypes.data
             scratch = self._size + thread * self._scratch
             where = images, first, last, threads, thread, scratch
-            if entry(status, status + 8, *arguments, *where):
+            if entry(result, result + 8, *arguments, *where):
                 raise IndexError("a kernel reached outside of its memory")
 
         def work(thread: int) -> None:
@@ -156,6 +157,8 @@ class Arena:
             enter(thread, first, end)
 
         def release() -> None:
-            counters[1:] = RELEASED
+            counters[places:] = RELEASED
 
-        run(work, threads, lambda: int(counters[0]), release)
+        # When this thread has gone through all steps, no part is left, and helpers that are late
+        # read nothing any more but the table and the counters, which `enter` keeps alive.
+        run(work, threads, release, waits=False)

@@ -108,6 +108,31 @@ class TrainingStep(Protocol):
         ...
 
 
+class PlainGradients:
+    """Forward and backward in training by the plain layers.
+
+    Parameters
+    ----------
+    config : EfficientFormerConfig
+    dropout, drop_path : float
+        Rates, see `npformer.layers.training`.
+    """
+
+    def __init__(self, config: EfficientFormerConfig, dropout: float, drop_path: float) -> None:
+        self.config, self.dropout, self.drop_path = config, dropout, drop_path
+
+    def __call__(self, x: Array, p: EfficientFormer, loss: Loss, rng: Rng) -> Gradients:
+        """Return loss, tape and gradients of a batch, as `npformer.network.gradients`.
+
+        Raises
+        ------
+        ConfigError
+            If the network cannot take such images.
+        """
+        mode = Mode(True, self.dropout, self.drop_path, rng)
+        return model.gradients(x, p, self.config, loss, mode)
+
+
 def make_forward(
     params: EfficientFormer | FoldedNetwork, config: EfficientFormerConfig, engine: str = "auto"
 ) -> Forward:
@@ -167,7 +192,8 @@ def make_gradients(
         ``gradients(x, p, loss, rng) -> Gradients``, as `npformer.network.gradients`; noise is
         drawn from `rng`. The kernels' tape holds the batch statistics only, and their
         gradient of a convolution's bias before a batch norm, which subtracts it again, is
-        exactly zero. For one thread at a time.
+        exactly zero. For one thread at a time. May be pickled and copied: what arrives is the
+        settings, without plans and memory.
 
     Raises
     ------
@@ -181,11 +207,7 @@ def make_gradients(
         raise ConfigError(f"dropout is {dropout} and engine='numba' has none; use engine='numpy'")
     engine = "numpy" if dropout > 0 and engine == "auto" else engine
     if not _use_kernels(params, config, engine, _training_unavailable_reason):
-
-        def plain(x: Array, p: EfficientFormer, loss: Loss, rng: Rng) -> Gradients:
-            return model.gradients(x, p, config, loss, Mode(True, dropout, drop_path, rng))
-
-        return plain
+        return PlainGradients(config, dropout, drop_path)
     from .training import FastGradients
 
     return FastGradients(config, drop_path)

@@ -3,9 +3,10 @@
 A call puts a job into a queue, once for each helper that it would like, and starts to work on it
 itself. Whichever helper is idle takes the job and joins in; the work needs no fixed number of
 workers (see `npformer.engine.walk`). When the work is done, the caller waits only for helpers that
-have joined. So several Python threads may call at the same time: they share the helpers, and none
-waits for another's job. Helpers are started when first needed, as far as the system allows, and
-again in a forked child, which inherits none.
+have joined, and not even for these if nothing is left that they could do. So several Python threads
+may call at the same time: they share the helpers, and none waits for another's job. Helpers are
+started when first needed, as far as the system allows, and again in a forked child, which inherits
+none.
 """
 
 from __future__ import annotations
@@ -132,19 +133,12 @@ class Job:
     ----------
     work : callable
         ``work(i)`` is called by each helper, with i from 1.
-    finished : callable
-        Returns how many helpers have nothing left to do.
     release : callable
         Is called after an error, so that nobody waits for what will not be done.
     """
 
-    def __init__(
-        self,
-        work: Callable[[int], None],
-        finished: Callable[[], int],
-        release: Callable[[], None],
-    ) -> None:
-        self._work, self._finished, self.release = work, finished, release
+    def __init__(self, work: Callable[[int], None], release: Callable[[], None]) -> None:
+        self._work, self.release = work, release
         self._lock = threading.Lock()
         self._open = True
         self._joined = 0
@@ -169,16 +163,21 @@ class Job:
                 self._ended += 1
             self._left.put(None)
 
-    def close(self) -> None:
-        """Close the job, and wait for helpers that have joined, unless all of them have finished.
+    def close(self, waits: bool) -> None:
+        """Close the job, and wait for helpers that have joined.
 
         An exception of a helper is raised here. Ctrl-C is raised after the waiting: helpers still
         use the memory of this call.
+
+        Parameters
+        ----------
+        waits : bool
+            If False, helpers are waited for only if one of them has failed.
         """
         interrupt: KeyboardInterrupt | None = None
         while True:
             try:
-                self._wait()
+                self._wait(waits or interrupt is not None)
                 break
             except KeyboardInterrupt as error:
                 interrupt = error
@@ -188,11 +187,11 @@ class Job:
         if self._error is not None:
             raise self._error
 
-    def _wait(self) -> None:
+    def _wait(self, waits: bool) -> None:
         """Wait as `close` says; may be called again after an interrupt."""
         with self._lock:
             self._open = False
-        if self._finished() < self._joined:
+        if waits or self._error is not None:
             while self._ended < self._joined:  # counted by the helpers: an interrupt loses nothing
                 self._left.get()
 
@@ -209,24 +208,26 @@ class Team:
         self,
         work: Callable[[int], None],
         threads: int,
-        finished: Callable[[], int],
         release: Callable[[], None],
+        waits: bool,
     ) -> None:
         """Call ``work(0)`` here and, as far as helpers are idle, ``work(1)`` … there; see `run`."""
         if threads == 1:
             work(0)
             return
         helpers = min(threads - 1, self._grow(threads - 1))
-        job = Job(work, finished, release)
+        job = Job(work, release)
+        done = False
         try:
             for _ in range(helpers):
                 self._jobs.put(job)
             work(0)
+            done = True
         except BaseException:
             release()
             raise
         finally:
-            job.close()
+            job.close(waits or not done)
 
     def _grow(self, size: int) -> int:
         """Start helpers until there are `size`, or no more can be started; return how many are."""
@@ -277,8 +278,8 @@ def _rest() -> None:
 def run(
     work: Callable[[int], None],
     threads: int,
-    finished: Callable[[], int] = lambda: 0,
     release: Callable[[], None] = lambda: None,
+    waits: bool = True,
 ) -> None:
     """Call `work` on up to `threads` threads, this one among them, and return when all are done.
 
@@ -289,14 +290,16 @@ def run(
         exception of any of them is raised here.
     threads : int
         Number of threads, at most.
-    finished : callable
-        Returns how many helpers have nothing left to do. They are not waited for: their way back
-        through the interpreter takes longer than the last layers.
     release : callable
         Is called, on any thread, when one of them is left by an exception, so that the others do
         not wait for what it will not do. It may be called more than once.
+    waits : bool
+        Whether helpers are waited for. False says that none has anything left to do when
+        ``work(0)`` returns without an error, and may be left behind: its way back through the
+        interpreter takes longer than the last layers, and much longer if another program has its
+        core.
     """
-    _team.run(work, threads, finished, release)
+    _team.run(work, threads, release, waits)
 
 
 def _after_fork() -> None:

@@ -22,6 +22,8 @@ the norm subtracts again: its gradient is exactly zero.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..layers import Array, Rng
 from ..network import EfficientFormer, Gradients, Loss, check_input
 from ..network.configuration import EfficientFormerConfig
@@ -34,7 +36,7 @@ class FastGradients:
     """Gradients by the compiled kernels.
 
     The plan for the last size of batch is kept; making another one takes milliseconds. Memory takes
-    longer to get: that of the largest batch serves all.
+    longer to get: that of the largest batch serves all. Pickled and copied, it is its settings.
 
     Parameters
     ----------
@@ -47,6 +49,9 @@ class FastGradients:
         self._config, self._drop_path = config, drop_path
         self._plans: dict[tuple[int, ...], TrainingPlan] = {}
         self._arena, self._weights = Workspace(), Workspace()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FastGradients, (self._config, self._drop_path)
 
     def __call__(self, x: Array, p: EfficientFormer, loss: Loss, rng: Rng) -> Gradients:
         """Return loss, statistics and gradients of a batch.

@@ -7,6 +7,10 @@ each step a thread takes the parts of its share one by one, by a counter, then h
 of others, then waits until all parts are finished. So a thread that comes late or is slow only does
 less, and a single thread can do everything.
 
+Beside a busy program two threads have one core and a half. They make use of it because a thread
+offers its core to other programs between two parts, when the others do not need it; how, and when a
+thread that waits keeps its core, is said in `npformer.engine.turns`.
+
 Before some steps the first thread has something to do in Python, such as the loss in training. The
 others wait at a gate, which is much faster than returning and being called again.
 
@@ -15,7 +19,7 @@ How a step is cut does not change its numbers: each is computed by one thread, i
 
 from __future__ import annotations
 
-from ..kernels.atomics import atomic_load, fetch_add, yield_thread
+from ..kernels.atomics import fetch_add
 from ..kernels.attention import attention
 from ..kernels.batch_norm import batch_norm, batch_norm_backward, batch_norm_sums, moments
 from ..kernels.drop_path import drop_path
@@ -26,6 +30,7 @@ from ..kernels.layout import (
     NO_ROWS,
     NONE,
     ONE_RUN,
+    PLACE,
     Heads,
     Image,
     Rows,
@@ -39,16 +44,16 @@ from ..kernels.linear import dense, linear, linear_backward
 from ..kernels.mean import mean
 from ..kernels.pooling import pooling, pooling_backward
 from ..kernels.pooling_block import pooling_block
+from ..kernels.scheduling import clock, current_core
 from ..kernels.stem import stem
 from ..kernels.vector import kernel
 from ..layers import Array
 from .quantized_walk import QUANTIZED, run_quantized_step
 from .steps import Kind, Step
+from .turns import PATIENCE, TURN, leave_core, offer, shares_core, wait
 
 CHUNK = 131072
 """How many numbers of both matrices `linear_backward` goes through at a time: 512 kB."""
-PATIENCE = 1000
-"""How often to look at a counter before yielding: a few microseconds."""
 
 
 @kernel
@@ -209,25 +214,6 @@ def run_training_step(
 
 
 @kernel
-def wait(counters: Array, i: int, count: int) -> None:
-    """Wait until a counter has reached `count`.
-
-    Parameters
-    ----------
-    counters : ndarray of int64
-    i : int
-        Which counter.
-    count : int
-        What to wait for.
-    """
-    tries = 0
-    while atomic_load(counters, i) < count:
-        tries += 1
-        if tries > PATIENCE:
-            yield_thread()
-
-
-@kernel
 def execute(
     steps: Array,
     counters: Array,
@@ -247,9 +233,9 @@ def execute(
     ----------
     steps : ndarray of Step
         The table of the plan.
-    counters : ndarray of int64, shape (1 + len(steps) · (threads + 2),)
-        How many helpers have finished; then for each step how many parts of each share were taken,
-        how many are finished in all, and whether its gate is open. Zeros at the start.
+    counters : ndarray of int64, shape (threads · PLACE + len(steps) · (threads + 2),)
+        For each thread what `PLACE` says; then for each step how many parts of each share were
+        taken, how many are finished in all, and whether its gate is open. Zeros at the start.
     m, w : ndarray of float32, flat
         The arena and the weights.
     pixels : ndarray of float32, flat
@@ -265,26 +251,35 @@ def execute(
     scratch : int
         Where in the arena this thread may scribble.
     """
+    begun, part, patience = clock(), 0, PATIENCE
+    if thread > 0 and shares_core(counters, threads, thread):
+        leave_core(counters, threads, thread)
     for i in range(first, last):
         s = steps[i]
-        taken = 1 + i * (threads + 2)
+        counters[thread * PLACE] = current_core() + 1
+        taken = threads * PLACE + i * (threads + 2)
         finished, gate = taken + threads, taken + threads + 1
         if s.gate and thread == 0:
             fetch_add(counters, gate, 1)
         elif s.gate:
-            wait(counters, gate, 1)
+            begun = wait(counters, gate, 1, threads, thread, begun, patience)
         parts = (s.units + s.chunk - 1) // s.chunk
         parts = min((parts + threads - 1) // threads * threads, (s.units + s.grain - 1) // s.grain)
         jobs = parts if s.kind >= Kind.LINEAR else parts * images
+        now = clock()
         for k in range(threads):
             share = (thread + k) % threads
             begin, end = share * jobs // threads, (share + 1) * jobs // threads
             while True:
+                if threads > 1 and now + part > begun + TURN:
+                    begun = now = offer(counters, threads, thread)
                 job = begin + fetch_add(counters, taken + share, 1)
                 if job >= end:
                     break
                 run_step(s, m, w, pixels, images, job, parts, scratch)
                 fetch_add(counters, finished, 1)
-        wait(counters, finished, jobs)
-    if thread > 0:
-        fetch_add(counters, 0, 1)
+                before, now = now, clock()
+                part = min(now - before, TURN)
+                patience = max(patience, part)
+        begun = wait(counters, finished, jobs, threads, thread, begun, patience)
+    counters[thread * PLACE] = 0

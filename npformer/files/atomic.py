@@ -12,6 +12,8 @@ from pathlib import Path
 from time import time
 from typing import Any
 
+from .describing import REMEDIES
+
 
 @contextmanager
 def replacing(path: Path, mode: int = 0o666) -> Iterator[Path]:
@@ -56,22 +58,16 @@ def replacing(path: Path, mode: int = 0o666) -> Iterator[Path]:
         raise _explained(error, path) from error
 
 
-_REMEDIES = {
-    errno.ENOSPC: "free space on the disk, or write elsewhere",
-    errno.EDQUOT: "free space within your quota, or write elsewhere",
-    errno.EFBIG: "raise the limit on the size of files (ulimit -f), or write elsewhere",
-    errno.EACCES: "choose a folder that you may write to",
-    errno.EPERM: "choose a folder that you may write to",
-    errno.EROFS: "choose a folder that can be written to",
-    errno.ENAMETOOLONG: "choose a shorter name",
+_REMEDIES = REMEDIES | {
     errno.EISDIR: "choose the name of a file; this is a folder",
     errno.ENOTDIR: "choose a folder that exists",
 }
+"""What to do if a file cannot be written."""
 
 
 def _explained(error: OSError, path: Path) -> OSError:
     """Return an error of the same kind about `path`, not about the temporary file."""
-    remedy = _REMEDIES.get(error.errno or 0, "try again, or write elsewhere")
+    remedy = _REMEDIES.get(error.errno or 0, "try again, or name another place")
     if error.errno == errno.ENOENT:
         remedy = f"create the folder {path.parent} first, or choose another"
     # Unlike Path.is_file, this does not raise the error again.

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def shipped(name: str) -> Path:
+def shipped(name: str, folder: str = "weights") -> Path:
     """Return the path of a file or folder that comes with npformer.
 
     Parameters
     ----------
     name : str
-        Relative to the folder ``weights``: ``"tiny"``, ``"manifest.json"``.
+        Relative to the folder: ``"tiny"``, ``"manifest.json"``.
+    folder : str
+        Of the repository, which has the same path in the installed package.
 
     Returns
     -------
@@ -19,5 +21,5 @@ def shipped(name: str) -> Path:
         In the installed package, or, where there is no such file, in the repository.
     """
     package = Path(__file__).parents[1]
-    installed = package / "weights" / name
-    return installed if installed.exists() else package.parent / "weights" / name
+    installed = package / folder / name
+    return installed if installed.exists() else package.parent / folder / name

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-LENGTH = 256
+LENGTH = 262
 """How many bytes `what_is` looks at."""
+
+PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+"""How pickles begin; the second byte is their protocol."""
 
 _KINDS = (
     ((b"<",), "a web page (HTML or XML); the download link was wrong or needs a login"),
@@ -33,6 +36,8 @@ def what_is(data: bytes) -> str | None:
     """
     if not data:
         return "empty (0 bytes)"
+    if data[257:262] == b"ustar":
+        return "a tar archive, as PyTorch wrote before 0.1.10; save it again with a newer PyTorch"
     if data[4:8] == b"ftyp":
         return "an ISO media file, such as HEIC, AVIF or MP4"
     # A byte order mark and blanks may come before text.

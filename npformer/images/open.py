@@ -33,6 +33,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ..errors import ImageError
+from ..files.paths import as_path
 from ..files.sniff import LENGTH, what_is
 from .arrays import as_array, as_picture, view_channels_last, white_of
 
@@ -80,7 +81,8 @@ def open_image(
     Raises
     ------
     ImageError
-        If it is not an image, is damaged or too large, or an array of unclear shape or range.
+        If it is not an image, is damaged or too large, or an array of unclear shape or range; or if
+        the path is empty or an address.
     FileNotFoundError, IsADirectoryError, PermissionError
         If there is no such file, or it must not be read.
     TypeError
@@ -91,7 +93,7 @@ def open_image(
         name = getattr(source, "filename", "") or f"this {type(source).__name__}"
         return _turned(*_converted(source, name, max_pixels))
     if isinstance(source, (str, os.PathLike)):
-        path = os.fsdecode(source)
+        path = str(as_path(os.fsdecode(source), "the path of an image", ImageError))
         with _open_file(path) as file:
             return _decode(file, path, max_pixels)
     if isinstance(source, (bytes, bytearray, memoryview)):

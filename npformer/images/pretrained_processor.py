@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from os import PathLike, fspath
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, MissingWeights
+from ..errors import ConfigError
 from ..files.atomic import json_text, write_json
 from ..files.names import PROCESSOR_NAME
-from ..files.presence import is_file
-from ..files.repository import Download, fetch_file, is_repository
-from ..files.strict_json import read_object
-from ..network.hf_arguments import LOAD_SETTINGS, SAVE_SETTINGS, refuse_unknown, settle
-from ..network.hf_methods import PROCESSOR, SaysWhatInstead
+from ..files.paths import as_path
+from ..files.repository import Download
+from ..network.hf_arguments import LOAD_SETTINGS, settle
+from ..network.hf_methods import PROCESSOR
+from ..network.settings_file import SettingsFile
 from ..network.variants import REPOSITORIES
 from .settings import Settings
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_PUBLISHED = {"tiny": (128, 128)} | {
-    name: (256, 224)
-    for variant in ("l1", "l3", "l7")
-    for name in (variant, f"snap-research/efficientformer-{variant}-300")
-}
-"""Shorter edge and crop of the named networks."""
+_PUBLISHED = ("tiny", *REPOSITORIES.values(), *REPOSITORIES)
+"""Names whose settings need not be asked for."""
 
 
-class PretrainedProcessor(SaysWhatInstead):
+class PretrainedProcessor(SettingsFile):
     """An image processor as far as its settings are read, changed and written."""
 
+    file_name = PROCESSOR_NAME
     _instead = PROCESSOR
 
     extra: dict[str, Any]
@@ -42,54 +38,6 @@ class PretrainedProcessor(SaysWhatInstead):
     def settings(self) -> Settings:
         """The current settings, checked; ConfigError if one is impossible."""
         return Settings(*(getattr(self, name) for name in Settings._fields)).checked()
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any], **changes: Any) -> Self:
-        """Make a processor from the keys of a ``preprocessor_config.json``.
-
-        Parameters
-        ----------
-        values : mapping
-        **changes
-            Values that replace those of `values`.
-
-        Returns
-        -------
-        a processor of this class
-
-        Raises
-        ------
-        ConfigError
-            If a value is impossible.
-        """
-        return cls(**{**values, **changes})
-
-    @classmethod
-    def from_json_file(cls, path: str | Path, **changes: Any) -> Self:
-        """Read a ``preprocessor_config.json``.
-
-        Parameters
-        ----------
-        path : str or path
-        **changes
-            Values that replace those of the file.
-
-        Returns
-        -------
-        a processor of this class
-
-        Raises
-        ------
-        ConfigError
-            If the file is not usable; the message names it.
-        OSError
-            If it cannot be read.
-        """
-        values = read_object(path)
-        try:
-            return cls.from_dict(values, **changes)
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from error
 
     @classmethod
     def from_pretrained(
@@ -130,22 +78,10 @@ class PretrainedProcessor(SaysWhatInstead):
         download, source = Download.take(changes), fspath(pretrained_model_name_or_path)
         warn_of_unused(changes.keys() - set(Settings._fields))
         changes = {name: changes[name] for name in Settings._fields if name in changes}
-        path = Path(source) / download.subfolder
-        file = path / PROCESSOR_NAME if path.is_dir() else path
-        if is_file(file, ConfigError):
+        file = cls._find(source, download, _PUBLISHED)
+        if file is not None:
             return cls.from_json_file(file, **changes)
-        if source in _PUBLISHED and not (download.names_a_file and source != "tiny"):
-            edge, side = _PUBLISHED[source]
-            return cls(**{"size": {"shortest_edge": edge}, "crop_size": side, **changes})
-        repository = {variant: of for of, variant in REPOSITORIES.items()}.get(source, source)
-        if is_repository(repository) and (
-            found := fetch_file(source, repository, PROCESSOR_NAME, download)
-        ):
-            return cls.from_json_file(found, **changes)
-        raise MissingWeights(
-            f"{source}: no such folder with a {PROCESSOR_NAME}, no such file, and no name of a "
-            f"published network; names are {', '.join(_PUBLISHED)}"
-        )
+        return cls(**{"size": {"shortest_edge": 256}, "crop_size": 224, **changes})
 
     def for_size(self, height: int, width: int) -> Self:
         """Return a processor for another image size that shows as much of a photograph.
@@ -191,15 +127,13 @@ class PretrainedProcessor(SaysWhatInstead):
         Raises
         ------
         ConfigError
-            If a setting is impossible.
+            If a setting is impossible, or the folder is an address.
         TypeError
             If an argument is unknown or refused.
         OSError
             If the file cannot be written.
         """
-        refuse_unknown(settle("save_pretrained", options, SAVE_SETTINGS))
-        path = Path(save_directory) / PROCESSOR_NAME
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = self._to_write(save_directory, options)
         self.to_json_file(path)
         return [str(path)]
 
@@ -208,10 +142,12 @@ class PretrainedProcessor(SaysWhatInstead):
 
         Raises
         ------
+        ConfigError
+            If the path is an address.
         OSError
             If the file cannot be written.
         """
-        write_json(Path(path), self.to_dict())
+        write_json(as_path(path, "the path to write", ConfigError), self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the keys and values that transformers has, and the other keys of the file."""

@@ -6,12 +6,7 @@ before it is visible to every thread that sees the new count.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
-
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
 
 from ..layers import Array
 from .vector import INDEX, emits, member
@@ -57,15 +52,3 @@ def _atomic_load(context: Any, builder: Any, signature: Any, values: Any) -> Any
     counters, i = values
     data = member(context, builder, signature.args[0], counters, "data")
     return builder.load_atomic(builder.gep(data, [i]), ordering="seq_cst", align=8)
-
-
-def yield_thread() -> None:
-    """Let the operating system run another thread, if one is waiting for this core."""
-
-
-@emits(yield_thread, lambda: types.void())
-def _yield_thread(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
-    kind = ir.FunctionType(ir.IntType(32), [])
-    builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
-    return context.get_dummy_value()

@@ -26,6 +26,12 @@ NONE, RELU, GELU = range(3)
 """Which activation follows a product. The kernels' GELU is that of twice the sums: whoever packs a
 layer before it halves the weights, which costs no bit and saves a multiplication per number."""
 
+WORDS = 16
+"""Numbers of 64 bits in a set of processor cores, with a bit for each of 1024, as in Linux."""
+PLACE = 1 + 2 * WORDS
+"""Numbers about each thread of a call, before the counters of the steps: the core that it is on,
+counted from 1, or 0 if that is not known; and room for two sets of cores."""
+
 STRASSEN_MIN_WIDTH = 96
 """Layers with fewer inputs or outputs are multiplied in one piece,"""
 STRASSEN_MAX_WEIGHT = 2.0**20

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import ConfigError, NpformerError
 from ..files.names import WEIGHTS_NAMES
+from ..files.paths import as_path
 from ..images.files import is_photograph, photographs_below
 from ..layers import Array
 from ..network.labels import imagenet1k_by_name
@@ -81,7 +82,8 @@ def find_photographs(
         If there is no such folder.
     DataError
         If it has no sub-folders, or one of them holds no photograph or is not one of `classes`.
-        Without `classes` also if there is only one, or sub-folders are parts of a data set.
+        Without `classes` also if there is only one, or sub-folders are parts of a data set. If the
+        folder is an address.
 
     Warns
     -----
@@ -89,7 +91,7 @@ def find_photographs(
         About sub-folders that hold a network, photographs beside the sub-folders, and classes
         without photographs of their own, which have sub-folders instead.
     """
-    root = Path(folder)
+    root = as_path(folder, "the folder of photographs", DataError)
     folders = _class_folders(root, None if leave_out is None else Path(leave_out))
     if classes is None:
         _check_classes(root, folders)

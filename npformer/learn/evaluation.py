@@ -90,6 +90,7 @@ def evaluate(
     *,
     batch_size: int = 32,
     engine: str = "auto",
+    entry: str | None = None,
     unreadable: Unreadable = "refuse",
     callback: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -105,6 +106,8 @@ def evaluate(
     batch_size : int
         Limits the memory; the answers do not depend on it.
     engine : {"auto", "numba", "numpy"}
+    entry : str, optional
+        Which weights to read from a PyTorch file that has several, such as ``"model_ema"``.
     unreadable : {"refuse", "skip"}
         What to do with a file that cannot be read.
     callback : callable, optional
@@ -125,7 +128,7 @@ def evaluate(
     ImageError, OSError
         If a file cannot be read and `unreadable` is ``"refuse"``.
     """
-    found = read(model)
+    found = read(model, entry=entry)
     labels = [found.config.id2label[i] for i in range(found.config.num_labels)]
     photos = find_photographs(folder, labels)
     processor = found.image_processor()

@@ -11,7 +11,9 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .class_folders import Photographs, check_place, find_photographs, split
+from ..errors import ConfigError
+from ..files.paths import as_path
+from .class_folders import DataError, Photographs, check_place, find_photographs, split
 from .data import Unreadable
 from .progress import Progress
 from .recipe import Recipe
@@ -42,6 +44,7 @@ def fit(
     recipe: Recipe | None = None,
     *,
     model: str | PathLike[str] = "tiny",
+    entry: str | None = None,
     scratch: bool = False,
     teacher: str | PathLike[str] | None = None,
     val: str | PathLike[str] | None = None,
@@ -65,6 +68,9 @@ def fit(
     model : str or path
         The network to start from, as in `npformer.load`. If it has other classes, its heads are
         replaced by new ones.
+    entry : str, optional
+        Which weights to read if `model` is a PyTorch file that has several, such as
+        ``"model_ema"``.
     scratch : bool
         Take only the architecture of `model`, and random weights.
     teacher : str or path, optional
@@ -92,11 +98,12 @@ def fit(
         If a folder of photographs does not exist.
     DataError
         If a folder has fewer than two classes, a class has no photographs, `val` has other classes,
-        sub-folders are parts of a data set, or no photograph of an epoch could be read.
+        sub-folders are parts of a data set, or no photograph of an epoch could be read; if a folder
+        is an address.
     ConfigError
-        If `out` is inside a class, `freeze` matches nothing or everything, the teacher does not
-        fit, the image processor makes images of different sizes, `engine` cannot run this training,
-        or the training to resume was begun with other settings.
+        If `out` is an address or inside a class, `freeze` matches nothing or everything, the
+        teacher does not fit, the image processor makes images of different sizes, `engine` cannot
+        run this training, or the training to resume was begun with other settings.
     WeightsError, OfflineError, MissingPackage
         If `model` or `teacher` cannot be read, as in `npformer.load`, or the state to resume is
         damaged.
@@ -120,13 +127,16 @@ def fit(
         If there is nothing to resume, a class has no photographs in `val`, or something beside the
         classes is not used (see `find_photographs`).
     """
-    recipe, place = recipe or Recipe(), Path(out)
-    train_folder, val_folder = split(Path(folder), None if val is None else Path(val))
+    recipe, place = recipe or Recipe(), as_path(out, "out", ConfigError)
+    train_folder, val_folder = split(
+        as_path(folder, "folder", DataError),
+        None if val is None else as_path(val, "val", DataError),
+    )
     check_place(place, [train_folder] if val_folder is None else [train_folder, val_folder])
     check_folder(place, resume)
     photos = find_photographs(train_folder, leave_out=place)
     val_photos = None if val_folder is None else _find_val(val_folder, photos.classes, place)
-    student = prepare_student(model, photos.classes, recipe.seed, scratch)
+    student = prepare_student(model, photos.classes, recipe.seed, scratch, entry)
     guide = None if teacher is None else read_teacher(teacher, student, engine)
     trainer = Trainer(
         place,
@@ -134,7 +144,7 @@ def fit(
         student,
         photos,
         val_photos,
-        settings=_settings(recipe, model, scratch, photos, guide),
+        settings=_settings(recipe, model, entry, scratch, photos, guide),
         teacher=guide,
         unreadable=unreadable,
         engine=engine,
@@ -173,6 +183,7 @@ def _find_val(folder: Path, classes: tuple[str, ...], out: Path) -> Photographs:
 def _settings(
     recipe: Recipe,
     model: str | PathLike[str],
+    entry: str | None,
     scratch: bool,
     photos: Photographs,
     teacher: Teacher | None,
@@ -182,6 +193,7 @@ def _settings(
     settings = {
         **asdict(recipe),
         "model": fspath(model),
+        "entry": entry,
         "scratch": scratch,
         "teacher": None if teacher is None else teacher.name,
         "photographs": f"{len(names)}, {hashlib.sha256(json.dumps(names).encode()).hexdigest()}",

@@ -25,7 +25,11 @@ class Student(NamedTuple):
 
 
 def prepare_student(
-    model: str | PathLike[str], classes: tuple[str, ...], seed: int = 0, scratch: bool = False
+    model: str | PathLike[str],
+    classes: tuple[str, ...],
+    seed: int = 0,
+    scratch: bool = False,
+    entry: str | None = None,
 ) -> Student:
     """Return a network for some classes, with the weights of a model as far as they fit.
 
@@ -39,6 +43,8 @@ def prepare_student(
         Decides the random weights.
     scratch : bool
         Take only the architecture of `model`, and random weights.
+    entry : str, optional
+        Which weights to read from a PyTorch file that has several.
 
     Returns
     -------
@@ -49,11 +55,11 @@ def prepare_student(
     WeightsError, ConfigError, OfflineError, MissingPackage
         If the model cannot be read, as in `npformer.load`.
     """
-    if scratch and fspath(model) in VARIANTS:
+    if scratch and entry is None and fspath(model) in VARIANTS:
         config, processor, distilled = EfficientFormerConfig.variant(fspath(model)), {}, True
         pretrained = None
     else:
-        found = checkpoints.read(model)
+        found = checkpoints.read(model, entry=entry)
         config, processor, pretrained = found.config, found.processor, found.params
         distilled = pretrained.head is None or pretrained.head_dist is not None
     same_classes = list(config.id2label.values()) == list(classes)

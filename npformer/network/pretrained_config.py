@@ -11,18 +11,15 @@ import warnings
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from os import PathLike, fspath
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checks import as_python, require, require_whole
-from ..errors import ConfigError, MissingWeights
+from ..errors import ConfigError
 from ..files.atomic import json_text, write_json
 from ..files.names import CONFIG_NAME
-from ..files.presence import is_file
-from ..files.repository import Download, fetch_file, is_repository
-from ..files.shipped import shipped
-from ..files.strict_json import read_object
-from .hf_arguments import LOAD_CONFIG, SAVE_SETTINGS, refuse_unknown, settle
+from ..files.paths import as_path
+from ..files.repository import Download
+from .hf_arguments import LOAD_CONFIG, settle
 from .hf_keys import (
     ANY_MODEL,
     LABEL_KEYS,
@@ -31,8 +28,9 @@ from .hf_keys import (
     PROBLEM_TYPES,
     TRANSFORMERS_VERSION,
 )
-from .hf_methods import CONFIG, SaysWhatInstead
+from .hf_methods import CONFIG
 from .labels import by_index, with_imagenet_names
+from .settings_file import SettingsFile
 from .variants import REPOSITORIES, VARIANTS
 
 if TYPE_CHECKING:
@@ -42,7 +40,7 @@ MAX_LABELS = 1_000_000
 """More classes than this are a typing error."""
 
 
-class PretrainedConfig(SaysWhatInstead):
+class PretrainedConfig(SettingsFile):
     """The keys that any model has, the names of its classes, and its ``config.json``.
 
     Parameters
@@ -59,6 +57,7 @@ class PretrainedConfig(SaysWhatInstead):
     """
 
     model_type: str
+    file_name = CONFIG_NAME
     _instead = CONFIG
 
     id2label: dict[int, str]
@@ -224,33 +223,6 @@ class PretrainedConfig(SaysWhatInstead):
         return cls(**{**values, **changes})
 
     @classmethod
-    def from_json_file(cls, path: str | Path, **changes: Any) -> Self:
-        """Read a ``config.json``.
-
-        Parameters
-        ----------
-        path : str or path
-        **changes
-            Other values for some keys.
-
-        Returns
-        -------
-        EfficientFormerConfig
-
-        Raises
-        ------
-        ConfigError
-            If the file is not usable; the message names its path.
-        OSError
-            If the file cannot be read.
-        """
-        values = read_object(path)
-        try:
-            return cls.from_dict(values, **changes)
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from error
-
-    @classmethod
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | PathLike[str], **changes: Any
     ) -> Self:
@@ -288,23 +260,10 @@ class PretrainedConfig(SaysWhatInstead):
         """
         changes = settle(f"{cls.__name__}.from_pretrained", changes, LOAD_CONFIG)
         download, source = Download.take(changes), fspath(pretrained_model_name_or_path)
-        path = shipped("tiny") if source == "tiny" else Path(source)
-        path /= download.subfolder
-        file = path / CONFIG_NAME if path.is_dir() else path
-        if is_file(file, ConfigError):
-            return cls.from_json_file(file, **changes)
-        name = REPOSITORIES.get(source, source)
-        if name in VARIANTS and not download.names_a_file:
-            return cls.variant(name, **changes)
-        repository = {variant: of for of, variant in REPOSITORIES.items()}.get(name, source)
-        if is_repository(repository) and (
-            found := fetch_file(source, repository, CONFIG_NAME, download)
-        ):
-            return cls.from_json_file(found, **changes)
-        raise MissingWeights(
-            f"{source}: no such folder with a {CONFIG_NAME}, no such file, and no name of a "
-            f"network; names are {', '.join([*VARIANTS, *REPOSITORIES])}"
-        )
+        file = cls._find(source, download, [*VARIANTS, *REPOSITORIES])
+        if file is None:
+            return cls.variant(REPOSITORIES.get(source, source), **changes)
+        return cls.from_json_file(file, **changes)
 
     def save_pretrained(self, save_directory: str | PathLike[str], **options: Any) -> None:
         """Write ``config.json`` into a folder.
@@ -318,15 +277,14 @@ class PretrainedConfig(SaysWhatInstead):
 
         Raises
         ------
+        ConfigError
+            If the folder is an address.
         TypeError
             If an argument is unknown or refused.
         OSError
             If the file cannot be written.
         """
-        refuse_unknown(settle("save_pretrained", options, SAVE_SETTINGS))
-        folder = Path(save_directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.to_json_file(folder / CONFIG_NAME)
+        self.to_json_file(self._to_write(save_directory, options))
 
     def to_dict(self) -> dict[str, Any]:
         """Return all keys and values, including those that any model has."""
@@ -353,15 +311,20 @@ class PretrainedConfig(SaysWhatInstead):
         """Return `to_diff_dict`, or `to_dict` without `use_diff`, as JSON with sorted keys."""
         return json_text(self.to_diff_dict() if use_diff else self.to_dict())
 
-    def to_json_file(self, path: str | Path, use_diff: bool = True) -> None:
+    def to_json_file(self, path: str | PathLike[str], use_diff: bool = True) -> None:
         """Write `to_json_string` to a file, which appears whole or not at all.
 
         Raises
         ------
+        ConfigError
+            If the path is an address.
         OSError
             If the file cannot be written.
         """
-        write_json(Path(path), self.to_diff_dict() if use_diff else self.to_dict())
+        write_json(
+            as_path(path, "the path to write", ConfigError),
+            self.to_diff_dict() if use_diff else self.to_dict(),
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PretrainedConfig) and self.to_dict() == other.to_dict()

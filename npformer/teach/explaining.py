@@ -28,6 +28,8 @@ def explain(
     model: str | PathLike[str] | Classifier = "tiny",
     token: tuple[int, int] | None = None,
     top: int = 3,
+    *,
+    entry: str | None = None,
 ) -> Explanation:
     """Show what the network sees in a photograph and why it answers as it does.
 
@@ -41,6 +43,9 @@ def explain(
         answer.
     top : int
         Number of classes whose evidence is shown.
+    entry : str, optional
+        Which weights to read if `model` is a PyTorch file that has several, such as
+        ``"model_ema"``.
 
     Returns
     -------
@@ -61,7 +66,7 @@ def explain(
     """
     top = at_least_one("top", top)
     if not isinstance(model, Classifier):
-        model = classification.load(model, engine="numpy")
+        model = classification.load(model, engine="numpy", entry=entry)
     params, config = model.params, model.config
     pixel_values = model.preprocess(image)
     x = channels_last(pixel_values[None])  # (1, H, W, 3)

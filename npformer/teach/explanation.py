@@ -13,7 +13,9 @@ import numpy as np
 
 from .. import display
 from ..classification import Classifier, Predictions
+from ..errors import ConfigError
 from ..files.atomic import replacing
+from ..files.paths import as_path
 from ..images.layout import channels_first
 from ..images.settings import IMAGENET_MEAN, IMAGENET_STD
 from ..layers import Array
@@ -95,13 +97,13 @@ class Explanation:
         Raises
         ------
         ValueError
-            If it has another suffix.
+            If it has another suffix, or is an address (a ConfigError).
         MissingPackage
             If matplotlib is not installed.
         OSError
             If the file cannot be written.
         """
-        path = Path(path)
+        path = as_path(path, "the path of the page", ConfigError)
         check_suffix(path)
         if path.suffix.lower() in HTML:
             data = self.to_html().encode()

@@ -1,5 +1,7 @@
 """Write ``torch_file.pth`` by ``torch.save``: every dtype, views of all kinds, a training run.
 
+And ``torch_legacy.pth``: the same in the format from before PyTorch 1.6.
+
 ``python tests/golden/torch_file.py``, with the extra ``reference``.
 """
 
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 
 GOLDEN = Path(__file__).parent / "torch_file.pth"
+LEGACY = Path(__file__).parent / "torch_legacy.pth"
 
 NUMBERS = np.arange(24).reshape(4, 6)
 TYPES = {
@@ -74,3 +77,4 @@ if __name__ == "__main__":
     import torch
 
     torch.save(checkpoint(), GOLDEN)
+    torch.save(checkpoint(), LEGACY, _use_new_zipfile_serialization=False)

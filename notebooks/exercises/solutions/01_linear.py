@@ -37,7 +37,7 @@ def linear(x, p):
 npformer.check("linear", linear)
 
 # %%
-npformer.check("linear", linear, seed=1000, raises=True)
+assert npformer.check("linear", linear, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Backward
@@ -69,4 +69,4 @@ def linear_backward(dy, x, p):
 npformer.check("linear_backward", linear_backward)
 
 # %%
-npformer.check("linear_backward", linear_backward, seed=1000, raises=True)
+assert npformer.check("linear_backward", linear_backward, seed=1000, raises=True)

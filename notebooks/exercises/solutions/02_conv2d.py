@@ -44,7 +44,7 @@ def im2col(x, kh, kw, stride=1, padding=0):
 npformer.check("im2col", im2col)
 
 # %%
-npformer.check("im2col", im2col, seed=1000, raises=True)
+assert npformer.check("im2col", im2col, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Convolution
@@ -69,7 +69,7 @@ def conv2d(x, p, stride=1, padding=0):
 npformer.check("conv2d", conv2d)
 
 # %%
-npformer.check("conv2d", conv2d, seed=1000, raises=True)
+assert npformer.check("conv2d", conv2d, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Backward of the windows
@@ -101,7 +101,7 @@ def col2im(dy, shape, kh, kw, stride=1, padding=0):
 npformer.check("col2im", col2im)
 
 # %%
-npformer.check("col2im", col2im, seed=1000, raises=True)
+assert npformer.check("col2im", col2im, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Backward of the convolution
@@ -124,4 +124,4 @@ def conv2d_backward(dy, x, p, stride=1, padding=0):
 npformer.check("conv2d_backward", conv2d_backward)
 
 # %%
-npformer.check("conv2d_backward", conv2d_backward, seed=1000, raises=True)
+assert npformer.check("conv2d_backward", conv2d_backward, seed=1000, raises=True)

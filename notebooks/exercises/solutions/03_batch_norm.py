@@ -34,7 +34,7 @@ def batch_norm(x, p, eps=1e-5):
 npformer.check("batch_norm", batch_norm)
 
 # %%
-npformer.check("batch_norm", batch_norm, seed=1000, raises=True)
+assert npformer.check("batch_norm", batch_norm, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Training
@@ -56,7 +56,7 @@ def batch_statistics(x):
 npformer.check("batch_statistics", batch_statistics)
 
 # %%
-npformer.check("batch_statistics", batch_statistics, seed=1000, raises=True)
+assert npformer.check("batch_statistics", batch_statistics, seed=1000, raises=True)
 
 # %% [markdown]
 # Normalize with them:
@@ -74,7 +74,7 @@ def batch_norm_training(x, p, eps=1e-5):
 npformer.check("batch_norm_training", batch_norm_training)
 
 # %%
-npformer.check("batch_norm_training", batch_norm_training, seed=1000, raises=True)
+assert npformer.check("batch_norm_training", batch_norm_training, seed=1000, raises=True)
 
 # %% [markdown]
 # ## The running statistics
@@ -104,7 +104,7 @@ def update_running_stats(p, mean, variance, n, momentum=0.1):
 npformer.check("update_running_stats", update_running_stats)
 
 # %%
-npformer.check("update_running_stats", update_running_stats, seed=1000, raises=True)
+assert npformer.check("update_running_stats", update_running_stats, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Backward
@@ -140,4 +140,4 @@ def batch_norm_backward(dy, x, p, eps=1e-5, tape=()):
 npformer.check("batch_norm_backward", batch_norm_backward)
 
 # %%
-npformer.check("batch_norm_backward", batch_norm_backward, seed=1000, raises=True)
+assert npformer.check("batch_norm_backward", batch_norm_backward, seed=1000, raises=True)

@@ -33,7 +33,7 @@ def layer_norm(x, p, eps=1e-12):
 npformer.check("layer_norm", layer_norm)
 
 # %%
-npformer.check("layer_norm", layer_norm, seed=1000, raises=True)
+assert npformer.check("layer_norm", layer_norm, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Backward
@@ -63,4 +63,4 @@ def layer_norm_backward(dy, x, p, eps=1e-12):
 npformer.check("layer_norm_backward", layer_norm_backward)
 
 # %%
-npformer.check("layer_norm_backward", layer_norm_backward, seed=1000, raises=True)
+assert npformer.check("layer_norm_backward", layer_norm_backward, seed=1000, raises=True)

@@ -33,7 +33,7 @@ def relu(x):
 npformer.check("relu", relu)
 
 # %%
-npformer.check("relu", relu, seed=1000, raises=True)
+assert npformer.check("relu", relu, seed=1000, raises=True)
 
 
 # %%
@@ -47,7 +47,7 @@ def gelu(x):
 npformer.check("gelu", gelu)
 
 # %%
-npformer.check("gelu", gelu, seed=1000, raises=True)
+assert npformer.check("gelu", gelu, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Backward
@@ -74,7 +74,7 @@ def relu_backward(dy, x):
 npformer.check("relu_backward", relu_backward)
 
 # %%
-npformer.check("relu_backward", relu_backward, seed=1000, raises=True)
+assert npformer.check("relu_backward", relu_backward, seed=1000, raises=True)
 
 
 # %%
@@ -94,4 +94,4 @@ def gelu_backward(dy, x):
 npformer.check("gelu_backward", gelu_backward)
 
 # %%
-npformer.check("gelu_backward", gelu_backward, seed=1000, raises=True)
+assert npformer.check("gelu_backward", gelu_backward, seed=1000, raises=True)

@@ -31,7 +31,7 @@ def softmax(x):
 npformer.check("softmax", softmax)
 
 # %%
-npformer.check("softmax", softmax, seed=1000, raises=True)
+assert npformer.check("softmax", softmax, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Backward
@@ -51,7 +51,7 @@ def softmax_backward(dy, y):
 npformer.check("softmax_backward", softmax_backward)
 
 # %%
-npformer.check("softmax_backward", softmax_backward, seed=1000, raises=True)
+assert npformer.check("softmax_backward", softmax_backward, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Cross-entropy
@@ -83,7 +83,7 @@ def cross_entropy(logits, labels):
 npformer.check("cross_entropy", cross_entropy)
 
 # %%
-npformer.check("cross_entropy", cross_entropy, seed=1000, raises=True)
+assert npformer.check("cross_entropy", cross_entropy, seed=1000, raises=True)
 
 # %% [markdown]
 # Its gradient with respect to the logits is very simple: what the network says minus what it should say,
@@ -102,4 +102,4 @@ def cross_entropy_backward(logits, labels):
 npformer.check("cross_entropy_backward", cross_entropy_backward)
 
 # %%
-npformer.check("cross_entropy_backward", cross_entropy_backward, seed=1000, raises=True)
+assert npformer.check("cross_entropy_backward", cross_entropy_backward, seed=1000, raises=True)

@@ -70,7 +70,7 @@ def average_pool(x, size=3):
 npformer.check("average_pool", average_pool)
 
 # %%
-npformer.check("average_pool", average_pool, seed=1000, raises=True)
+assert npformer.check("average_pool", average_pool, seed=1000, raises=True)
 
 
 # %%
@@ -84,7 +84,7 @@ def pooling(x, size=3):
 npformer.check("pooling", pooling)
 
 # %%
-npformer.check("pooling", pooling, seed=1000, raises=True)
+assert npformer.check("pooling", pooling, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Backward
@@ -106,4 +106,4 @@ def pooling_backward(dy, size=3):
 npformer.check("pooling_backward", pooling_backward)
 
 # %%
-npformer.check("pooling_backward", pooling_backward, seed=1000, raises=True)
+assert npformer.check("pooling_backward", pooling_backward, seed=1000, raises=True)

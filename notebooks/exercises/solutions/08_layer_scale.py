@@ -29,7 +29,7 @@ def layer_scale(x, p):
 npformer.check("layer_scale", layer_scale)
 
 # %%
-npformer.check("layer_scale", layer_scale, seed=1000, raises=True)
+assert npformer.check("layer_scale", layer_scale, seed=1000, raises=True)
 
 
 # %%
@@ -45,7 +45,7 @@ def layer_scale_backward(dy, x, p):
 npformer.check("layer_scale_backward", layer_scale_backward)
 
 # %%
-npformer.check("layer_scale_backward", layer_scale_backward, seed=1000, raises=True)
+assert npformer.check("layer_scale_backward", layer_scale_backward, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Dropout and drop path
@@ -91,7 +91,7 @@ def dropout(x, rate, rng):
 npformer.check("dropout", dropout)
 
 # %%
-npformer.check("dropout", dropout, seed=1000, raises=True)
+assert npformer.check("dropout", dropout, seed=1000, raises=True)
 
 
 # %%
@@ -111,4 +111,4 @@ def drop_path(x, rate, rng):
 npformer.check("drop_path", drop_path)
 
 # %%
-npformer.check("drop_path", drop_path, seed=1000, raises=True)
+assert npformer.check("drop_path", drop_path, seed=1000, raises=True)

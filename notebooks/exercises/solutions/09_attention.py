@@ -36,7 +36,7 @@ def flat(x):
 npformer.check("flat", flat)
 
 # %%
-npformer.check("flat", flat, seed=1000, raises=True)
+assert npformer.check("flat", flat, seed=1000, raises=True)
 
 # %% [markdown]
 # ## The bias of each pair
@@ -69,7 +69,7 @@ def relative_position_bias(biases):
 npformer.check("relative_position_bias", relative_position_bias)
 
 # %%
-npformer.check("relative_position_bias", relative_position_bias, seed=1000, raises=True)
+assert npformer.check("relative_position_bias", relative_position_bias, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Attention
@@ -130,7 +130,7 @@ def attention(x, p):
 npformer.check("attention", attention)
 
 # %%
-npformer.check("attention", attention, seed=1000, raises=True)
+assert npformer.check("attention", attention, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Backward of the table
@@ -155,7 +155,7 @@ def relative_position_bias_backward(dtable, biases):
 npformer.check("relative_position_bias_backward", relative_position_bias_backward)
 
 # %%
-npformer.check(
+assert npformer.check(
     "relative_position_bias_backward", relative_position_bias_backward, seed=1000, raises=True
 )
 
@@ -202,4 +202,4 @@ def attention_backward(dy, x, p, tape):
 npformer.check("attention_backward", attention_backward)
 
 # %%
-npformer.check("attention_backward", attention_backward, seed=1000, raises=True)
+assert npformer.check("attention_backward", attention_backward, seed=1000, raises=True)

@@ -46,7 +46,7 @@ def mlp(x, p, activation=gelu):
 npformer.check("mlp", mlp)
 
 # %%
-npformer.check("mlp", mlp, seed=1000, raises=True)
+assert npformer.check("mlp", mlp, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Images
@@ -71,7 +71,7 @@ def conv_mlp(x, p, activation=gelu, eps=1e-5):
 npformer.check("conv_mlp", conv_mlp)
 
 # %%
-npformer.check("conv_mlp", conv_mlp, seed=1000, raises=True)
+assert npformer.check("conv_mlp", conv_mlp, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Backward
@@ -96,7 +96,7 @@ def mlp_backward(dy, x, p, activation, tape):
 npformer.check("mlp_backward", mlp_backward)
 
 # %%
-npformer.check("mlp_backward", mlp_backward, seed=1000, raises=True)
+assert npformer.check("mlp_backward", mlp_backward, seed=1000, raises=True)
 
 # %% [markdown]
 # For images the tape holds `"fc1"`, `"norm1"`, `"act"`, `"fc2"` and `"norm2"`. `tape.within("norm1")` is the tape of the first batch
@@ -120,4 +120,4 @@ def conv_mlp_backward(dy, x, p, activation, eps, tape):
 npformer.check("conv_mlp_backward", conv_mlp_backward)
 
 # %%
-npformer.check("conv_mlp_backward", conv_mlp_backward, seed=1000, raises=True)
+assert npformer.check("conv_mlp_backward", conv_mlp_backward, seed=1000, raises=True)

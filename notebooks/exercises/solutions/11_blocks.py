@@ -58,7 +58,7 @@ def stem(x, p, eps=1e-5):
 npformer.check("stem", stem)
 
 # %%
-npformer.check("stem", stem, seed=1000, raises=True)
+assert npformer.check("stem", stem, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Downsampling
@@ -78,7 +78,7 @@ def downsample(x, p, stride=2, padding=1, eps=1e-5):
 npformer.check("downsample", downsample)
 
 # %%
-npformer.check("downsample", downsample, seed=1000, raises=True)
+assert npformer.check("downsample", downsample, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Pooling block (the paper's MB4D)
@@ -102,7 +102,7 @@ def pooling_block(x, p, pool_size=3, activation=gelu, eps=1e-5):
 npformer.check("pooling_block", pooling_block)
 
 # %%
-npformer.check("pooling_block", pooling_block, seed=1000, raises=True)
+assert npformer.check("pooling_block", pooling_block, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Attention block (the paper's MB3D)
@@ -128,7 +128,7 @@ def attention_block(x, p, activation=gelu, eps=1e-12):
 npformer.check("attention_block", attention_block)
 
 # %%
-npformer.check("attention_block", attention_block, seed=1000, raises=True)
+assert npformer.check("attention_block", attention_block, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Backward of the pooling block
@@ -156,7 +156,7 @@ def pooling_block_backward(dy, x, p, pool_size, activation, eps, tape):
 npformer.check("pooling_block_backward", pooling_block_backward)
 
 # %%
-npformer.check("pooling_block_backward", pooling_block_backward, seed=1000, raises=True)
+assert npformer.check("pooling_block_backward", pooling_block_backward, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Backward of the attention block
@@ -188,7 +188,7 @@ def attention_block_backward(dy, x, p, activation, eps, tape):
 npformer.check("attention_block_backward", attention_block_backward)
 
 # %%
-npformer.check("attention_block_backward", attention_block_backward, seed=1000, raises=True)
+assert npformer.check("attention_block_backward", attention_block_backward, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Backward of the stem and of the downsampling
@@ -215,7 +215,7 @@ def stem_backward(dy, x, p, eps, tape):
 npformer.check("stem_backward", stem_backward)
 
 # %%
-npformer.check("stem_backward", stem_backward, seed=1000, raises=True)
+assert npformer.check("stem_backward", stem_backward, seed=1000, raises=True)
 
 
 # %%
@@ -231,4 +231,4 @@ def downsample_backward(dy, x, p, stride, padding, eps, tape):
 npformer.check("downsample_backward", downsample_backward)
 
 # %%
-npformer.check("downsample_backward", downsample_backward, seed=1000, raises=True)
+assert npformer.check("downsample_backward", downsample_backward, seed=1000, raises=True)

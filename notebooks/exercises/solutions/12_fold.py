@@ -40,7 +40,7 @@ def fold_batch_norm(conv, norm, eps):
 npformer.check("fold_batch_norm", fold_batch_norm)
 
 # %%
-npformer.check("fold_batch_norm", fold_batch_norm, seed=1000, raises=True)
+assert npformer.check("fold_batch_norm", fold_batch_norm, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Layer scale into the linear layer before it
@@ -63,7 +63,7 @@ def fold_layer_scale(p, scale):
 npformer.check("fold_layer_scale", fold_layer_scale)
 
 # %%
-npformer.check("fold_layer_scale", fold_layer_scale, seed=1000, raises=True)
+assert npformer.check("fold_layer_scale", fold_layer_scale, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Layer norm's weight and bias into the linear layer after it
@@ -85,4 +85,4 @@ def fold_layer_norm(norm, p):
 npformer.check("fold_layer_norm", fold_layer_norm)
 
 # %%
-npformer.check("fold_layer_norm", fold_layer_norm, seed=1000, raises=True)
+assert npformer.check("fold_layer_norm", fold_layer_norm, seed=1000, raises=True)
