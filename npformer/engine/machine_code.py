@@ -117,8 +117,8 @@ def key() -> str:
     sources = sorted((package / "kernels").glob("*.py"))
     ours = "walk.py", "quantized_walk.py", "turns.py", "steps.py", "machine_code.py"
     sources += [package / "engine" / name for name in ours]
-    names = "erf.py", "gelu_polynomial.py", "quantized_linear.py"
-    sources += [package / "layers" / name for name in names]
+    defined = "erf.py", "gelu_polynomial.py", "quantized_linear.py"
+    sources += [package / "layers" / name for name in defined]
     features = ",".join(f"{name}={on}" for name, on in sorted(_features().items()))
     facts = f"{llvmlite.__version__} {sys.platform} {llvm.get_host_cpu_name()} {features}"
     digest = hashlib.sha256(f"{facts} {os.environ.get('NPFORMER_BOUNDSCHECK', '0')}".encode())
