@@ -2,6 +2,21 @@
 
 from importlib import import_module
 
-FILES = ("linear", "conv", "norm", "layer_norm", "elementwise", "pooling", "attention", "mlp", "block", "fold")
+from .students import RIGHT, WRONG
+
+FILES = (
+    "linear",
+    "conv",
+    "norm",
+    "layer_norm",
+    "elementwise",
+    "pooling",
+    "attention",
+    "mlp",
+    "block",
+    "fold",
+)
 for file in FILES:
     import_module(f"{__name__}.{file}_answers")
+
+__all__ = ["RIGHT", "WRONG"]

@@ -23,10 +23,15 @@ class Answer(NamedTuple):
     function: Callable[..., Any]
 
     @property
+    def digest(self) -> int:
+        """A number that depends on the words alone."""
+        words = f"{self.layer}: {self.cause}"
+        return int.from_bytes(hashlib.sha256(words.encode()).digest()[:1], "big")
+
+    @property
     def kept_back(self) -> bool:
         """Whether the search was tuned without this answer."""
-        digest = hashlib.sha256(f"{self.layer}: {self.cause}".encode()).digest()
-        return digest[0] % 2 == 1
+        return self.digest % 2 == 1
 
 
 WRONG: list[Answer] = []
