@@ -38,20 +38,30 @@ class Outcome(NamedTuple):
     """name of an argument that was written to"""
 
 
-def draw_cases(exercise: Exercise, count: int, seed: int) -> list[Case]:
-    """Draw inputs, from small to large; the last quarter of them in float32."""
+def draw_cases(
+    exercise: Exercise,
+    count: int,
+    seed: int,
+    single: bool = True,
+    function: Callable[..., Any] | None = None,
+) -> list[Case]:
+    """Draw inputs, from small to large; the last quarter of them in float32, if `single`.
+
+    What `function` leaves out of the options of the exercise is left out of the inputs.
+    """
     drawn = []
     for i in range(count):
-        single = i >= count - count // 4
-        draw = Draw(seed + i, level=min(i // 3, 5), dtype="float32" if single else "float64")
-        args = exercise.draw(draw)
+        float32 = single and i >= count - count // 4
+        draw = Draw(seed + i, level=min(i // 3, 5), dtype="float32" if float32 else "float64")
+        args = taken(function or exercise.reference, exercise.draw(draw), exercise)
         expected = call(exercise.reference, args, exercise).value
-        drawn.append(Case(args, expected, FLOAT32_TOLERANCE if single else FLOAT64_TOLERANCE))
+        drawn.append(Case(args, expected, FLOAT32_TOLERANCE if float32 else FLOAT64_TOLERANCE))
     return sorted(drawn, key=lambda case: (case.tolerance, sum(a.size for a in arrays(case.args))))
 
 
 def call(function: Callable[..., Any], args: tuple[Any, ...], exercise: Exercise) -> Outcome:
     """Call a function on copies of the arguments, and see whether it wrote to them."""
+    args = taken(function, args, exercise)
     copies = deepcopy(args)
     try:
         with np.errstate(all="ignore"):
@@ -63,6 +73,25 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], exercise: Exercise
         if not all(np.array_equal(a, b, equal_nan=True) for a, b in pairs):
             return Outcome(value, modified=name)
     return Outcome(value)
+
+
+def taken(
+    function: Callable[..., Any], args: tuple[Any, ...], exercise: Exercise
+) -> tuple[Any, ...]:
+    """Return the arguments without the options that a function does not take."""
+    if not exercise.options:
+        return args
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return args
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return args
+    places = sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+    needed = (
+        len(parameter_names(exercise)) - exercise.options - ("run" in parameter_names(exercise))
+    )
+    return args[: max(places, needed)]
 
 
 def arrays(tree: Any) -> Iterator[Array]:

@@ -1,12 +1,15 @@
 """Compare a student's layer with npformer's, and say what kind of mistake it has.
 
-    verdict(f) = the first m in (right, known mistakes of this layer …) with f(x) = m(x) for all x
+    verdict(f) = the first m in (right, known mistakes, small changes of the layer's own source …)
+                 with f(x) = m(x) for all x
 
 Both run on the same drawn inputs, from tiny arrays of small whole numbers to larger ones of odd
 shapes. Where they differ, the student's answers are compared with those of the typical mistakes of
 that layer (`npformer.teach.mistakes`): the same wrong numbers everywhere mean the same mistake. If
-no known mistake fits, the numbers themselves are examined (`npformer.teach.comparing`): a wrong
-sign, a constant factor, a border.
+none fits, the layer's own source is edited (`npformer.teach.search`): a term left out, two fields
+exchanged, another axis. If none of the edits gives the student's numbers on every input, the
+numbers themselves are examined (`npformer.teach.comparing`, `npformer.teach.facts`): which results
+are right, at which places, for which inputs.
 
 >>> import npformer
 >>> print(npformer.check("relu", lambda x: abs(x)))  # doctest: +ELLIPSIS
@@ -22,8 +25,10 @@ from typing import Any
 
 from .cases import Case, Outcome, call, draw_cases, parameter_names
 from .comparing import problem, same
+from .facts import factors, facts, missing_results
 from .mistakes import EXERCISES, Exercise, Mistake
 from .report import Report
+from .search import Clock, Finding, search
 
 
 def check(
@@ -32,6 +37,7 @@ def check(
     *,
     cases: int = 24,
     seed: int = 0,
+    seconds: float = 2.0,
     raises: bool = False,
 ) -> Report:
     """Check a function that is meant to do what a layer of npformer does.
@@ -47,6 +53,9 @@ def check(
         How many inputs to draw.
     seed : int
         The same seed gives the same inputs.
+    seconds : float
+        How long to search for the mistake, at most, if it is none of the known ones; 0 for no
+        search.
     raises : bool
         Whether to raise an error if the function does not pass.
 
@@ -71,13 +80,24 @@ def check(
     if layer not in EXERCISES:
         raise ValueError(f"no exercise is called {layer!r}; there are {', '.join(EXERCISES)}")
     exercise = EXERCISES[layer]
-    drawn = draw_cases(exercise, cases, seed)
+    drawn = draw_cases(exercise, cases, seed, function=function)
     outcomes = [call(function, case.args, exercise) for case in drawn]
     problems = [problem(o, case, exercise) for o, case in zip(outcomes, drawn, strict=True)]
     failures = [i for i, (kind, _) in enumerate(problems) if kind]
     if not failures:
         return Report(layer, True, len(drawn))
-    shown, mistake, hint = diagnose(exercise, drawn, outcomes, failures) or describe(problems)
+    clock = Clock(seconds)
+    named: Mistake | Finding | None = diagnose(exercise, drawn, outcomes)
+    named = named or search(exercise, function, drawn, outcomes, clock)
+    if named is None and (missing := missing_results(exercise, drawn, outcomes)):
+        named = Finding("number of results", missing)
+    if named is None and (factor := factors(exercise, drawn, outcomes)):
+        named = Finding("wrong sign" if "wrong sign" in factor else "constant factor", factor)
+    if named is None:
+        shown, mistake, hint = describe(problems)
+        hint = " ".join([hint, *facts(exercise, drawn, outcomes)])
+    else:
+        shown, mistake, hint = failures[0], named.kind, named.hint
     report = Report(
         layer,
         False,
@@ -89,36 +109,17 @@ def check(
         outcomes[shown].value,
         drawn[shown].expected,
         outcomes[shown].error,
+        named is not None,
     )
     return report.require() if raises else report
 
 
-def diagnose(
-    exercise: Exercise, drawn: list[Case], outcomes: list[Outcome], failures: list[int]
-) -> tuple[int, str, str] | None:
-    """Find the typical mistake that gives the same answers.
-
-    Returns
-    -------
-    (index, kind, hint), or None
-        The first mistake that gives the same answer for every input. If there is none, the mistake
-        that explains the most wrong answers, at least a quarter of them: then the function has more
-        than one mistake. The index is that of the first input that shows it.
-    """
+def diagnose(exercise: Exercise, drawn: list[Case], outcomes: list[Outcome]) -> Mistake | None:
+    """Find the typical mistake that gives the same answer for every input."""
     for mistake in exercise.mistakes:
         if all(fits(mistake, exercise, drawn, outcomes)):
-            return failures[0], mistake.kind, mistake.hint
-    best, most = None, max(3, len(failures) / 4)
-    for mistake in exercise.mistakes:
-        fitting = list(fits(mistake, exercise, drawn, outcomes))
-        explained = [i for i in failures if fitting[i]]
-        if len(explained) >= most:
-            most = len(explained) + 1
-            more = (
-                f"(That explains {len(explained)} of {len(failures)} wrong answers: there is more.)"
-            )
-            best = explained[0], mistake.kind, f"{mistake.hint} {more}"
-    return best
+            return mistake
+    return None
 
 
 def fits(

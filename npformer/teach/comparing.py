@@ -32,7 +32,9 @@ def problem(outcome: Outcome, case: Case, exercise: Exercise) -> tuple[str, str]
         return "nothing returned", "Your function returns None. Is there a return statement?"
     right, found = dict(leaves(case.expected)), list(leaves(outcome.value))
     if len(found) != len(right):
-        return "number of results", f"{len(found)} arrays returned; expected {len(right)}."
+        names = result_names(case.expected, exercise)
+        hint = f"{len(found)} arrays returned; expected {len(right)}: {', '.join(names)}."
+        return "number of results", hint
     for (path, expected), (_, got) in zip(right.items(), found, strict=True):
         if wrong := array_problem(got, np.asarray(expected), case.tolerance):
             kind, hint = wrong
@@ -46,17 +48,17 @@ def array_problem(got: Any, expected: Array, tolerance: float) -> tuple[str, str
     if not isinstance(got, (np.ndarray, np.generic)):
         return "not an array", f"got a {type(got).__name__}; expected a numpy array."
     got = np.asarray(got)
+    if got.dtype.kind not in "fiub":
+        return "not numbers", f"dtype {got.dtype}; expected {expected.dtype}."
+    if got.dtype.kind == "b" != expected.dtype.kind:
+        return "dtype", f"dtype bool, a mask; expected numbers, {expected.dtype}."
     if got.shape != expected.shape:
         for axes in permutations(range(got.ndim)):
             if got.transpose(axes).shape == expected.shape:
                 return "axes in another order", f"shape {got.shape}; expected {expected.shape}."
         return "shape", f"shape {got.shape}; expected {expected.shape}."
-    if expected.dtype.kind in "iu":  # differences of whole numbers would overflow
-        numbers, right = got.astype(np.float64), expected.astype(np.float64)
-    else:
-        numbers, right = got, expected
-    if not close(numbers, right, tolerance):
-        return number_problem(numbers, right, tolerance)
+    if not close(got, expected, tolerance):
+        return number_problem(as_float(got), as_float(expected), tolerance)
     if got.dtype != expected.dtype and expected.dtype.kind in "iu":
         return (
             "dtype",
@@ -68,6 +70,11 @@ def array_problem(got: Any, expected: Array, tolerance: float) -> tuple[str, str
             "make yourself (np.zeros, np.array) is float64 unless you say dtype=x.dtype."
         )
     return None
+
+
+def as_float(a: Array) -> Array:
+    """Return an array that can be subtracted and negated: whole numbers as float64."""
+    return a if a.dtype.kind == "f" else a.astype(np.float64)
 
 
 def number_problem(got: Array, expected: Array, tolerance: float) -> tuple[str, str]:
@@ -113,12 +120,17 @@ def same(a: Outcome, b: Outcome, case: Case) -> bool:
         return type(a.error) is type(b.error) and a.modified == b.modified
     left, right = list(arrays(a.value)), list(arrays(b.value))
     return len(left) == len(right) and all(
-        x.shape == y.shape and close(x, y, case.tolerance) for x, y in zip(left, right, strict=True)
+        x.shape == y.shape
+        and x.dtype.kind in "fiub"
+        and y.dtype.kind in "fiub"
+        and close(x, y, case.tolerance)
+        for x, y in zip(left, right, strict=True)
     )
 
 
 def close(a: Array, b: Array, tolerance: float) -> bool:
     """Whether all numbers agree, relative to the largest of them; NaN agrees with NaN."""
+    a, b = as_float(a), as_float(b)
     finite = abs(b[np.isfinite(b)])
     scale = max(1.0, float(finite.max(initial=0)))
     return bool(np.allclose(a, b, rtol=0, atol=tolerance * scale, equal_nan=True))
@@ -128,3 +140,8 @@ def result_name(path: str, exercise: Exercise) -> str:
     """Return the name of a result: in a backward function 0 is dx, and 1.weight is dp.weight."""
     head, dot, tail = path.partition(".")
     return f"{exercise.results[int(head)]}{dot}{tail}" if head.isdigit() else path
+
+
+def result_names(expected: Any, exercise: Exercise) -> list[str]:
+    """Return the name of every array of a result, in order; "the result" if there is only one."""
+    return [result_name(path, exercise) or "the result" for path, _ in leaves(expected)]

@@ -27,6 +27,8 @@ class Report:
         The kind of mistake; empty if the function passed.
     hint : str
         What to think about.
+    named : bool
+        Whether the mistake explains every answer; otherwise it only describes them.
     inputs : dict
         The smallest input that shows the mistake, by argument name.
     got, expected : object
@@ -45,6 +47,7 @@ class Report:
     got: Any = None
     expected: Any = None
     error: Exception | None = None
+    named: bool = False
 
     def __bool__(self) -> bool:
         return self.passed

@@ -14,10 +14,15 @@ from .shared import like
 
 TABLE = Table()
 
+
+def _small_and_large(d: Draw) -> Array:
+    return (d.images() * d.choice(1, 1, 10)).astype(d.dtype)
+
+
 TABLE.add(
     "gelu",
     gelu,
-    lambda d: (d.images(),),
+    lambda d: (_small_and_large(d),),
     (
         "tanh GELU",
         "That is the tanh approximation, which differs by up to 5e-4. EfficientFormer uses the "
@@ -42,7 +47,7 @@ TABLE.add(
 TABLE.add(
     "relu",
     relu,
-    lambda d: (d.images(),),
+    lambda d: (_small_and_large(d),),
     ("absolute value", "Negative numbers become 0; they do not become positive.", np.abs),
     ("minimum", "Keep the positive numbers, not the negative ones.", lambda x: np.minimum(x, 0)),
     ("step", "Positive numbers stay as they are; they do not become 1.", lambda x: (x > 0) * 1.0),

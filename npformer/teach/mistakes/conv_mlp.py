@@ -27,7 +27,8 @@ TABLE = Table()
 
 def _draw_conv_mlp(d: Draw) -> tuple[Any, ...]:
     C = d.size()
-    return d.images(C), d.conv_mlp(C)
+    x, p = d.images(C), d.conv_mlp(C)
+    return (x, p, d.activation(), d.choice(1e-5, 1e-2, 0.5)) if d.level else (x, p)
 
 
 TABLE.add(
@@ -71,21 +72,25 @@ TABLE.add(
     (
         "missing bias",
         "The convolutions have a bias, though a batch norm follows.",
-        lambda x, p: conv_mlp(x, p._replace(fc1=without_bias(p.fc1), fc2=without_bias(p.fc2))),
+        lambda x, p, *how: conv_mlp(
+            x, p._replace(fc1=without_bias(p.fc1), fc2=without_bias(p.fc2)), *how
+        ),
     ),
     (
         "residual added",
         "The MLP is only the branch; the block adds the residual.",
-        lambda x, p: x + conv_mlp(x, p),
+        lambda x, p, *how: x + conv_mlp(x, p, *how),
     ),
+    options=2,
 )
 
 
 def _draw_conv_mlp_backward(d: Draw) -> tuple[Any, ...]:
     C = d.size()
     x, p = d.images(C), d.conv_mlp(C)
-    y, tape = kept(conv_mlp, x, p)
-    return like(d, y), x, p, gelu, 1e-5, tape
+    how = d.activation(), d.choice(1e-5, 1e-2, 0.5)
+    y, tape = kept(conv_mlp, x, p, *how, mode=d.mode())
+    return like(d, y), x, p, *how, tape
 
 
 def _conv_mlp_backward(

@@ -22,7 +22,13 @@ TABLE = Table()
 
 def _draw_downsample(d: Draw) -> tuple[Any, ...]:
     C_in, C_out = d.size(), d.size()
-    return d.images(C_in, least=3), Downsample(d.conv2d(C_in, C_out, 3, 3), d.batch_norm(C_out))
+    p = Downsample(d.conv2d(C_in, C_out, 3, 3), d.batch_norm(C_out))
+    x = d.images(C_in, least=3)
+    return (x, p, *_options(d)) if d.level else (x, p)
+
+
+def _options(d: Draw) -> tuple[Any, ...]:
+    return d.choice(2, 2, 1, 3), d.choice(1, 1, 0, 2), d.choice(1e-5, 1e-2, 0.5)
 
 
 TABLE.add(
@@ -37,12 +43,12 @@ TABLE.add(
     (
         "activation at the end",
         "There is no activation between the stages.",
-        lambda x, p: relu(downsample(x, p)),
+        lambda x, p, *how: relu(downsample(x, p, *how)),
     ),
     (
         "activation at the end",
         "There is no activation between the stages.",
-        lambda x, p: gelu(downsample(x, p)),
+        lambda x, p, *how: gelu(downsample(x, p, *how)),
     ),
     (
         "stride ignored",
@@ -54,6 +60,7 @@ TABLE.add(
         "The convolution has padding 1.",
         lambda x, p: downsample(x, p, padding=0),
     ),
+    options=3,
 )
 
 
@@ -61,8 +68,9 @@ def _draw_downsample_backward(d: Draw) -> tuple[Any, ...]:
     C_in, C_out = d.size(), d.size()
     x = d.images(C_in, least=3)
     p = Downsample(d.conv2d(C_in, C_out, 3, 3), d.batch_norm(C_out))
-    y, tape = kept(downsample, x, p)
-    return like(d, y), x, p, 2, 1, 1e-5, tape
+    how = _options(d)
+    y, tape = kept(downsample, x, p, *how, mode=d.mode())
+    return like(d, y), x, p, *how, tape
 
 
 TABLE.add(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ...layers import (
+    Activation,
     Array,
     Attention,
     AttentionBlock,
@@ -18,8 +19,12 @@ from ...layers import (
     LayerScale,
     Linear,
     Mlp,
+    Mode,
     PoolingBlock,
     Rng,
+    gelu,
+    relu,
+    silu,
 )
 
 T = TypeVar("T")
@@ -43,6 +48,8 @@ class Exercise(NamedTuple):
     """in order: `check` names the first that fits"""
     results: tuple[str, ...] = ("dx", "dp")
     """names of the members if the result is a tuple"""
+    options: int = 0
+    """how many of the last arguments a function may leave out; it is then checked without them"""
 
 
 class Draw:
@@ -72,6 +79,14 @@ class Draw:
         if self.level == 0:
             return self.rng.integers(1, 5, shape).astype(self.dtype)
         return self.rng.uniform(1, 4, shape).astype(self.dtype)
+
+    def activation(self) -> Activation:
+        """Draw an activation: mostly GELU."""
+        return self.choice(gelu, gelu, relu, silu)
+
+    def mode(self) -> Mode:
+        """Draw whether forward ran in evaluation or, without noise, in training."""
+        return Mode(batch_statistics=self.choice(False, True))
 
     def images(self, C: int = 0, least: int = 2) -> Array:
         """Draw images, (B, H, W, C); above level 0 they have an inside and a border."""
@@ -143,6 +158,8 @@ class Table(dict[str, Exercise]):
         draw: Callable[[Draw], tuple[Any, ...]],
         *mistakes: tuple[str, str, Callable[..., Any]],
         results: tuple[str, ...] = ("dx", "dp"),
+        options: int = 0,
     ) -> None:
         """Add an exercise; a mistake is (kind, hint, the layer with this mistake)."""
-        self[name] = Exercise(reference, draw, tuple(Mistake(*m) for m in mistakes), results)
+        known = tuple(Mistake(*m) for m in mistakes)
+        self[name] = Exercise(reference, draw, known, results, options)

@@ -25,7 +25,8 @@ TABLE = Table()
 
 def _draw_mlp(d: Draw) -> tuple[Any, ...]:
     C = d.size()
-    return d.tokens(C), d.mlp(C)
+    x, p = d.tokens(C), d.mlp(C)
+    return (x, p, d.activation()) if d.level else (x, p)
 
 
 TABLE.add(
@@ -47,21 +48,22 @@ TABLE.add(
     (
         "missing bias",
         "Both linear layers have a bias.",
-        lambda x, p: mlp(x, Mlp(without_bias(p.fc1), without_bias(p.fc2))),
+        lambda x, p, *how: mlp(x, Mlp(without_bias(p.fc1), without_bias(p.fc2)), *how),
     ),
     (
         "residual added",
         "The MLP is only the branch; the block adds the residual.",
-        lambda x, p: x + mlp(x, p),
+        lambda x, p, *how: x + mlp(x, p, *how),
     ),
+    options=1,
 )
 
 
 def _draw_mlp_backward(d: Draw) -> tuple[Any, ...]:
     C = d.size()
-    x, p = d.tokens(C), d.mlp(C)
-    y, tape = kept(mlp, x, p)
-    return like(d, y), x, p, gelu, tape
+    x, p, activation = d.tokens(C), d.mlp(C), d.activation()
+    y, tape = kept(mlp, x, p, activation)
+    return like(d, y), x, p, activation, tape
 
 
 def _mlp_backward(

@@ -33,6 +33,47 @@ def _max_pool(x: Array, size: int = 3) -> Array:
     return np.asarray(windows.max((-2, -1)))
 
 
+def _pad_pool(mode: str) -> Callable[..., Array]:
+    """Return a pool over a copy of the image that is continued beyond its border."""
+
+    def pool(x: Array, size: int = 3) -> Array:
+        pad = size // 2
+        padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode=mode)  # type: ignore[call-overload]
+        return _valid_pool(padded, size)
+
+    return pool
+
+
+def _loop_pool(
+    before: int, after: int, over: Callable[..., Array] = np.mean
+) -> Callable[..., Array]:
+    """Return a pool whose windows begin so many pixels late and end so many early."""
+
+    def pool(x: Array, size: int = 3) -> Array:
+        half, y = size // 2, np.full_like(x, np.nan)
+        for i, j in np.ndindex(x.shape[1:3]):
+            rows = slice(max(i - half + before, 0), max(i + half + 1 - after, 0))
+            columns = slice(max(j - half + before, 0), max(j + half + 1 - after, 0))
+            window = x[:, rows, columns]
+            if window.size:
+                y[:, i, j] = over(window, axis=(1, 2))
+        return y
+
+    return pool
+
+
+def _one_axis_pool(axis: int) -> Callable[..., Array]:
+    """Return a pool along rows or columns only."""
+
+    def pool(x: Array, size: int = 3) -> Array:
+        half = size // 2
+        lines = np.moveaxis(x, axis, 0)
+        means = [lines[max(i - half, 0) : i + half + 1].mean(0) for i in range(len(lines))]
+        return np.moveaxis(np.stack(means), 0, axis)
+
+    return pool
+
+
 def _valid_pool(x: Array, size: int = 3) -> Array:
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
     return np.asarray(windows.mean((-2, -1)))
@@ -53,6 +94,39 @@ _POOLS: tuple[tuple[str, str, Callable[..., Array]], ...] = (
         "border repeated",
         "Do not repeat the pixels of the border: a window there just has fewer pixels.",
         lambda x, size=3: _pool_edge(x, size) / size**2,
+    ),
+    (
+        "image wrapped around",
+        "The left of an image is no neighbor of its right: a window at the border just has fewer "
+        "pixels.",
+        _pad_pool("wrap"),
+    ),
+    (
+        "border mirrored",
+        "Do not mirror the image at its border: a window there just has fewer pixels.",
+        _pad_pool("symmetric"),
+    ),
+    (
+        "window one short",
+        "Your window stops one pixel short on the right and below: a slice does not contain its "
+        "end, so it ends at i + size // 2 + 1.",
+        _loop_pool(0, 1),
+    ),
+    (
+        "window one short",
+        "Your window begins one pixel late on the left and above: it begins at i − size // 2.",
+        _loop_pool(1, 0),
+    ),
+    ("median instead of average", "Take the average of the window.", _loop_pool(0, 0, np.median)),
+    (
+        "along rows or columns only",
+        "The window is a square: yours runs along axis 1 only.",
+        _one_axis_pool(1),
+    ),
+    (
+        "along rows or columns only",
+        "The window is a square: yours runs along axis 2 only.",
+        _one_axis_pool(2),
     ),
     (
         "sum instead of average",

@@ -10,7 +10,6 @@ from ...layers import (
     LayerScale,
     average_pool,
     conv_mlp,
-    gelu,
     gelu_new,
     layer_scale,
     pooling,
@@ -19,14 +18,19 @@ from ...layers import (
     relu,
 )
 from .exercise import Draw, Table
-from .shared import first_half, kept, layer_scales, like, paths, residuals, second_half
+from .shared import first_half, kept, layer_scales, like, order, paths, residuals, second_half
 
 TABLE = Table()
 
 
 def _draw_pooling_block(d: Draw) -> tuple[Any, ...]:
     C = d.size()
-    return d.images(C), d.pooling_block(C)
+    x, p = d.images(C), d.pooling_block(C)
+    return (x, p, *_options(d)) if d.level else (x, p)
+
+
+def _options(d: Draw) -> tuple[Any, ...]:
+    return d.choice(3, 3, 5, 1), d.activation(), d.choice(1e-5, 1e-2, 0.5)
 
 
 TABLE.add(
@@ -35,6 +39,7 @@ TABLE.add(
     _draw_pooling_block,
     *residuals(pooling_block, "pooling"),
     *layer_scales(pooling_block, "pooling"),
+    order(pooling_block, "pooling"),
     (
         "layer scale on the sum",
         "γ scales only the branch, not the sum of x and the branch.",
@@ -50,10 +55,13 @@ TABLE.add(
     (
         "parallel branches",
         "The input of the MLP is the mixed pixels, not the input of the block.",
-        lambda x, p: first_half(pooling_block, x, p) + second_half(pooling_block, x, p) - x,
+        lambda x, p, *how: (
+            first_half(pooling_block, x, p, *how) + second_half(pooling_block, x, p, *how) - x
+        ),
     ),
     ("tanh GELU", "Use the exact GELU.", lambda x, p: pooling_block(x, p, 3, gelu_new)),
     ("ReLU", "The activation is GELU.", lambda x, p: pooling_block(x, p, 3, relu)),
+    options=3,
 )
 
 
@@ -64,8 +72,9 @@ def _ones(p: LayerScale) -> LayerScale:
 def _draw_pooling_block_backward(d: Draw) -> tuple[Any, ...]:
     C = d.size()
     x, p = d.images(C), d.pooling_block(C)
-    y, tape = kept(pooling_block, x, p)
-    return like(d, y), x, p, 3, gelu, 1e-5, tape
+    how = _options(d)
+    y, tape = kept(pooling_block, x, p, *how, mode=d.mode())
+    return like(d, y), x, p, *how, tape
 
 
 TABLE.add(

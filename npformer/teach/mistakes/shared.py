@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...layers import Array, LayerScale, Trace
+from ...layers import EVALUATION, Array, LayerScale, Mode, Trace
 from ...network.tree import transform
 from .exercise import Draw
 
@@ -105,9 +105,9 @@ def mean_over_batch(f: Callable[..., Any]) -> Callable[..., Any]:
     return but(f, lambda dp, dy, *_: transform(lambda leaf: leaf / len(dy), dp))
 
 
-def kept(f: Callable[..., Array], *args: Any) -> tuple[Array, Trace]:
+def kept(f: Callable[..., Array], *args: Any, mode: Mode = EVALUATION.mode) -> tuple[Array, Trace]:
     """Run forward, and record it on a tape."""
-    tape = Trace()
+    tape = Trace(mode=mode)
     return f(*args, run=tape), tape
 
 
@@ -119,14 +119,14 @@ def altered(tape: Trace, **arrays: Array) -> Trace:
     return other
 
 
-def first_half(block: Callable[..., Array], x: Array, p: Any) -> Array:
+def first_half(block: Callable[..., Array], x: Array, p: Any, *how: Any) -> Array:
     """Return x and the first branch of a block: the block without its second branch."""
-    return block(x, p._replace(ls2=_zero(p.ls2)))
+    return block(x, p._replace(ls2=_zero(p.ls2)), *how)
 
 
-def second_half(block: Callable[..., Array], x: Array, p: Any) -> Array:
+def second_half(block: Callable[..., Array], x: Array, p: Any, *how: Any) -> Array:
     """Return x and the second branch of a block: the block without its first branch."""
-    return block(x, p._replace(ls1=_zero(p.ls1)))
+    return block(x, p._replace(ls1=_zero(p.ls1)), *how)
 
 
 def _zero(scale: LayerScale) -> LayerScale:
@@ -136,9 +136,9 @@ def _zero(scale: LayerScale) -> LayerScale:
 def residuals(block: Callable[..., Array], mixer: str) -> tuple[Entry, ...]:
     """Return the mistakes of either kind of block without one or both of its residuals."""
 
-    def without(x: Array, p: Any, past: tuple[int, int]) -> Array:
-        y = first_half(block, x, p) - (1 - past[0]) * x
-        return second_half(block, y, p) - (1 - past[1]) * y
+    def without(x: Array, p: Any, *how: Any, past: tuple[int, int]) -> Array:
+        y = first_half(block, x, p, *how) - (1 - past[0]) * x
+        return second_half(block, y, p, *how) - (1 - past[1]) * y
 
     return (
         (
@@ -156,6 +156,15 @@ def residuals(block: Callable[..., Array], mixer: str) -> tuple[Entry, ...]:
             "Add the result of the MLP to its input: the second residual is missing.",
             partial(without, past=(1, 0)),
         ),
+    )
+
+
+def order(block: Callable[..., Array], mixer: str) -> Entry:
+    """Return the mistake of either kind of block with its branches in the wrong order."""
+    return (
+        "branches in the wrong order",
+        f"The {mixer} comes first, then the MLP.",
+        lambda x, p, *how: first_half(block, second_half(block, x, p, *how), p, *how),
     )
 
 
@@ -240,13 +249,21 @@ def layer_scales(block: Callable[..., Array], mixer: str) -> tuple[Entry, ...]:
         (
             "missing layer scale",
             f"{rule}; both are missing.",
-            lambda x, p: block(x, p._replace(ls1=None, ls2=None)),
+            lambda x, p, *how: block(x, p._replace(ls1=None, ls2=None), *how),
         ),
-        ("missing layer scale", f"{rule}: γ₁.", lambda x, p: block(x, p._replace(ls1=None))),
-        ("missing layer scale", f"{rule}: γ₂.", lambda x, p: block(x, p._replace(ls2=None))),
+        (
+            "missing layer scale",
+            f"{rule}: γ₁.",
+            lambda x, p, *how: block(x, p._replace(ls1=None), *how),
+        ),
+        (
+            "missing layer scale",
+            f"{rule}: γ₂.",
+            lambda x, p, *how: block(x, p._replace(ls2=None), *how),
+        ),
         (
             "layer scales swapped",
             f"ls1 belongs to the {mixer}, ls2 to the MLP.",
-            lambda x, p: block(x, p._replace(ls1=p.ls2, ls2=p.ls1)),
+            lambda x, p, *how: block(x, p._replace(ls1=p.ls2, ls2=p.ls1), *how),
         ),
     )

@@ -30,7 +30,8 @@ TABLE = Table()
 def _draw_stem(d: Draw) -> tuple[Any, ...]:
     C0, C1, C2 = d.size(), d.size(), d.size()
     p = Stem(d.conv2d(C0, C1, 3, 3), d.batch_norm(C1), d.conv2d(C1, C2, 3, 3), d.batch_norm(C2))
-    return d.images(C0, least=4), p
+    x = d.images(C0, least=4)
+    return (x, p, d.choice(1e-5, 1e-2, 0.5)) if d.level else (x, p)
 
 
 def _stem(
@@ -85,6 +86,7 @@ TABLE.add(
         "Both convolutions have padding 1.",
         lambda x, p: _stem(x, p, padding=0),
     ),
+    options=1,
 )
 
 
@@ -92,8 +94,9 @@ def _draw_stem_backward(d: Draw) -> tuple[Any, ...]:
     C0, C1, C2 = d.size(), d.size(), d.size()
     x = d.images(C0, least=4)
     p = Stem(d.conv2d(C0, C1, 3, 3), d.batch_norm(C1), d.conv2d(C1, C2, 3, 3), d.batch_norm(C2))
-    y, tape = kept(stem, x, p)
-    return like(d, y), x, p, 1e-5, tape
+    eps = d.choice(1e-5, 1e-2, 0.5)
+    y, tape = kept(stem, x, p, eps, mode=d.mode())
+    return like(d, y), x, p, eps, tape
 
 
 def _stem_backward(
