@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -77,7 +78,14 @@ def test_tables_in_any_encoding(encoding: str, tmp_path: Path) -> None:
         ["evaluate", photos, "--model", model],
         ["train", photos, "--from", model, "--epochs", 1, "--out", tmp_path / "out"],
         ["profile", "--model", "tiny", "--passes", 1],
+        ["info", "tiny", "--classes"],
+        ["convert", "tiny", tmp_path / "timm.safetensors", "--to", "timm"],
+        ["download", "tiny"],
     ]
+    if find_spec("matplotlib"):
+        commands.append(["explain", COFFEE, "-o", tmp_path / "page.html"])
+    if encoding == "ascii":
+        commands.append(["bench", "--model", "tiny", "--turns", 1])
     for words in commands:
         done = spawn(*words, PYTHONIOENCODING=encoding)
         text = done.stdout.decode(encoding)
@@ -85,7 +93,7 @@ def test_tables_in_any_encoding(encoding: str, tmp_path: Path) -> None:
         assert "\\u" not in text, text
         if words[0] == "classify":
             assert "####" in text
-        if words[0] == "info":
+        if words == ["info", "tiny"]:
             assert "---" in text
             assert ("128x128" in text or "32x32" in text) == (encoding == "ascii")
 
