@@ -1,9 +1,4 @@
-"""Speed beside a busy neighbor: another program that keeps one core busy, as a browser may.
-
-    python -m npformer.bench.beside
-
-is the neighbor itself. It reads ``work`` and ``rest`` from standard input, and answers each.
-"""
+"""Speed beside a busy neighbor: another program that keeps one core busy, as a browser may."""
 
 from __future__ import annotations
 
@@ -12,7 +7,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from statistics import median, quantiles
-from threading import Event, Thread
 from typing import NamedTuple
 
 NEIGHBORS = ("busy",)
@@ -44,7 +38,7 @@ class Neighbor:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-m", "npformer.bench.neighbor"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
@@ -110,32 +104,3 @@ def table(rows: Sequence[Beside], training: bool) -> list[str]:
             f"{r.seconds * factor:9.2f} {spread:>15} {r.slower:9.2f} {ratio:>14}"
         )
     return lines
-
-
-def main() -> None:
-    """Be the neighbor: do arithmetic between ``work`` and ``rest``, until standard input ends."""
-    working = Event()
-    ended = Event()
-
-    def listen() -> None:
-        for line in sys.stdin:
-            word = line.strip()
-            if word == "work":
-                working.set()
-            else:
-                working.clear()
-            print(word, flush=True)
-        ended.set()
-        working.clear()
-
-    Thread(target=listen, daemon=True).start()
-    number = 1
-    while not ended.is_set():
-        working.wait(0.05)
-        while working.is_set():
-            for _ in range(1000):
-                number = number * 1103515245 % 2147483647
-
-
-if __name__ == "__main__":
-    main()
