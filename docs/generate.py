@@ -20,7 +20,7 @@ NOTEBOOKS = HERE.parent / "notebooks"
 SECTIONS = {
     "Use": ("classification", "errors", "display"),
     "The network": ("network",),
-    "Photographs": ("images", "data"),
+    "Photographs": ("images", "data", "scale"),
     "The names of transformers": ("hf",),
     "Files and the hub": ("checkpoints", "files"),
     "Learning and teaching": ("learn", "teach", "teach.plots"),

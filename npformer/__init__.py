@@ -67,6 +67,7 @@ _MODULES = {
     "layers": "layers",
     "learn": "learn",
     "network": "network",
+    "scale": "scale",
     "plots": "teach.plots",
     "teach": "teach",
 }
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     from . import layers as layers
     from . import learn as learn
     from . import network as network
+    from . import scale as scale
     from . import teach as teach
     from .classification import Classifier as Classifier
     from .classification import Prediction as Prediction

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from readme import ROOT
 import npformer
 from npformer.commands import main as cli
 from npformer.errors import ConfigError, ImageError
-from npformer.images import files as listing
+from npformer.scale import reading as listing
 
 sys.path.append(str(ROOT / "docs"))
 import cases as page
@@ -65,15 +66,15 @@ def test_files_that_vanish_or_change_after_they_were_listed(
 ) -> None:
     for name in ("gone", "good", "other"):
         shutil.copy(COFFEE, tmp_path / f"{name}.png")
-    usual = listing.photographs_below
+    usual = listing.walk
 
-    def then_changed(folder: Path) -> list[Path]:
-        found = usual(folder)
+    def then_changed(*arguments: Any) -> list[str]:
+        found = list(usual(*arguments))
         (tmp_path / "gone.png").unlink()
         (tmp_path / "other.png").write_text("no picture")
         return found
 
-    monkeypatch.setattr(listing, "photographs_below", then_changed)
+    monkeypatch.setattr(listing, "walk", then_changed)
     assert cli.main(["classify", str(tmp_path), "--json"]) == 1
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [Path(row["image"]).stem for row in rows] == ["gone", "good", "other"]

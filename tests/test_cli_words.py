@@ -195,7 +195,6 @@ def test_an_empty_word_is_no_folder(
 @pytest.mark.parametrize(
     "words",
     [
-        ["classify", "https://example.org/cat.jpg"],
         ["evaluate", "file:///photos"],
         ["train", "s3://photos", "--out", "x"],
         ["explain", "HTTP://example.org/cat.jpg"],
@@ -208,6 +207,16 @@ def test_an_address_is_no_path(capsys: Any, words: list[str]) -> None:
     assert (code, out) == (2, "")
     assert "://" in err
     assert "is an address; expected a file or folder: download it first" in err
+
+
+def test_an_address_of_a_photograph_needs_fsspec(
+    capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    code, out, err = run(capsys, "classify", "https://example.org/cat.jpg")
+    assert (code, out) == (1, "")
+    assert "https://example.org/cat.jpg is an address, which needs fsspec" in err
+    assert 'pip install "npformer[dask]"' in err
 
 
 # Streams and files -------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
@@ -27,6 +27,7 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "classify": "name what is in photographs",
+    "embed": "write one vector for each of many photographs, to search and compare them",
     "explain": "make a page on what the network sees in a photograph, and why it answers so",
     "train": "teach a network the classes of a folder of photographs",
     "evaluate": "count how often a network is right about a folder of photographs",
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = warning_lines()
             args = make_parser(words).parse_args(words)
-            check_words(args.parser, words)
+            check_words(args.parser, words, addresses_of(args))
             code = int(args.run(args))
         sys.stdout.flush()
         return code
@@ -79,13 +80,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def check_words(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    """Exit with 2 if a word is empty, which Python takes for the current folder, or an address."""
+def addresses_of(args: argparse.Namespace) -> set[str]:
+    """Return the values of those arguments of a command that may be addresses."""
+    found: set[str] = set()
+    for name in getattr(args, "takes_addresses", ()):
+        value = getattr(args, name)
+        found.update([value] if isinstance(value, str) else value or [])
+    return found
+
+
+def check_words(
+    parser: argparse.ArgumentParser, words: Sequence[str], addresses: Collection[str] = ()
+) -> None:
+    """Exit with 2 if a word is empty, which Python takes for the current folder, or an address.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    words : sequence of str
+    addresses : collection of str
+        Values that may be addresses.
+    """
     for word in words:
         value = word.partition("=")[2] if word.startswith("--") and "=" in word else word
         if not value:
             parser.error("an argument is empty; expected the name of a file or folder, or a value")
-        if is_address(value):
+        if is_address(value) and value not in addresses:
             parser.error(
                 f"{value} is an address; expected a file or folder: download it first, and give "
                 "its path, or the owner/name of a model on the Hugging Face Hub"

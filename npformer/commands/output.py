@@ -5,13 +5,13 @@ from __future__ import annotations
 import codecs
 import io
 import json
-import math
 import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..files.describing import describe
+from ..files.finite import finite
 
 PLAIN = str.maketrans(
     {
@@ -47,15 +47,7 @@ def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
 
 def print_json(values: Any) -> None:
     """Print JSON on one line; numbers that JSON does not have, NaN and infinity, are null."""
-    print(json.dumps(_finite(values), allow_nan=False))
-
-
-def _finite(values: Any) -> Any:
-    if isinstance(values, dict):
-        return {key: _finite(value) for key, value in values.items()}
-    if isinstance(values, (list, tuple)):
-        return [_finite(value) for value in values]
-    return None if isinstance(values, float) and not math.isfinite(values) else values
+    print(json.dumps(finite(values), allow_nan=False))
 
 
 def complain(message: object) -> None:

@@ -14,8 +14,8 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -27,6 +27,8 @@ MOST = 4096
 """More threads than any processor has cores cannot be asked for."""
 
 _chosen: int | None = None
+_caller = threading.local()
+"""What holds for the calling thread alone: `most`, if it is `limited`."""
 
 
 def set_num_threads(n: int | None) -> None:
@@ -48,18 +50,33 @@ def set_num_threads(n: int | None) -> None:
 
 
 def get_num_threads() -> int:
-    """Return how many threads a forward pass uses.
+    """Return how many threads a forward pass uses, if this thread calls it.
 
     Raises
     ------
     ConfigError
         If ``NPFORMER_NUM_THREADS`` counts and is not a whole number from 1 to `MOST`.
     """
+    most: int = getattr(_caller, "most", MOST)
     if _chosen is not None:
-        return _chosen
+        return min(_chosen, most)
     if value := os.environ.get(VARIABLE):
-        return _positive(value, VARIABLE)
-    return usable_cores()
+        return min(_positive(value, VARIABLE), most)
+    return min(usable_cores(), most)
+
+
+@contextmanager
+def limited(n: int) -> Iterator[None]:
+    """Let forward passes that this thread calls, in the block, use `n` threads at most.
+
+    For callers that are themselves as many threads as there are cores.
+    """
+    before = getattr(_caller, "most", MOST)
+    _caller.most = min(n, before)
+    try:
+        yield
+    finally:
+        _caller.most = before
 
 
 def _positive(value: int | str, name: str) -> int:

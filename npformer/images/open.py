@@ -13,6 +13,7 @@ YCbCr, HSV, LAB     converted
 32-bit integers     unchanged if no value exceeds 255, else as 16 bits
 float               white is 1 if no value exceeds 1, else 255: see `white_of`
 animation           the first frame, with a warning
+HEIC                read where pillow-heif is installed, which turns it upright itself
 =================== =============================================================================
 
 An allow-list admits only formats that contain nothing but pixels; PostScript, for example, is a
@@ -27,7 +28,7 @@ import os
 import stat
 import warnings
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -35,6 +36,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from ..errors import ImageError
 from ..files.paths import as_path
 from ..files.sniff import LENGTH, what_is
+from . import heif
 from .arrays import as_array, as_picture, view_channels_last, white_of
 
 MAX_PIXELS = 1024**3 // 12
@@ -52,6 +54,28 @@ _TURNS = {
     2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE,
     6: _T.ROTATE_270, 7: _T.TRANSVERSE, 8: _T.ROTATE_90,
 }  # fmt: skip
+_ON_ITS_SIDE = (_T.TRANSPOSE, _T.ROTATE_270, _T.TRANSVERSE, _T.ROTATE_90)
+
+
+class Stored(NamedTuple):
+    """A decoded picture as it lies in its file, and what to do to see it upright."""
+
+    rgb: Image.Image
+    """without metadata"""
+    turn: Image.Transpose | None
+    size: tuple[int, int]
+    """width and height in the file"""
+    part: tuple[float, float] | None = None
+    """width and height in `rgb` that the picture takes up, if it was decoded at a smaller scale"""
+
+    @property
+    def on_its_side(self) -> bool:
+        """Whether width and height change places when it is turned upright."""
+        return self.turn in _ON_ITS_SIDE
+
+    def upright(self) -> Image.Image:
+        """Return the picture turned upright, without a copy if it is so already."""
+        return self.rgb if self.turn is None else self.rgb.transpose(self.turn)
 
 
 def open_image(
@@ -89,24 +113,50 @@ def open_image(
         If `source` is none of the above, a file is open as text, or an array has a type without a
         meaning, such as complex.
     """
+    if isinstance(source, Image.Image) or not hasattr(source, "__array__"):
+        return open_stored(source, max_pixels).upright()
+    pixels = view_channels_last(as_array(source), data_format)
+    _check_size(pixels.shape[1], pixels.shape[0], "this array", max_pixels)
+    picture = as_picture(pixels)
+    return picture if picture.mode == "RGB" else _rgb(picture)
+
+
+def open_stored(
+    source: Any, max_pixels: int = MAX_PIXELS, at_least: tuple[int, int] | None = None
+) -> Stored:
+    """Read an image from anything but an array, and leave it as it lies.
+
+    Parameters
+    ----------
+    source : str, path, bytes, binary file or PIL.Image.Image
+    max_pixels : int
+        As in `open_image`.
+    at_least : (height, width), optional
+        Of the upright picture. A JPEG may be decoded at a half, a quarter or an eighth of its
+        sides, if these are no smaller then.
+
+    Returns
+    -------
+    Stored
+
+    Raises
+    ------
+    ImageError, FileNotFoundError, IsADirectoryError, PermissionError, TypeError
+        As `open_image`.
+    """
     if isinstance(source, Image.Image):
         name = getattr(source, "filename", "") or f"this {type(source).__name__}"
-        return _turned(*_converted(source, name, max_pixels))
+        return _converted(source, name, max_pixels)
     if isinstance(source, (str, os.PathLike)):
         path = str(as_path(os.fsdecode(source), "the path of an image", ImageError))
         with _open_file(path) as file:
-            return _decode(file, path, max_pixels)
+            return _decode(file, path, max_pixels, at_least)
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = source.tobytes() if isinstance(source, memoryview) else source  # it may have steps
-        return _decode(io.BytesIO(data), "these bytes", max_pixels)
+        return _decode(io.BytesIO(data), "these bytes", max_pixels, at_least)
     if hasattr(source, "read"):
         name = str(getattr(source, "name", type(source).__name__))
-        return _decode(_rewindable(source, name), name, max_pixels)
-    if hasattr(source, "__array__"):
-        pixels = view_channels_last(as_array(source), data_format)
-        _check_size(pixels.shape[1], pixels.shape[0], "this array", max_pixels)
-        picture = as_picture(pixels)
-        return picture if picture.mode == "RGB" else _rgb(picture)
+        return _decode(_rewindable(source, name), name, max_pixels, at_least)
     raise TypeError(
         f"an image cannot be a {type(source).__name__}; "
         "expected a path, bytes, a binary file, a PIL.Image or an array"
@@ -142,9 +192,11 @@ def _rewindable(source: Any, name: str) -> IO[bytes]:
     return io.BytesIO(data)
 
 
-def _decode(file: IO[bytes], name: str, max_pixels: int) -> Image.Image:
+def _decode(
+    file: IO[bytes], name: str, max_pixels: int, at_least: tuple[int, int] | None
+) -> Stored:
     try:
-        image = Image.open(file, formats=FORMATS)
+        image = _open(file)
         # The other pictures of an MPO are previews and depth maps.
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     except (UnidentifiedImageError, KeyError):  # KeyError: this Pillow lacks a format
@@ -153,11 +205,21 @@ def _decode(file: IO[bytes], name: str, max_pixels: int) -> Image.Image:
         raise ImageError(f"{name}: {error}; make it smaller") from error
     except Exception as error:  # decoders may raise anything
         raise ImageError(f"{name}: damaged ({error}); get the file again") from error
-    rgb, turn = _converted(image, name, max_pixels, ours=True)
-    del image  # so that its memory is free before the image is turned
+    stored = _converted(image, name, max_pixels, at_least, ours=True)
     if frames > 1:
-        warnings.warn(f"{name}: has {frames} frames; only the first is used", stacklevel=3)
-    return _turned(rgb, turn)
+        warnings.warn(f"{name}: has {frames} frames; only the first is used", stacklevel=4)
+    return stored
+
+
+def _open(file: IO[bytes]) -> Image.Image:
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        file.seek(0)
+        if not heif.is_heif(file.read(LENGTH)) or not heif.installed():
+            raise
+        file.seek(0)
+        return heif.open_heif(file)
 
 
 def _describe(file: IO[bytes]) -> str:
@@ -165,6 +227,8 @@ def _describe(file: IO[bytes]) -> str:
     file.seek(0)
     head = file.read(LENGTH)
     kind = what_is(head) or "damaged or not an image"
+    if heif.is_heif(head):
+        kind = "damaged HEIC" if heif.installed() else f"HEIC, for which {heif.REMEDY}"
     return f"this is {kind}; expected {', '.join(FORMATS)} (first bytes {head[:24]!r})"
 
 
@@ -177,14 +241,24 @@ def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
 
 
 def _converted(
-    image: Image.Image, name: str, max_pixels: int, ours: bool = False
-) -> tuple[Image.Image, _T | None]:
-    """Return an image as RGB, and how it must be turned.
+    image: Image.Image,
+    name: str,
+    max_pixels: int,
+    at_least: tuple[int, int] | None = None,
+    ours: bool = False,
+) -> Stored:
+    """Decode an image and convert it to RGB.
 
     An image is `ours` if nobody else has it; then its pixels need not be copied.
     """
-    _check_size(*image.size, name, max_pixels)
+    size = image.size
+    _check_size(*size, name, max_pixels)
+    turn = part = None
+    reducible = at_least is not None and image.format in ("JPEG", "MPO")
     try:
+        if at_least is not None and reducible:
+            turn = _TURNS.get(_orientation(image, name))
+            part = _draft(image, at_least if turn in _ON_ITS_SIDE else at_least[::-1])
         image.load()
         is_rgb = image.mode == "RGB" and not image.has_transparency_data
         rgb = _without_metadata(image) if ours and is_rgb else _rgb(image)
@@ -195,11 +269,22 @@ def _converted(
             f"{name}: truncated, damaged or of a mode ({image.mode}) without RGB ({error}); "
             "get the file again or convert it"
         ) from error
-    return rgb, _TURNS.get(_orientation(image, name))
+    if not reducible:  # a PNG may say it after its pixels
+        turn = _TURNS.get(_orientation(image, name))
+    return Stored(rgb, turn, size, part)
 
 
-def _turned(rgb: Image.Image, turn: _T | None) -> Image.Image:
-    return rgb if turn is None else rgb.transpose(turn)
+def _draft(image: Image.Image, at_least: tuple[int, int]) -> tuple[float, float] | None:
+    """Let a JPEG be decoded at a smaller scale; `at_least` is a width and a height.
+
+    Returns
+    -------
+    (float, float) or None
+        What the picture takes up of the result: the last pixels may lie in part outside of it.
+    """
+    before = image.size
+    found = image.draft(None, at_least)  # None: the mode stays
+    return None if found is None or image.size == before else found[1][2:]
 
 
 def _without_metadata(image: Image.Image) -> Image.Image:
@@ -213,7 +298,7 @@ def _orientation(image: Image.Image, name: str) -> Any:
     try:
         return image.getexif().get(ExifTags.Base.Orientation)
     except Exception as error:  # so may the reader of EXIF
-        warnings.warn(f"{name}: damaged EXIF is ignored ({error})", stacklevel=5)
+        warnings.warn(f"{name}: damaged EXIF is ignored ({error})", stacklevel=6)
         return None
 
 

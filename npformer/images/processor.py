@@ -193,7 +193,7 @@ class EfficientFormerImageProcessor(PretrainedProcessor):
             results.append(np.ascontiguousarray(channels_first(x) if first else x))
         return BatchFeature(pixel_values=together(results, return_tensors))
 
-    def pixels(self, image: Any, index: int | None = None) -> Array:
+    def pixels(self, image: Any, index: int | None = None, decode: str = "exact") -> Array:
         """Process one image for the layers of this package.
 
         Parameters
@@ -202,6 +202,9 @@ class EfficientFormerImageProcessor(PretrainedProcessor):
             Whatever `npformer.images.open_image` reads.
         index : int, optional
             Of the image in a list; errors then say it.
+        decode : {"exact", "fast"}
+            "fast" decodes a large JPEG only as finely as the resized image needs, which is faster
+            and moves pixels a little (`npformer.images.reduced`). Not in the reference.
 
         Returns
         -------
@@ -216,7 +219,7 @@ class EfficientFormerImageProcessor(PretrainedProcessor):
             As in `npformer.images.open_image`.
         """
         with _saying_which(index):
-            return np.ascontiguousarray(process(image, self.settings)[0])
+            return np.ascontiguousarray(process(image, self.settings, decode=decode)[0])
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from ..errors import ImageError
 from ..files.optional import optional
 from ..layers.arrays import Array
 from .arrays import DataFormat, as_array, as_picture, layout_of, view_channels_last, white_of
-from .open import open_image
+from .open import open_image, open_stored
+from .reduced import needed, resize_reduced
 from .transforms import MAX_RESIZED, center_crop, normalize, rescale, resize
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -84,8 +85,15 @@ class Settings(NamedTuple):
         )
 
 
+DECODE = ("exact", "fast")
+"""How JPEGs are decoded: in full, or only as large as the resized image needs (`.reduced`)."""
+
+
 def process(
-    image: Any, settings: Settings, input_data_format: str | None = None
+    image: Any,
+    settings: Settings,
+    input_data_format: str | None = None,
+    decode: str = "exact",
 ) -> tuple[Array, DataFormat]:
     """Process one image.
 
@@ -97,6 +105,8 @@ def process(
         Checked.
     input_data_format : {None, "channels_first", "channels_last", "none"}
         Layout of an array, as in `open_image`.
+    decode : {"exact", "fast"}
+        See `DECODE`. An array or a ``PIL.Image`` is decoded already.
 
     Returns
     -------
@@ -108,11 +118,24 @@ def process(
     ------
     ImageError, OSError, TypeError
         As `open_image`; ImageError also if the image would become too large (see `resize`).
+    ConfigError
+        If `decode` is another word.
     """
+    require(decode in DECODE, "decode", decode, f"one of {DECODE}")
     s = settings
-    picture, layout, unit = _read(image, input_data_format, s.wants_rgb())
     height, width = s.crop_size["height"], s.crop_size["width"]
-    if s.do_resize:
+    layout: DataFormat = "channels_last"
+    unit = resized = False
+    if isinstance(image, Image.Image) or not hasattr(image, "__array__"):
+        reduce = decode == "fast" and s.do_resize
+        stored = open_stored(image, at_least=needed(s.size) if reduce else None)
+        resized = stored.part is not None
+        picture: Image.Image | Array = (
+            resize_reduced(stored, s.size, s.resample) if resized else stored.upright()
+        )
+    else:
+        picture, layout, unit = _read(image, input_data_format, s.wants_rgb())
+    if s.do_resize and not resized:
         flat = as_picture(picture) if isinstance(picture, np.ndarray) else picture
         crop = (height, width) if s.do_center_crop else None
         picture = resize(flat, s.size, s.resample, crop, s.crop_rounding)
@@ -132,12 +155,10 @@ def process(
 def _read(
     image: Any, data_format: str | None, rgb: bool
 ) -> tuple[Image.Image | Array, DataFormat, bool]:
-    """Return an image, the layout that it had, and whether white is 1.
+    """Return the image in an array, the layout that it had, and whether white is 1.
 
     An image of floats, without transparency, stays an array, (H, W, C).
     """
-    if isinstance(image, Image.Image) or not hasattr(image, "__array__"):
-        return open_image(image), "channels_last", False
     array = as_array(image)
     layout = layout_of(array, data_format)
     x = view_channels_last(array, layout)

@@ -14,7 +14,11 @@ Result = TypeVar("Result")
 
 
 def map_in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None, ahead: int
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int | None,
+    ahead: int,
+    wait: bool = True,
 ) -> Generator[Result, None, None]:
     """Call a function in threads and yield the results in order.
 
@@ -26,6 +30,8 @@ def map_in_order(
         Number of threads; by default one for each core, at most 8.
     ahead : int
         Limit of results computed before they are needed.
+    wait : bool
+        Whether to wait for calls that still run when the caller stops early.
 
     Yields
     ------
@@ -53,4 +59,4 @@ def map_in_order(
         while waiting:
             yield waiting.popleft()()
     finally:  # also if the caller stops early
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=wait, cancel_futures=True)
