@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .arguments import add_entry
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
@@ -16,6 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="photographs such as the network is to classify, for which the weights are rounded "
         "(pictures of nothing)",
     )
+    add_entry(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from ..network.tree import leaves
     from ..quantization import quantize
 
-    model = load(args.model, engine="numpy")
+    model = load(args.model, engine="numpy", entry=args.entry)
     quantize(model, args.calibrate, engine="numpy").save(args.target)
     before = sum(leaf.nbytes for _, leaf in leaves(model.params))
     after = sum(file.stat().st_size for file in Path(args.target).glob("*.safetensors"))
