@@ -198,7 +198,7 @@ def test_every_exercise_can_be_searched_and_edits_leave_no_trace(layer):
         np.array([1j]), np.zeros((0,)), np.array(True), np.datetime64("2000"), np.ma.masked,
         (None, None), float("nan"), np.uint8(3), iter([1]), lambda x: x, Linear(1, None),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,  # the same in every process
 )  # fmt: skip
 def test_the_judge_never_raises_whatever_is_returned(value):
     for layer in ("relu", "linear_backward", "layer_scale", "cross_entropy"):
