@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from .classification import Classifier, Image, load
 from .engine.compensate import quantize_compensated
 from .engine.fold import FoldedNetwork
 from .errors import ConfigError, ImageError
+from .files.paths import as_path
 from .hf.modeling import model_class
 from .images.dead_leaves import dead_leaves
 from .images.files import photographs_below
@@ -28,6 +28,7 @@ def quantize(
     photographs: str | PathLike[str] | Sequence[Image] | None = None,
     *,
     engine: str = "auto",
+    entry: str | None = None,
 ) -> Classifier:
     """Put the weights of a network into eight bits.
 
@@ -41,6 +42,8 @@ def quantize(
         another on them. By default pictures of nothing (`npformer.images.dead_leaves`) stand in.
     engine : {"auto", "numba", "numpy"}
         What is to compute, as in `load`.
+    entry : str, optional
+        Which weights to read if `model` is a PyTorch file that has several, as in `load`.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def quantize(
     ConfigError
         If the model is in eight bits already, or not in float32.
     ImageError
-        If there are no photographs, or one cannot be read.
+        If there are no photographs, or one cannot be read, or the folder is an address.
     MissingWeights, WeightsError, UnsafeCheckpointError, OfflineError, OSError
         As in `load`.
 
@@ -61,7 +64,7 @@ def quantize(
     >>> npformer.quantize("tiny", "photographs").save("tiny-int8")  # doctest: +SKIP
     """
     if not isinstance(model, Classifier):
-        model = load(model, engine="numpy")
+        model = load(model, engine="numpy", entry=entry)
     params, config = model.params, model.config
     if isinstance(params, FoldedNetwork):
         raise ConfigError("the model is in eight bits already; expected one in float32")
@@ -83,11 +86,11 @@ def calibration_images(
     Raises
     ------
     ImageError
-        If there are none, or one cannot be read.
+        If there are none, or one cannot be read, or the folder is an address.
     """
     images: Sequence[Image]
     if isinstance(photographs, (str, PathLike)):
-        paths = photographs_below(Path(photographs))
+        paths = photographs_below(as_path(photographs, "photographs", ImageError))
         count = min(len(paths), PHOTOGRAPHS)
         images = [paths[i * len(paths) // count] for i in range(count)]
     else:

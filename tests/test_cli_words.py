@@ -78,14 +78,15 @@ def test_tables_in_any_encoding(encoding: str, tmp_path: Path) -> None:
         ["evaluate", photos, "--model", model],
         ["train", photos, "--from", model, "--epochs", 1, "--out", tmp_path / "out"],
         ["profile", "--model", "tiny", "--passes", 1],
-        ["info", "tiny", "--classes"],
-        ["convert", "tiny", tmp_path / "timm.safetensors", "--to", "timm"],
-        ["download", "tiny"],
     ]
-    if find_spec("matplotlib"):
-        commands.append(["explain", COFFEE, "-o", tmp_path / "page.html"])
     if encoding == "ascii":
-        commands.append(["bench", "--model", "tiny", "--turns", 1])
+        commands += [
+            ["info", "tiny", "--classes"], ["download", "tiny"],
+            ["convert", "tiny", tmp_path / "timm.safetensors", "--to", "timm"],
+            ["bench", "--model", "tiny", "--turns", 1],
+        ]  # fmt: skip
+        if find_spec("matplotlib"):
+            commands.append(["explain", COFFEE, "-o", tmp_path / "page.html"])
     for words in commands:
         done = spawn(*words, PYTHONIOENCODING=encoding)
         text = done.stdout.decode(encoding)
@@ -345,6 +346,8 @@ ENTRY_COMMANDS = {
     "convert to a graph": ["convert", "x.pth", "y.onnx"],
     "bench": ["bench", "--model", "x.pth"],
     "profile": ["profile", "--model", "tiny"],
+    "quantize": ["quantize", "x.pth", "y"],
+    "embed": ["embed", "photos", "--output", "y.csv"],
 }
 
 

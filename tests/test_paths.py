@@ -28,6 +28,7 @@ PATHS = ["a.jpg", "./https/a.jpg", "C:/a.jpg", "C:\\a.jpg", "a:b", "a:/b", "http
 C = config()
 MODEL = npformer.EfficientFormerForImageClassificationWithTeacher(C, network(C), engine="numpy")
 PROCESSOR = npformer.EfficientFormerImageProcessor()
+MODEL_WITH_PROCESSOR = npformer.Classifier(MODEL, PROCESSOR)
 
 MODELS: dict[str, Callable[[Any], Any]] = {
     "load": npformer.load,
@@ -44,6 +45,7 @@ MODELS: dict[str, Callable[[Any], Any]] = {
         "tiny", config=place
     ),
     "evaluate": lambda place: evaluate(".", place),
+    "quantize": lambda place: npformer.quantize(place, "photos"),
 }
 """What takes the name of a model."""
 
@@ -55,6 +57,7 @@ OTHERS: dict[str, Callable[[Any], Any]] = {
     "trace": lambda place: npformer.load("tiny", engine="numpy").trace(place),
     "evaluate": evaluate,
     "find_photographs": find_photographs,
+    "quantize": lambda place: npformer.quantize(MODEL_WITH_PROCESSOR, place),
     "fit": lambda place: fit(place, "out"),
     "fit, out": lambda place: fit("photos", place),
     "fit, val": lambda place: fit("photos", "out", val=place),
@@ -144,7 +147,7 @@ def test_the_user_s_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     "words",
     [
-        ["classify", "@"], ["classify", "x.jpg", "--model", "@"], ["explain", "@"],
+        ["classify", "x.jpg", "--model", "@"], ["explain", "@"],
         ["explain", "x.jpg", "-o", "@"], ["evaluate", "@"], ["evaluate", ".", "--model", "@"],
         ["train", "@"], ["train", ".", "--out", "@"], ["train", ".", "--val", "@"],
         ["train", ".", "--from", "@"], ["train", ".", "--teacher", "@"], ["info", "@"],

@@ -97,10 +97,10 @@ def test_options_reach_the_recipe(
 
     monkeypatch.setattr("npformer.learn.fit", fit)
     words = (
-        "train DIR --val V --from M --scratch --out O --resume --epochs 3 --batch-size 5 --lr 0.5 "
-        "--optimizer sgd --weight-decay 0.1 --label-smoothing 0.2 --drop-path 0.3 --mixup 0.4 "
-        "--erase 0.6 --average 0.7 --freeze stem.* body --seed 8 --skip-unreadable --warmup 0.9 "
-        "--teacher T --distillation soft --alpha 0.25 --temperature 2"
+        "train DIR --val V --from M --entry E --scratch --out O --resume --epochs 3 --batch-size 5 "
+        "--lr 0.5 --optimizer sgd --weight-decay 0.1 --label-smoothing 0.2 --drop-path 0.3 "
+        "--mixup 0.4 --erase 0.6 --average 0.7 --freeze stem.* body --seed 8 --skip-unreadable "
+        "--warmup 0.9 --teacher T --distillation soft --alpha 0.25 --temperature 2"
     )
     code, _, err = run(capsys, *words.split())
     assert code == 130
@@ -109,7 +109,8 @@ def test_options_reach_the_recipe(
     augmentation = seen.pop("augmentation")
     assert (augmentation.mixup, augmentation.erase) == (0.4, 0.6)
     assert seen == {
-        "folder": "DIR", "val": "V", "model": "M", "scratch": True, "out": "O", "resume": True,
+        "folder": "DIR", "val": "V", "model": "M", "entry": "E", "scratch": True, "out": "O",
+        "resume": True,
         "epochs": 3, "batch_size": 5, "lr": 0.5, "optimizer": "sgd", "weight_decay": 0.1,
         "label_smoothing": 0.2, "drop_path": 0.3, "average": 0.7, "freeze": ("stem.*", "body"),
         "seed": 8, "unreadable": "skip", "dropout": 0.0, "warmup": 0.9, "clip": 1.0,

@@ -53,6 +53,6 @@ def as_path(
             known = _HUB.match(text)
             named = f'"{known[1]}"' if known else '"owner/name"'
             remedy += f", or name the model on the Hugging Face Hub, {named}"
-        raise error(f"{text}: is an address, and nothing is fetched from addresses; {remedy}")
+        raise error(f"{text}: is an address, which is not fetched here; {remedy}")
     path = Path(text)
     return path.expanduser() if path.parts and path.parts[0] == "~" else path
