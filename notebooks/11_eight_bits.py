@@ -30,8 +30,8 @@ config = model.config
 folded = fold(
     model.params, config
 )  # batch norms and layer scales multiplied into the weights: notebook 02
-names = ["coffee.png", "cat.png", "astronaut.png", "rocket.jpg"]
-x = np.stack([model.processor.pixels(f"images/{name}") for name in names])
+photographs = [npformer.data.photograph(name) for name in npformer.data.PHOTOGRAPHS]
+x = np.stack([model.processor.pixels(photograph) for photograph in photographs])
 real = folded_forward(x, folded, config).logits
 print(x.shape, "->", real.shape)
 
@@ -211,7 +211,7 @@ print(
 
 # %%
 print(f"{'':14} {'float32':28} {'nearest':28} made up for")
-for name, *logits in zip(names, real, found, again, strict=True):
+for name, *logits in zip(npformer.data.PHOTOGRAPHS, real, found, again, strict=True):
     best = [int(row.argmax()) for row in logits]
     scores = [np.exp(row - row.max()).max() / np.exp(row - row.max()).sum() for row in logits]
     print(

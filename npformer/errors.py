@@ -3,6 +3,8 @@
 Each message says where the problem is, what was found, what was expected, and what to do.
 """
 
+from __future__ import annotations
+
 MAX_MESSAGE = 2000
 """How many characters a message has at most; what a file contains may be of any length."""
 
@@ -37,6 +39,10 @@ class UnsafeCheckpointError(WeightsError):
 
 class MissingWeights(WeightsError, FileNotFoundError):  # noqa: N818 - the name says it
     """There are no weights where npformer looked for them."""
+
+    def __new__(cls, *args: object) -> MissingWeights:
+        """Make one as an error of the system, which has more fields than that of a value."""
+        return FileNotFoundError.__new__(cls, *args)
 
 
 class OfflineError(NpformerError, OSError):

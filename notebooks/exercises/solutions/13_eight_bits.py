@@ -36,7 +36,7 @@ def quantize_linear(p):
 npformer.check("quantize_linear", quantize_linear)
 
 # %%
-npformer.check("quantize_linear", quantize_linear, seed=1000, raises=True)
+assert npformer.check("quantize_linear", quantize_linear, seed=1000, raises=True)
 
 # %% [markdown]
 # ## Quantize the rows
@@ -63,7 +63,7 @@ def quantize_rows(x):
 npformer.check("quantize_rows", quantize_rows)
 
 # %%
-npformer.check("quantize_rows", quantize_rows, seed=1000, raises=True)
+assert npformer.check("quantize_rows", quantize_rows, seed=1000, raises=True)
 
 # %% [markdown]
 # ## The product of whole numbers, and back to real ones
@@ -91,4 +91,4 @@ def quantized_linear(x, p):
 npformer.check("quantized_linear", quantized_linear)
 
 # %%
-npformer.check("quantized_linear", quantized_linear, seed=1000, raises=True)
+assert npformer.check("quantized_linear", quantized_linear, seed=1000, raises=True)
