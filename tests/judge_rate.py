@@ -1,7 +1,8 @@
 """How many mistakes of imagined students the judge names: ``python tests/judge_rate.py``.
 
-It runs `npformer.check` on every answer of ``tests/judge`` and prints, for the half that the search
-was tuned with and for the half that was kept back, how many wrong answers were
+It runs `npformer.check` on every answer of ``tests/judge`` and prints how many wrong answers were
+(``tuned``: of the half that the search was tuned with; ``kept``: of the half that was kept back;
+``later``: of those that were written after the first search)
 
 * named rightly: the report explains every answer, in words that match the cause,
 * named otherwise: it explains every answer in other words; to be read, with ``--show``,
@@ -40,24 +41,24 @@ def verdict(answer: Answer, report: Report) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--half", choices=("tuned", "kept"), help="only one half")
+    parser.add_argument("--part", choices=("tuned", "kept", "later"), help="only one part")
     parser.add_argument("--only", default="", help="only answers whose layer and cause match")
     parser.add_argument("--show", action="store_true", help="print what is not named rightly")
     parser.add_argument("--all", action="store_true", help="print every report")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # of students' functions
-    found = {"tuned": Counter(), "kept": Counter()}
+    found = {"tuned": Counter(), "kept": Counter(), "later": Counter()}
     times: list[float] = []
     for answer in judge.WRONG:
-        half = "kept" if answer.kept_back else "tuned"
+        part = answer.part
         name = f"{answer.layer}: {answer.cause}"
-        if arguments.half not in (None, half) or not re.search(arguments.only, name):
+        if arguments.part not in (None, part) or not re.search(arguments.only, name):
             continue
         start = time.perf_counter()
         report = check(answer.layer, answer.function)
         times.append(time.perf_counter() - start)
         what = verdict(answer, report)
-        found[half][what] += 1
+        found[part][what] += 1
         if arguments.all or (arguments.show and what != "named rightly"):
             print(f"{times[-1]:.1f} s {what}: {name}\n    {report.mistake}. {report.hint}")
     refused, right_times = [], []
@@ -67,11 +68,11 @@ def main() -> None:
             if not check(answer.layer, answer.function):
                 refused.append(f"{answer.layer}: {answer.cause}")
             right_times.append(time.perf_counter() - start)
-    for half, counts in found.items():
+    for part, counts in found.items():
         if total := counts.total():
             rate = counts["named rightly"] / total
             others = ", ".join(f"{n} {what}" for what, n in counts.most_common())
-            print(f"{half}: {total} wrong answers, {rate:.1%} named rightly; {others}")
+            print(f"{part}: {total} wrong answers, {rate:.1%} named rightly; {others}")
     if times:
         print(f"time of a check of a wrong answer: {sum(times) / len(times):.2f} s on average, "
               f"{max(times):.2f} s at most")  # fmt: skip

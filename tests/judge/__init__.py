@@ -15,6 +15,8 @@ FILES = (
     "mlp",
     "block",
     "fold",
+    "later_layers",
+    "later_blocks",
 )
 for file in FILES:
     import_module(f"{__name__}.{file}_answers")

@@ -2,7 +2,8 @@
 
 They were written before the search for mistakes was, and without a look at the list of known ones.
 A hash of the cause puts each wrong answer into the half that the search was tuned with or into the
-half that was kept back. ``python tests/judge_rate.py`` prints both rates.
+half that was kept back. A third part was written later, by somebody else, who had read the search:
+before the edits that came with it. ``python tests/judge_rate.py`` prints the rate of each.
 """
 
 from __future__ import annotations
@@ -21,12 +22,19 @@ class Answer(NamedTuple):
     says: str
     """pattern that a report must match which names this cause; empty for a right answer"""
     function: Callable[..., Any]
+    later: bool = False
+    """whether it was written after the search, and before the edits that it then lacked"""
 
     @property
     def digest(self) -> int:
         """A number that depends on the words alone."""
         words = f"{self.layer}: {self.cause}"
         return int.from_bytes(hashlib.sha256(words.encode()).digest()[:1], "big")
+
+    @property
+    def part(self) -> str:
+        """``tuned``, ``kept`` or ``later``."""
+        return "later" if self.later else "kept" if self.kept_back else "tuned"
 
     @property
     def kept_back(self) -> bool:
@@ -46,6 +54,11 @@ def wrong(layer: str, cause: str, says: str, function: Callable[..., Any] | None
         return f
 
     return add(function) if function else add
+
+
+def later(layer: str, cause: str, says: str, function: Callable[..., Any]) -> None:
+    """Add a wrong answer of the later part."""
+    WRONG.append(Answer(layer, cause, says, function, later=True))
 
 
 def right(layer: str, unusual: str, function: Callable[..., Any] | None = None) -> Any:
