@@ -79,6 +79,14 @@ def check(
     """
     if layer not in EXERCISES:
         raise ValueError(f"no exercise is called {layer!r}; there are {', '.join(EXERCISES)}")
+    report = examine(layer, function, cases, seed, Clock(seconds))
+    return report.require() if raises else report
+
+
+def examine(
+    layer: str, function: Callable[..., Any], cases: int, seed: int, clock: Clock
+) -> Report:
+    """Check a function, with a clock that says when the search for its mistake is over."""
     exercise = EXERCISES[layer]
     drawn = draw_cases(exercise, cases, seed, function=function)
     outcomes = [call(function, case.args, exercise) for case in drawn]
@@ -86,7 +94,6 @@ def check(
     failures = [i for i, (kind, _) in enumerate(problems) if kind]
     if not failures:
         return Report(layer, True, len(drawn))
-    clock = Clock(seconds)
     named: Mistake | Finding | None = diagnose(exercise, drawn, outcomes)
     named = named or search(exercise, function, drawn, outcomes, clock)
     if named is None and (missing := missing_results(exercise, drawn, outcomes)):
@@ -98,7 +105,7 @@ def check(
         hint = " ".join([hint, *facts(exercise, drawn, outcomes)])
     else:
         shown, mistake, hint = failures[0], named.kind, named.hint
-    report = Report(
+    return Report(
         layer,
         False,
         len(drawn),
@@ -111,7 +118,6 @@ def check(
         outcomes[shown].error,
         named is not None,
     )
-    return report.require() if raises else report
 
 
 def diagnose(exercise: Exercise, drawn: list[Case], outcomes: list[Outcome]) -> Mistake | None:

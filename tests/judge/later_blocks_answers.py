@@ -30,6 +30,7 @@ from npformer.layers import (
     layer_scale,
     layer_scale_backward,
     linear,
+    linear_backward,
     mlp,
     mlp_backward,
     pooling,

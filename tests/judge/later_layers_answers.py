@@ -658,77 +658,47 @@ later(
 )
 
 
-def ce(logits, labels, ignore=-100, share=0.0, log=np.log, reduce=np.mean, spread=0):
-    K = logits.shape[-1]
-    counts = np.ones(len(labels), bool) if labels.ndim == 2 else labels != ignore
-    t = labels if labels.ndim == 2 else (labels[:, None] == np.arange(K)).astype(logits.dtype)
-    t = (1 - share) * t + share / (K - spread)
-    return reduce(-(t * log(np.maximum(softmax(logits), 1e-300))).sum(-1)[counts])
+def log_p(logits):
+    x = logits - logits.max(-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))
 
 
-later(
-    "cross_entropy",
-    "sum instead of mean",
-    "sum",
-    lambda logits, labels, i=-100, s=0.0: ce(logits, labels, i, s, reduce=np.sum),
-)
+def picked(log_p, labels):
+    return -log_p[np.arange(len(labels)), labels]
+
+
+def slopes(logits, labels):
+    return softmax(logits) - (labels[:, None] == np.arange(logits.shape[-1]))
+
+
+later("cross_entropy", "sum instead of mean", "sum", lambda x, y: picked(log_p(x), y).sum())
 later(
     "cross_entropy",
     "the logarithm to base two",
-    "log2",
-    lambda logits, labels, i=-100, s=0.0: ce(logits, labels, i, s, np.log2),
+    "log2|two|constant factor",
+    lambda x, y: picked(log_p(x), y).mean() / np.log(2),
 )
+later("cross_entropy", "no logarithm", "log", lambda x, y: picked(softmax(x), y).mean())
+later("cross_entropy", "the sign", "sign|minus|−", lambda x, y: -picked(log_p(x), y).mean())
 later(
     "cross_entropy",
-    "no logarithm",
-    "log",
-    lambda logits, labels, i=-100, s=0.0: ce(logits, labels, i, s, lambda a: a),
-)
-later(
-    "cross_entropy",
-    "smoothing ignored",
-    "smoothing|share",
-    lambda logits, labels, i=-100, s=0.0: ce(logits, labels, i, 0),
-)
-later(
-    "cross_entropy",
-    "smoothing over the other classes",
-    "K|share|smooth",
-    lambda logits, labels, i=-100, s=0.0: ce(logits, labels, i, s, spread=1),
-)
-later(
-    "cross_entropy",
-    "the sign",
-    "sign|minus|−",
-    lambda logits, labels, i=-100, s=0.0: -ce(logits, labels, i, s),
+    "the largest class, not the right one",
+    "max|label|target",
+    lambda x, y: -log_p(x).max(-1).mean(),
 )
 later(
     "cross_entropy_backward",
     "not divided by the images",
-    "divid|missing|without|/",
-    lambda logits, labels, i=-100, s=0.0: grad(logits, labels, i, s),
-)
-later(
-    "cross_entropy_backward",
-    "divided by all images",
-    "len|ignore|count",
-    lambda logits, labels, i=-100, s=0.0: grad(logits, labels, i, s) / len(logits),
+    "divid|missing|without|/|mean",
+    lambda x, y: slopes(x, y),
 )
 later(
     "cross_entropy_backward",
     "divided by all numbers",
-    "size|mean|divid",
-    lambda logits, labels, i=-100, s=0.0: grad(logits, labels, i, s) / logits.size,
+    "size|mean|divid|classes",
+    lambda x, y: slopes(x, y) / x.size,
 )
-
-
-def grad(logits, labels, ignore, share):
-    K = logits.shape[-1]
-    counts = np.ones(len(labels), bool) if labels.ndim == 2 else labels != ignore
-    t = labels if labels.ndim == 2 else (labels[:, None] == np.arange(K)).astype(logits.dtype)
-    t = (1 - share) * t + share / K
-    return (softmax(logits) * t.sum(-1, keepdims=True) - t) * counts[:, None]
-
+later("cross_entropy_backward", "the sign", "sign|minus|−", lambda x, y: -slopes(x, y) / len(x))
 
 # pooling
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from .edit import Edit, Slot, constant, number, operation, tool
+from .edit import Edit, Slot, constant, formula, number, operation, tool
 from .tools import ACTIVATIONS, NEIGHBORS
+from .words import text
 
 SYMBOLS: dict[type[ast.operator], str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@", ast.Pow: "**",
@@ -68,8 +69,18 @@ def binary(slot: Slot) -> Iterator[Edit]:
                        (slot.become(operation(left, op, node)),))  # fmt: skip
     if isinstance(op, (ast.Add, ast.Sub)) and isinstance(right, ast.Call) and right.args:
         around = ast.Call(right.func, [operation(left, op, right.args[0]), *right.args[1:]], [])
+        bare = text(right.func)
         yield Edit(1.5, "another order", "with {1} in the place of {0}", (node, around),
-                   (slot.become(around),))  # fmt: skip
+                   (slot.become(around),), f"with `{bare}` of the whole sum")  # fmt: skip
+    if isinstance(op, ast.Div) and isinstance(left, ast.Call) and left.args:
+        first = left.args[0]
+        if isinstance(first, ast.Name):
+            hollow = formula(
+                "(total - one) / np.maximum(count - 1, 1)", total=left, one=first, count=right
+            )
+            yield Edit(1.9, "without the center", "with {0} itself left out of both the sum and "
+                       "the count: a window without its center", (first,),
+                       (slot.become(hollow),))  # fmt: skip
     yield from brackets(slot, node)
 
 
@@ -219,6 +230,10 @@ def conditions(slot: Slot) -> Iterator[Edit]:
             yield Edit(1.5, "another condition", "with {1} instead of {0}", (node, new),
                        (slot.become(new),))  # fmt: skip
         (right,) = node.comparators
+        if isinstance(node.ops[0], ast.Gt):
+            half = formula("np.heaviside(a - b, 0.5)", a=node.left, b=right)
+            yield Edit(1.6, "another condition", "with ½ instead of 0 at the kink, where {0} and "
+                       "{1} are equal", (node.left, right), (slot.become(half),))  # fmt: skip
         for instead, cost, words in (
             (tool("apply", constant_text("ones"), node), 1.2, "without the condition {0}"),
             (

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import combinations, permutations
 
 from .arithmetic import constant_text, is_numpy
-from .edit import Edit, Scope, Slot, constant, name, number, operation, tool
+from .edit import Edit, Scope, Slot, constant, formula, name, number, operation, tool
 from .tools import MOMENTS, REDUCTIONS, TOOLS, WHOLE
 
 AXES: tuple[tuple[object, float], ...] = (
@@ -50,6 +50,11 @@ def reductions(slot: Slot) -> Iterator[Edit]:
         yield Edit(1.3, "missing mean", "with the mean of the squares instead of {0}: the mean is "
                    "not subtracted", (node,), (slot.become(squares),))  # fmt: skip
     kept = [k for k in node.keywords if k.arg == "keepdims"]
+    if not kept and not node.args[1:]:
+        keep = [*node.keywords, ast.keyword("keepdims", ast.Constant(True))]
+        yield Edit(1.6, "keepdims", "with `keepdims=True` in {0}", (node,),
+                   (slot.become(ast.Call(node.func, node.args, keep)),),
+                   "with `keepdims=True`")  # fmt: skip
     if kept:
         rest = [k for k in node.keywords if k.arg != "keepdims"]
         yield Edit(1.5, "keepdims", "without `keepdims=True` in {0}", (node,),
@@ -157,6 +162,20 @@ def padding(slot: Slot) -> Iterator[Edit]:
         new = ast.Call(node.func, node.args, [ast.keyword("mode", constant_text(mode))])
         yield Edit(1.5, "another padding", f"with padding by mode {mode!r} instead of zeros", (),
                    (slot.become(new),))  # fmt: skip
+    width = node.args[1] if len(node.args) > 1 else None
+    if isinstance(width, ast.Tuple):
+        for source, cost, words in (
+            ("(2 * before, 0)", 1.6, "above and left, twice as wide, and none below and right"),
+            ("(0, 2 * before)", 1.6, "below and right, twice as wide, and none above and left"),
+            ("(before, 0)", 1.7, "above and left only"),
+            ("(0, before)", 1.7, "below and right only"),
+        ):
+            sides = [formula(source, before=side.elts[0])
+                     if isinstance(side, ast.Tuple) and number(side.elts[0]) is None else side
+                     for side in width.elts]  # fmt: skip
+            new = ast.Call(node.func, [node.args[0], ast.Tuple(sides, ast.Load())], node.keywords)
+            yield Edit(cost, "another padding", f"with the padding {words}", (),
+                       (slot.become(new),))  # fmt: skip
     for value, words in ((1.0, "ones"), (float("-inf"), "−∞")):
         new = ast.Call(node.func, node.args,
                        [ast.keyword("constant_values", ast.Constant(value))])  # fmt: skip
@@ -248,6 +267,13 @@ def wrapped(slot: Slot, scope: Scope) -> Iterator[Edit]:
                        (node, given), (slot.become(tool("residual", node, given)),))  # fmt: skip
             yield Edit(2.2, "subtracted", "with {1} subtracted from {0}", (node, given),
                        (slot.become(tool("minus", node, given)),))  # fmt: skip
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Name):
+            around = tool("residual", node, node.args[0])
+            yield Edit(1.9, "added", "with {1} added to {0}, as a residual connection does",
+                       (node, node.args[0]), (slot.become(around),))  # fmt: skip
+        for field_of in scope.arrays_inside():
+            yield Edit(2.3, "added", "with {1} added to {0}", (node, field_of),
+                       (slot.become(tool("residual", node, field_of)),))  # fmt: skip
         if "activation" in scope.arguments and not isinstance(slot.parent, ast.Tuple):
             new = ast.Call(name("activation"), [node], [])
             yield Edit(1.6, "activation too many", "with the activation after {0}", (node,),
@@ -275,6 +301,11 @@ def counted(slot: Slot, scope: Scope) -> Iterator[Edit]:
                 factor = ast.parse(f"{source}.{field}", mode="eval").body
                 yield Edit(2.1, "a factor too many", "with {0} multiplied by {1}", (node, factor),
                            (slot.become(operation(node, ast.Mult(), factor)),))  # fmt: skip
+    one_field = isinstance(node, ast.Attribute) and text_of(node) in map(
+        text_of, scope.arrays_inside()
+    )
+    if is_result(slot) or one_field or isinstance(node, ast.Name):
+        yield from by_products(slot, scope)
     divides = isinstance(slot.parent, ast.BinOp) and isinstance(slot.parent.op, ast.Div)
     if divides and slot.field == "right":
         for one in scope.all_of("int"):
@@ -283,6 +314,21 @@ def counted(slot: Slot, scope: Scope) -> Iterator[Edit]:
             for divisor in divisors:
                 yield Edit(1.6, "another divisor", "divided by {1} instead of {0}", (node, divisor),
                            (slot.become(divisor),))  # fmt: skip
+
+
+def by_products(slot: Slot, scope: Scope) -> Iterator[Edit]:
+    """Multiply or divide by a number of places: of a window, of degrees of freedom."""
+    node, counts = slot.node, scope.all_of("int")
+    sources = ["kh * kw"] if {"kh", "kw"} <= {*counts} else []
+    if "n" in counts and scope.kinds.get(text_of(node)) == "array":
+        sources.append("n / (n - 1)")
+    if isinstance(node, (ast.Tuple, ast.List, ast.Constant)) or text_of(node) in counts:
+        return
+    for source in sources:
+        factor = formula(source)
+        for op, word in ((ast.Div(), "divided"), (ast.Mult(), "multiplied")):
+            yield Edit(2.0, f"{word} by a count", f"with {{0}} {word} by {{1}}", (node, factor),
+                       (slot.become(operation(node, op, factor)),))  # fmt: skip
 
 
 def orders(node: ast.Tuple) -> Iterator[tuple[int, ...]]:

@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..cases import draw_cases
+from ..cases import Case, draw_cases
 from ..mistakes import Exercise
 from .candidates import Candidate, cost, inside, own
 from .program import Copy, Program
-from .trial import Trial, answers_to
+from .trial import Answer, Trial, answers_to
 
 TIE = 0.35
 """Candidates that cost as little more than the likeliest are looked at too."""
@@ -58,12 +58,14 @@ class Attempts:
     ) -> None:
         self.exercise, self.function = exercise, function
         self.trial, self.clock = trial, clock
-        self.by_result: dict[int, Found] = {}
+        self.by_result: dict[int, tuple[Found, Trial]] = {}
         """for each wrong result the first candidate that gives it on all inputs"""
         self.near: list[tuple[float, Candidate]] = []
         """candidates that give a part of the numbers, with the share"""
         self.alive: list[Candidate] = []
         """candidates that change the numbers, and not the shapes: one of two mistakes, perhaps"""
+        self.values: set[bytes] = set()
+        """what they give: of several that give the same, the first counts"""
         self.neutral: list[Candidate] = []
         """other ways to write the same formula"""
 
@@ -85,11 +87,12 @@ class Attempts:
         if score is None or score.whole:
             return score is not None
         for result in score.results:
-            self.by_result.setdefault(result, edits)
+            self.by_result.setdefault(result, (edits, trial or self.trial))
         if len(edits) == 1 and trial is None:
             if score.neutral:
                 self.neutral.append(edits[0])
-            elif score.fitting:
+            elif score.fitting and score.value not in self.values:
+                self.values.add(score.value)
                 self.alive.append(edits[0])
                 if score.share > 0.2:
                     self.near.append((score.share, edits[0]))
@@ -118,7 +121,7 @@ class Attempts:
         trial = Trial(program, self.trial.target)
         if not trial.reproduces_reference():
             return []
-        for candidate in own(program, args):
+        for candidate in own(program, args, self.clock.is_over):
             if self.clock.is_over():
                 break
             if self._explains((candidate,), trial) and self._told_apart([(candidate,)], trial):
@@ -128,9 +131,17 @@ class Attempts:
     def parts(self) -> dict[int, Found]:
         """Return an explanation for each wrong result by itself, if there is one for all."""
         wrong = self.trial.target.wrong_results
-        if len(wrong) > 1 and all(result in self.by_result for result in wrong):
-            return {result: self.by_result[result] for result in wrong}
-        return {}
+        if not all(result in self.by_result for result in wrong):
+            return {}
+        new = self._new_inputs()
+        found = {}
+        for result in wrong:
+            edits, trial = self.by_result[result]
+            if not trial.fits(edits, new, result):
+                del self.by_result[result]
+                return {}
+            found[result] = edits
+        return found
 
     def pairs(self, reach: int, part: float) -> list[Found]:
         """Try pairs of edits for a part of the time; return the first that explains everything."""
@@ -147,11 +158,15 @@ class Attempts:
         """Keep what also explains inputs that are drawn anew."""
         if not found:
             return []
+        new = self._new_inputs()
+        return [edits for edits in found if (trial or self.trial).fits(edits, new)]
+
+    def _new_inputs(self) -> list[tuple[Case, Answer | None]]:
+        """Return inputs that are drawn anew, with what the student's function makes of them."""
         new = draw_cases(
             self.exercise, NEW_INPUTS, self.trial.target.seed, single=False, function=self.function
         )
-        fresh = answers_to(self.function, new, self.exercise)
-        return [edits for edits in found if (trial or self.trial).fits(edits, fresh)]
+        return answers_to(self.function, new, self.exercise)
 
 
 def pairs(some: list[Candidate], near: list[Candidate]) -> Iterator[Found]:

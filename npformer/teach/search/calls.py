@@ -9,7 +9,7 @@ from typing import Any
 
 from ...layers import DERIVATIVES
 from .arrays import orders
-from .edit import Change, Edit, Scope, Slot, constant, name, operation
+from .edit import Change, Edit, Scope, Slot, constant, name, operation, tool
 from .tools import ACTIVATIONS
 from .words import text
 
@@ -135,6 +135,22 @@ def siblings(slot: Slot, namespace: dict[str, Any]) -> Iterator[Edit]:
         )  # fmt: skip
         for words, other_call in instead:
             yield Edit(1.6, "another function", words, (gradient, at), (slot.become(other_call),))
+
+
+def windows(slot: Slot) -> Iterator[Edit]:
+    """Edit the average of a window: one that hangs to one side of its pixel."""
+    node = slot.node
+    if not isinstance(node, ast.BinOp) or not isinstance(node.left, ast.Call):
+        return
+    if text(node.left.func) != "window_sum" or not isinstance(node.op, ast.Div):
+        return
+    x, size = node.left.args
+    for before, words in (
+        (constant(0), "begins at its pixel and hangs to the lower right"),
+        (operation(size, ast.Sub(), constant(1)), "ends at its pixel and hangs to the upper left"),
+    ):
+        yield Edit(1.6, "window to one side", f"with a window that {words}", (),
+                   (slot.become(tool("hanging_mean", x, size, before)),))  # fmt: skip
 
 
 def results(slot: Slot) -> Iterator[Edit]:

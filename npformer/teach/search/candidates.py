@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ...layers import Trace
 from .arithmetic import binary, conditions, constants, functions, numpy_names, unary
 from .arrays import counted, padding, reductions, shapes, slices, wrapped
-from .calls import calls, drawn, results, siblings, targets
+from .calls import calls, drawn, results, siblings, targets, windows
 from .edit import Edit, Scope, Slot, local_names, slots
+from .moves import moves
 from .names import everywhere, names
 from .program import Copy, Program, arguments
 from .statements import steps
@@ -23,6 +24,9 @@ DEEPER = 0.5
 """What each call between the layer and an edit adds to its cost."""
 ONE_OF_SEVERAL = 0.35
 """What it adds to edit a function at one of several places where it is called."""
+
+AT_ONCE = 32
+"""How many edits are made before the clock is looked at again."""
 
 
 class Candidate(NamedTuple):
@@ -39,11 +43,17 @@ class Candidate(NamedTuple):
         return self.edit.sentence() + place(self.copies[0], self.everywhere)
 
 
-def tiers(program: Program, args: tuple[Any, ...]) -> Iterator[list[Candidate]]:
+def tiers(
+    program: Program, args: tuple[Any, ...], is_over: Callable[[], bool]
+) -> Iterator[list[Candidate]]:
     """Yield the edits of a program, by cost: of the layer itself, then of what it calls.
 
-    A tier is made only when it is asked for.
+    A tier is made only when it is asked for, and only as long as there is time.
     """
+
+    def edits(copy: Copy, args: tuple[Any, ...]) -> Iterator[Edit]:
+        return in_time(every_edit(copy, args), is_over)
+
     root, *others = program.copies
     own = list(edits(root, args))
     yield ordered([root], [e for e in own if e.cost < LIKELY], True)
@@ -69,9 +79,19 @@ def tiers(program: Program, args: tuple[Any, ...]) -> Iterator[list[Candidate]]:
     yield sorted(tier, key=cost)
 
 
-def own(program: Program, args: tuple[Any, ...]) -> list[Candidate]:
-    """Return the edits of the layer itself."""
-    return ordered([program.root], list(edits(program.root, args)), True)
+def own(
+    program: Program, args: tuple[Any, ...], is_over: Callable[[], bool] = lambda: False
+) -> list[Candidate]:
+    """Return the edits of the layer itself, as many as there is time for."""
+    return ordered([program.root], list(in_time(every_edit(program.root, args), is_over)), True)
+
+
+def in_time(some: Iterator[Edit], is_over: Callable[[], bool]) -> Iterator[Edit]:
+    """Yield edits as long as there is time; the clock is looked at once for many of them."""
+    for i, edit in enumerate(some):
+        if i % AT_ONCE == 0 and is_over():
+            return
+        yield edit
 
 
 def cost(candidate: Candidate) -> float:
@@ -86,7 +106,7 @@ def ordered(copies: list[Copy], some: list[Edit], everywhere: bool) -> list[Cand
     return sorted(found, key=cost)
 
 
-def edits(copy: Copy, args: tuple[Any, ...]) -> Iterator[Edit]:
+def every_edit(copy: Copy, args: tuple[Any, ...]) -> Iterator[Edit]:
     """Yield every edit of one function."""
     tree, scope = copy.tree, scope_of(copy, args)
     found = [slot for slot in slots(tree) if not remembers(slot)]
@@ -109,6 +129,7 @@ def edits(copy: Copy, args: tuple[Any, ...]) -> Iterator[Edit]:
     yield from everywhere(tree, found, scope)
     yield from targets(tree)
     yield from steps(tree)
+    yield from moves(tree, found, scope, copy.depth == 0)
 
 
 def inside(copy: Copy, edit: Edit, args: tuple[Any, ...]) -> list[Candidate]:
@@ -131,7 +152,7 @@ def edits_at(
 ) -> Iterator[Edit]:
     """Yield every edit of one expression."""
     for family in (binary, unary, constants, functions, numpy_names, conditions, reductions,
-                   shapes, padding, slices, results):  # fmt: skip
+                   shapes, padding, slices, results, windows):  # fmt: skip
         yield from family(slot)
     yield from calls(slot, optional)
     yield from siblings(slot, copy.names)

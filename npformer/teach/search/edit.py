@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 from .program import GIVEN, arguments, stores
@@ -100,6 +101,15 @@ class Scope(NamedTuple):
         return [n for n in names if n != variable and n not in self.fields
                 and self.kinds.get(n.removesuffix(GIVEN)) == kind]  # fmt: skip
 
+    def arrays_inside(self) -> list[ast.expr]:
+        """Return the fields of structures that are no structures, as trees."""
+        return [
+            formula(f"{source}.{field}")
+            for source, fields in self.fields.items()
+            for field in fields
+            if f"{source}.{field}" not in self.fields
+        ]
+
     def all_of(self, kind: str) -> list[str]:
         """Return the variables that hold one sort of thing."""
         names = (*self.arguments, *self.locals)
@@ -141,9 +151,39 @@ def constant(value: Any) -> ast.expr:
     return ast.Constant(value)
 
 
+@cache
+def tool_itself(function: str) -> ast.expr:
+    """Return the node of a function of `npformer.teach.search.tools`, one for all its calls."""
+    return ast.fix_missing_locations(ast.Attribute(name("tools"), function, ast.Load()))
+
+
 def tool(function: str, *args: ast.expr) -> ast.Call:
     """Return a call of a function of `npformer.teach.search.tools`."""
-    return ast.Call(ast.Attribute(name("tools"), function, ast.Load()), list(args), [])
+    return ast.Call(tool_itself(function), list(args), [])
+
+
+def formula(source: str, **parts: ast.expr) -> ast.expr:
+    """Return the tree of a formula, with other trees in the places of some of its names."""
+    if not parts:
+        return plain(source)
+    return Replaced(parts).visit(ast.parse(source, mode="eval").body)
+
+
+@cache
+def plain(source: str) -> ast.expr:
+    """Return the tree of a formula, one for all its uses."""
+    return ast.parse(source, mode="eval").body
+
+
+class Replaced(ast.NodeTransformer):
+    """Puts trees in the places of names; the trees themselves, not copies."""
+
+    def __init__(self, parts: dict[str, ast.expr]) -> None:
+        self.parts = parts
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        """Replace one name."""
+        return self.parts.get(node.id, node)
 
 
 def operation(left: ast.expr, operator: ast.operator, right: ast.expr) -> ast.BinOp:

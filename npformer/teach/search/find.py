@@ -82,7 +82,7 @@ def stages(
     attempts: Attempts, program: Program, inlined: Program, args: tuple[Any, ...]
 ) -> list[Callable[[], list[Found] | dict[int, Found]]]:
     """Return what is tried, one after the other."""
-    more = tiers(program, args)
+    more = tiers(program, args, attempts.clock.is_over)
 
     def singles() -> list[Found]:
         return attempts.singles(next(more))

@@ -10,7 +10,7 @@ from typing import Any
 from ...layers import DERIVATIVES
 from .arithmetic import constant_text
 from .arrays import AXES, is_result
-from .edit import Edit, Scope, Slot, constant, name, operation, tool
+from .edit import Edit, Scope, Slot, constant, formula, name, operation, tool
 from .program import GIVEN
 from .tools import ACTIVATIONS
 from .words import text
@@ -46,6 +46,15 @@ def names(slot: Slot, scope: Scope) -> Iterator[Edit]:
                     new = ast.parse(f"{source}.{field}", mode="eval").body
                     yield Edit(2.0, "another array", "with {1} instead of {0}", (node, new),
                                (slot.become(new),))  # fmt: skip
+            for key in scope.keys:
+                recorded = formula(f"tape[{key!r}]")
+                yield Edit(2.0, "another array of the tape", "with {1} instead of {0}",
+                           (node, recorded), (slot.become(recorded),))  # fmt: skip
+        if isinstance(slot.parent, ast.BinOp) and isinstance(slot.parent.op, ast.Pow):
+            for array in scope.arrays_inside():
+                size = formula("len(array)", array=array)
+                yield Edit(1.8, "another count", "with {1} instead of {0} in {2}",
+                           (node, size, slot.parent), (slot.become(size),))  # fmt: skip
         yield from fixed(slot, node, scope)
     elif isinstance(node, ast.Subscript) and is_key(node.slice):
         for other in scope.keys:
@@ -98,7 +107,9 @@ def everywhere(tree: ast.FunctionDef, found: list[Slot], scope: Scope) -> Iterat
     """Edit all uses of a name or field at once: an option fixed, two exchanged, one left out."""
     uses: dict[str, list[Slot]] = {}
     for slot in found:
-        if isinstance(slot.node, (ast.Name, ast.Attribute)):
+        if isinstance(slot.node, (ast.Name, ast.Attribute)) or (
+            isinstance(slot.node, ast.Subscript) and is_key(slot.node.slice)
+        ):
             uses.setdefault(ast.unparse(slot.node), []).append(slot)
     for option, default in scope.defaults.items():
         for rank, value in enumerate(fixed_values(option, default)):

@@ -47,7 +47,7 @@ class Copy:
         self.tree = parse(original)
         self.children: list[Copy] = []
         self.names: dict[str, Any] = dict(original.__globals__)
-        self.names["tools"] = tools
+        self.names |= {"np": np, "tools": tools}
         self.function = FunctionType(
             original.__code__, self.names, original.__name__, original.__defaults__
         )

@@ -5,12 +5,13 @@ A candidate of the search may apply one of these to any part of a layer's formul
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from ...layers import Array, gelu, gelu_new, relu, sigmoid, silu, softmax
+from ...layers import Array, Trace, gelu, gelu_new, relu, sigmoid, silu, softmax
 
 
 class Tool(NamedTuple):
@@ -105,6 +106,41 @@ def residual(a: Array, x: Array) -> Array:
     if a.shape != x.shape:
         raise ValueError("no residual")
     return a + x
+
+
+def first_image(*some: Any) -> tuple[Any, ...]:
+    """Cut arrays, and those of a tape, to the first image of a batch."""
+    return _images(slice(None, 1), some)
+
+
+def last_image(*some: Any) -> tuple[Any, ...]:
+    """Cut arrays, and those of a tape, to the last image of a batch."""
+    return _images(slice(-1, None), some)
+
+
+def _images(which: slice, some: tuple[Any, ...]) -> tuple[Any, ...]:
+    count = len(some[0])
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            part = Trace()
+            for path, array in value.items():
+                part(path, array[which] if array.ndim > 2 and len(array) == count else array)
+            return part
+        return value[which]
+
+    return tuple(map(cut, some))
+
+
+def hanging_mean(x: Array, size: int, before: int) -> Array:
+    """Average, of what is inside the image, of windows that begin `before` pixels earlier."""
+    around = (before, size - 1 - before)
+    width = ((0, 0), around, around, (0, 0))
+    sums, counts = (
+        sliding_window_view(np.pad(a, width), (size, size), axis=(1, 2)).sum((-2, -1))
+        for a in (x, np.ones_like(x))
+    )
+    return np.asarray(sums / counts)
 
 
 def minus(a: Array, x: Array) -> Array:
@@ -232,6 +268,12 @@ TOOLS: dict[str, Tool] = {
         "with only the diagonal of {0}",
         lambda a: a * np.eye(a.shape[-2], a.shape[-1], dtype=a.dtype),
     ),
+    "off_diagonal": Tool(
+        2.8,
+        "diagonal left out",
+        "with the diagonal of {0} left out",
+        lambda a: a * (1 - np.eye(a.shape[-2], a.shape[-1], dtype=a.dtype)),
+    ),
     "causal": Tool(
         1.5,
         "causal mask",
@@ -292,6 +334,7 @@ NEIGHBORS: dict[str, tuple[str, ...]] = {
     "erf": ("tanh", "sigmoid", "sign"),
     "softmax": ("sigmoid", "relu", "exp", "log_softmax"),
     "log_softmax": ("softmax", "logsumexp"),
+    "rint": ("trunc", "floor", "ceil"),
     "zeros": ("ones",),
     "abs": ("square",),
 }

@@ -89,6 +89,8 @@ class Score(NamedTuple):
     """whether it changes nothing, on the first input"""
     fitting: bool = False
     """whether it gives arrays of the same shapes as the student's, on the first input"""
+    value: bytes = b""
+    """the numbers that it gives there"""
 
 
 class Trial:
@@ -137,12 +139,23 @@ class Trial:
                     break
             return score._replace(whole=whole, results=tuple(sorted(results)))
 
-    def fits(self, edits: tuple[Candidate, ...], fresh: list[tuple[Case, Answer | None]]) -> bool:
-        """Whether edits give the student's answers to other inputs too."""
+    def fits(
+        self,
+        edits: tuple[Candidate, ...],
+        fresh: list[tuple[Case, Answer | None]],
+        result: int | None = None,
+    ) -> bool:
+        """Whether edits give the student's answers, or one result of them, for other inputs too."""
+
+        def part(answer: Answer | None) -> Answer | None:
+            if result is None or answer is None or isinstance(answer, tuple):
+                return answer
+            return answer[result : result + 1]
+
         with Edited(edits):
             return all(
                 answer is not None
-                and same_answer(self._run(frozen(case.args)), answer, case.tolerance)
+                and same_answer(part(self._run(frozen(case.args))), part(answer), case.tolerance)
                 for case, answer in fresh
             )
 
@@ -156,14 +169,17 @@ class Trial:
         fits = [near(a, b, tolerance) for a, b in zip(got, wanted, strict=True)]
         if all(fits):
             return Score(True, self.target.wrong_results, 1.0, fitting=True)
-        results = tuple(k for k in self.target.wrong_results if fits[k])
+        # a result that this input does not have, without its parameter, speaks for no one
+        results = tuple(k for k in self.target.wrong_results if k >= len(fits) or fits[k])
         if only is None:
+            results = tuple(k for k in results if k < len(fits))
             expected = self.target.expected[i]
             results = tuple(k for k in results if not near(wanted[k], expected[k], tolerance))
             neutral = all(near(a, b, tolerance) for a, b in zip(got, expected, strict=False))
             fitting = all(a.shape == b.shape for a, b in zip(got, wanted, strict=True))
             part = 0.0 if neutral else share(got, wanted, expected, tolerance)
-            return Score(False, results, part, neutral, fitting)
+            value = b"".join(map(rounded, got)) if fitting else b""
+            return Score(False, results, part, neutral, fitting, value)
         return Score(False, results)
 
 
@@ -244,6 +260,12 @@ def near(a: Array, b: Array, tolerance: float) -> bool:
         finite = abs(b[np.isfinite(b)])
         scale = max(1.0, float(finite.max(initial=0)))
         return bool(np.allclose(a, b, rtol=0, atol=tolerance * scale, equal_nan=True))
+
+
+def rounded(a: Array) -> bytes:
+    """Return the numbers of an array without what rounding makes different."""
+    with np.errstate(all="ignore"):
+        return bytes((np.round(a, 9) if a.dtype.kind == "f" else a).tobytes())
 
 
 def share(got: list[Array], wanted: list[Array], expected: list[Array], tolerance: float) -> float:
