@@ -10,9 +10,10 @@ import judge
 import numpy as np
 import pytest
 
-from npformer.layers import Linear, average_pool, erf, layer_norm, linear, pooling
+from npformer.layers import Linear, average_pool, erf, layer_norm, linear, linear_backward, pooling
 from npformer.teach import check
 from npformer.teach.cases import call, draw_cases
+from npformer.teach.checking import examine
 from npformer.teach.mistakes import EXERCISES
 from npformer.teach.search import Clock, search
 from npformer.teach.search.candidates import own
@@ -46,10 +47,10 @@ QUICK = [
 
 def test_most_wrong_answers_get_their_name_and_none_passes():
     """All of them: ``python tests/judge_rate.py``."""
-    reports = [check(a.layer, a.function, seconds=0.7) for a in QUICK]
+    reports = [examine(a.layer, a.function, 24, 0, Clock(1500, Ticks())) for a in QUICK]
     assert not any(reports)
     named = [r for r in reports if r.named]
-    assert len(named) > 0.8 * len(QUICK)  # with less time than a student has
+    assert len(named) > 0.8 * len(QUICK)  # within about 1500 candidates
     for report in named:
         assert report.mistake
         assert not re.search(
@@ -154,6 +155,21 @@ class Ticks:
         return self.time
 
 
+@pytest.mark.parametrize("always", [True, False])
+def test_a_part_that_new_inputs_disprove_is_not_named(always):
+    calls = []
+
+    def f(dy, x, p):
+        calls.append(1)
+        if len(calls) > 24 and not always:
+            return linear_backward(dy, x, p)
+        return -dy @ p.weight.T, Linear(flat(x).T @ flat(dy), flat(dy).mean(0))
+
+    found = searched("linear_backward", f, Clock(3000, Ticks()))
+    assert (found is not None) == always
+    assert len(calls) > 24
+
+
 def unexplained(x, p, eps=1e-12):
     return layer_norm(x, p, eps) + 0.001 * x**7
 
@@ -213,6 +229,32 @@ def test_a_mask_in_the_place_of_numbers_is_named():
     report = check("relu", lambda x: x > 0)
     assert (report.mistake, report.named) == ("step", True)
     assert "bool" in check("gelu", lambda x: x > 0.3, seconds=0).hint
+
+
+@pytest.mark.parametrize(
+    ("layer", "cause", "words"),
+    [
+        ("mlp", "the bias after the activation", "`p.fc1.bias` added after `activation(x)` only"),
+        ("attention_block", "first residual from the normalized x", "result of `layer_norm("),
+        ("linear_backward", "the gradients of the first image only", "from the first image"),
+        ("col2im", "divided by how often each pixel is covered", "how many windows cover"),
+        ("average_pool", "without the center", "without its center"),
+        ("average_pool", "the window hangs to the lower right", "hangs to the lower right"),
+        ("conv2d", "padding only above and left", "above and left"),
+        ("relu_backward", "half at the kink", "½ instead of 0"),
+    ],
+)
+def test_what_reaches_over_several_statements_is_named(layer, cause, words):
+    (answer,) = [a for a in judge.WRONG if (a.layer, a.cause) == (layer, cause)]
+    report = check(layer, answer.function, seconds=AMPLE)
+    assert report.named
+    assert words in report.hint
+
+
+def test_a_long_hint_is_wrapped():
+    report = check("linear", lambda x, p: x @ p.weight + p.bias.mean(), seconds=AMPLE)
+    assert len(report.hint) > 100
+    assert max(map(len, repr(report).splitlines()[1:4])) <= 92
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ def check(
     >>> check("layer_scale", lambda x, p: x if p is None else x * p.gamma)
     ✓ layer_scale: right on all 24 inputs
     """
+    __tracebackhide__ = True  # IPython and pytest then show the student's lines alone
     if layer not in EXERCISES:
         raise ValueError(f"no exercise is called {layer!r}; there are {', '.join(EXERCISES)}")
     report = examine(layer, function, cases, seed, Clock(seconds))

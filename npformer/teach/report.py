@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,14 @@ class Report:
         exercise = EXERCISES[self.layer]
         lines = [
             f"✗ {self.layer}: {self.mistake}",
-            f"  {self.hint}",
+            *wrap(
+                self.hint,
+                90,
+                initial_indent="  ",
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            ),
             "",
             f"Wrong on {self.failures} of {self.cases} inputs. The smallest of these:",
             *_show(_inputs(self.inputs)),
@@ -76,6 +84,7 @@ class Report:
         AssertionError
             If the function did not pass; the message is the explanation.
         """
+        __tracebackhide__ = True  # IPython and pytest then show the student's lines alone
         if not self.passed:
             raise AssertionError(f"\n{self!r}") from self.error
         return self

@@ -90,6 +90,7 @@ def stages(
     return [
         singles,
         singles,
+        attempts.parts,
         singles,
         lambda: attempts.rewritten(program.root, args),
         lambda: attempts.elsewhere(inlined, args),
