@@ -5,10 +5,11 @@ between a matrix and the rows that it meets. `quantized_forward` runs the tree t
 the plain layers.
 
 What stays in float32, and why: the stem, a thirtieth of the multiplications, since its second
-convolution alone would change the logits more than all other layers together; the residual stream,
-which adds up what blocks find; poolings, layer norms and softmax, which have no matrix; and both
-products of attention, whose factors are activations, a hundredth of the multiplications.
-``python tests/compare_quantized.py`` prints what each kind of layer costs in accuracy.
+convolution alone would change the logits more than all layers behind the stem together, on the
+photographs of ``docs/howto/eight_bits.md``; the residual stream, which adds up what blocks find;
+poolings, layer norms and softmax, which have no matrix; and both products of attention, whose
+factors are activations, a hundredth of the multiplications. ``python tests/compare_quantized.py``
+prints what each kind of layer costs in accuracy.
 """
 
 from __future__ import annotations

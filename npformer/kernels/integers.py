@@ -10,9 +10,10 @@ products for an instruction that takes as long as 16 of float32.
 
 **Groups of two.** Without it, the obvious ``vpmaddubsw`` does not serve: it adds two products of
 bytes, of which each can be 255 · 127, in 16 bits, and clips what is too large. ``vpmaddwd`` is
-exact: it multiplies numbers of 16 bits and adds pairs of products in 32. So a slot of x holds two
-numbers of 16 bits. Weights are still kept as bytes, and get their 16 bits when they are loaded, by
-``vpmovsxbw``, once for all rows of a tile.
+exact: it multiplies numbers of 16 bits and adds pairs of products in 32. So a slot holds two
+numbers of 16 bits, of x and of the weights alike, which then take half the room of float32. Kept as
+bytes they would take a quarter, but each tile would have to extend them when it loads them, by
+``vpmovsxbw``, on a unit that the additions behind ``vpmaddwd`` keep busy.
 
 The sums are exact either way, and so the same.
 """
@@ -49,23 +50,20 @@ from .vector import (
 
 GROUP = group_size()
 """How many numbers a slot holds."""
-ROW = LANES * GROUP // 4
-"""Slots that a group of rows takes in a panel of weights: a byte for each column and each row."""
 _BYTE, _SHORT, _INT = ir.IntType(8), ir.IntType(16), ir.IntType(32)
-_UNSIGNED = {4: np.uint8, 2: np.int16}[GROUP]
+_UNSIGNED, _SIGNED = {4: (np.uint8, np.int8), 2: (np.int16, np.int16)}[GROUP]
 
 
 def dot(tile: Tile, data: Array, at: int, step: int, weights: Array, row: int, apart: int) -> Tile:
     """Add the products of a group of columns of x and a group of rows of weights to whole numbers.
 
     As `npformer.kernels.vector.rank_one`, with a slot ``data[at + r step]`` for each row r of the
-    tile, and `ROW` slots of weights from ``row + p apart`` on for each panel p.
+    tile, and 16 slots of weights from ``row + p apart`` on for each panel p.
     """
     sums = []
     for p, panel in enumerate(tile):
         first = row + p * apart
-        assert 0 <= first <= len(weights) - ROW, "outside of the array"
-        w = weights[first : first + ROW].view(np.int8).reshape(LANES, GROUP).astype(np.int32)
+        w = load(weights, first).view(_SIGNED).reshape(LANES, GROUP).astype(np.int32)
         totals = []
         for r, total in enumerate(panel):
             x = data[at + r * step : at + r * step + 1].view(_UNSIGNED).astype(np.int32)
@@ -83,15 +81,11 @@ def dot(tile: Tile, data: Array, at: int, step: int, weights: Array, row: int, a
 def _dot(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     tile, data, at, step, weights, row, apart = values
     kind, array, *_, panels_array, _, _ = signature.args
-    bytes_ = ir.VectorType(_BYTE, LANES * GROUP)
     vectors = []
     for _ in range(kind.count):
-        pointer = address(context, builder, panels_array, weights, row, ROW)
-        vectors.append(builder.load(builder.bitcast(pointer, bytes_.as_pointer()), align=4))
+        pointer = address(context, builder, panels_array, weights, row)
+        vectors.append(builder.load(builder.bitcast(pointer, INTS.as_pointer()), align=4))
         row = builder.add(row, apart)
-    if GROUP == 2:
-        wide = ir.VectorType(_SHORT, 2 * LANES)
-        vectors = [builder.sext(vector, wide) for vector in vectors]
     sums: list[list[Any]] = [[] for _ in range(kind.count)]
     for olds in zip(*list_of_panels(builder, tile), strict=True):
         pointer = address(context, builder, array, data, at, 1)
@@ -106,11 +100,10 @@ def _dot(context: Any, builder: Any, signature: Any, values: Any) -> Any:
 def _products(builder: Any, total: Any, x: Any, w: Any) -> Any:
     """``total`` plus the groups' products: whole numbers of 32 bits, `LANES` of them."""
     if GROUP == 4:
-        w = builder.bitcast(w, INTS)
         if has("avx512vnni"):
             return call(builder, "llvm.x86.avx512.vpdpbusd.512", INTS, total, x, w)
         return _by_halves(builder, "llvm.x86.avx512.vpdpbusd.256", INTS, total, x, w)
-    x = builder.bitcast(x, w.type)
+    x, w = (builder.bitcast(value, ir.VectorType(_SHORT, 2 * LANES)) for value in (x, w))
     if has("avx512bw"):
         products = call(builder, "llvm.x86.avx512.pmaddw.d.512", INTS, x, w)
     elif has("avx2"):

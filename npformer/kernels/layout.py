@@ -196,7 +196,7 @@ def rounded_size(K: int, group: int) -> int:
 def quantized_layer(at: int, K: int, panels: int, group: int) -> Panels:
     """The layer that `pack_quantized` has written to index `at`: K counted in groups."""
     groups = (K + group - 1) // group
-    step = groups * LANES * group // 4
+    step = groups * LANES
     return Panels(at, groups, panels, step, at + panels * step)
 
 
@@ -214,18 +214,18 @@ def pack_quantized(p: QuantizedLinear, out: Array, group: int) -> None:
     p : QuantizedLinear
         K × N.
     out : ndarray of float32, shape (quantized_size(K, N, group),)
-        Panel after panel of ⌈K / group⌉ × 16 columns × group bytes; then the columns' sums, scales
-        and biases.
+        Panel after panel of ⌈K / group⌉ × 16 slots, each with `group` numbers of a column; then the
+        columns' sums, scales and biases.
     group : int
         How many rows of a column lie side by side, see `npformer.kernels.integers`.
     """
     K, N = p.weight.shape
     columns = padded(N)
     layer = quantized_layer(0, K, columns // LANES, group)
-    whole = np.zeros((layer.K * group, columns), np.int8)
+    whole = np.zeros((layer.K * group, columns), f"int{32 // group}")
     whole[:K, :N] = p.weight
     panels = whole.reshape(layer.K, group, -1, LANES).transpose(2, 0, 3, 1)
-    out[: layer.bias].view(np.int8).reshape(panels.shape)[:] = panels
+    out[: layer.bias].view(whole.dtype).reshape(panels.shape)[:] = panels
     rest = out[layer.bias :][: 3 * columns].reshape(3, columns)
     rest[:] = 0
     rest[:, :N] = p.weight.sum(0, dtype=np.int32), p.scale, p.bias

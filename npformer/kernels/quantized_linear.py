@@ -25,7 +25,7 @@ from math import inf, nan
 from ..layers import Array
 from ..layers.quantized_linear import NO_RANGE, STEPS
 from .activations import gelu_polynomial, relu
-from .integers import GROUP, ROW, are_bytes, blend, dequantize, dot, either, store_group
+from .integers import GROUP, are_bytes, blend, dequantize, dot, either, store_group
 from .layout import (
     GELU,
     HEAD,
@@ -180,7 +180,7 @@ def multiply(tile: Tile, m: Array, x: Rows, w: Array, panel: Rows, groups: int) 
     The next panels are brought into the cache meanwhile.
     """
     for k in range(groups):
-        row = panel.at + ROW * k
+        row = panel.at + LANES * k
         prefetch(w, row + len(tile) * panel.step)
         if len(tile) > 1:
             prefetch(w, row + (len(tile) + 1) * panel.step)
