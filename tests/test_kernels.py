@@ -152,8 +152,8 @@ FAULTS = {
     "a group twice": (
         "quantized_linear",
         quantized_linear.multiply,
-        "ROW * k",
-        "ROW * max(k - 1, 0)",
+        "LANES * k",
+        "LANES * max(k - 1, 0)",
     ),
 }
 
