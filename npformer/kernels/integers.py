@@ -11,7 +11,7 @@ products for an instruction that takes as long as 16 of float32.
 **Groups of two.** Without it, the obvious ``vpmaddubsw`` does not serve: it adds two products of
 bytes, of which each can be 255 · 127, in 16 bits, and clips what is too large. ``vpmaddwd`` is
 exact: it multiplies numbers of 16 bits and adds pairs of products in 32. So a slot holds two
-numbers of 16 bits, of x and of the weights alike, which then take half the memory of float32. Kept as
+numbers of 16 bits, of x and of the weights alike, and these then take half of float32. Kept as
 bytes they would take a quarter, but each tile would have to extend them when it loads them, by
 ``vpmovsxbw``, on a unit that the additions behind ``vpmaddwd`` keep busy.
 
