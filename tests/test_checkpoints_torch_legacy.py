@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from golden import torch_file as golden
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from npformer.checkpoints import read, torch_file, torch_pickle
@@ -205,6 +205,7 @@ def outcome(path: Path, data: bytes) -> Tensors | None:
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 10**6), flip=st.integers(1, 255))
+@example(place=94466, flip=1)  # a backslash in a name
 def test_a_changed_byte_gives_tensors_or_an_error(place: int, flip: int, path: Path) -> None:
     data = bytearray(golden.LEGACY.read_bytes())
     data[place % len(data)] ^= flip

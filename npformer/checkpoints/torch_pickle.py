@@ -24,6 +24,7 @@ Sources: ``pickletools.py`` of Python; ``torch/_utils.py``, ``torch/serializatio
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import IO, Any, NamedTuple, cast
@@ -96,18 +97,20 @@ def interpret(pickle: bytes | Pickled, source: str) -> Interpreted:
         )
     machine = _Machine(source)
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(Any, pickle))):
-            if opcode.name == "STOP":
-                return machine.interpreted()
-            if count == MAX_OPCODES:
-                raise WeightsError(
-                    f"{source}: its pickle has more than {MAX_OPCODES} steps; where the file was "
-                    "made, save only model.state_dict()"
-                )
-            machine.step(opcode.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of a damaged name pickletools only warns
+            for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(Any, pickle))):
+                if opcode.name == "STOP":
+                    return machine.interpreted()
+                if count == MAX_OPCODES:
+                    raise WeightsError(
+                        f"{source}: its pickle has more than {MAX_OPCODES} steps; where the file was "
+                        "made, save only model.state_dict()"
+                    )
+                machine.step(opcode.name, argument)
     except WeightsError:
         raise
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError, Warning) as error:
         raise WeightsError(f"{source}: its pickle is damaged ({error}); download it again") from (
             error
         )
