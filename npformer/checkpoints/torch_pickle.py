@@ -104,8 +104,8 @@ def interpret(pickle: bytes | Pickled, source: str) -> Interpreted:
                     return machine.interpreted()
                 if count == MAX_OPCODES:
                     raise WeightsError(
-                        f"{source}: its pickle has more than {MAX_OPCODES} steps; where the file was "
-                        "made, save only model.state_dict()"
+                        f"{source}: its pickle has more than {MAX_OPCODES} steps; where the file "
+                        "was made, save only model.state_dict()"
                     )
                 machine.step(opcode.name, argument)
     except WeightsError:
