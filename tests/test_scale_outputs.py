@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -426,7 +425,7 @@ def test_after_ctrl_c_a_table_is_whole_and_is_continued(
 
     def interrupt(progress: Progress, done: int, errors: list[str]) -> None:
         if done == 30:
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt  # as Python does for the signal
 
     with monkeypatch.context() as patch:
         patch.setattr(Progress, "report", interrupt)
