@@ -375,8 +375,7 @@ def load(
     ConfigError
         If the configuration, `engine` or `image_size` is impossible.
     """
-    wanted = "float32" if dtype == "int8" and image_size is not None else dtype
-    found = read_any(model, dtype=wanted, entry=entry)
+    found = read_any(model, dtype=None if dtype == "int8" else dtype, entry=entry)
     if found.processor_is_guessed:
         warnings.warn(found.note_of_processor(), stacklevel=2)
     config, params = found.config, found.params
@@ -389,8 +388,8 @@ def load(
             )
         params, config = resize(params, config, image_size)
         processor = processor.for_size(*config.image_shape)
-        if dtype == "int8":
-            params = quantize(params, config)
+    if dtype == "int8" and not isinstance(params, FoldedNetwork):
+        params = quantize(params, config)
     return Classifier(model_class(params)(config, params, engine=engine), processor)
 
 

@@ -5,7 +5,11 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("npformer", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Everybody's run draws the same examples: what passes here passes there.
+# ``pytest --hypothesis-profile=search`` draws new ones, in every run others.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("npformer", patient, derandomize=True)
+settings.register_profile("search", patient)
 settings.load_profile("npformer")
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and so would every process

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from layouts import arrays, sizes
+from layouts import arrays, assert_close, sizes
 
 from npformer.layers import (
     ACTIVATIONS,
@@ -303,7 +303,13 @@ def layers(seed: int) -> dict[str, tuple[tuple[int, ...], Callable[[Array], Arra
 def test_a_sample_does_not_depend_on_its_batch(name: str, data: st.DataObject, seed: int) -> None:
     shape, layer = layers(seed)[name]
     x = data.draw(arrays(5, *shape, dtype="float32"))
+    # Before 2.3 NumPy adds up the products of a strided matrix in an order of its own.
+    bit_by_bit = x.flags.c_contiguous or np.lib.NumpyVersion(np.__version__) >= "2.3.0"
     together = layer(x)
     for i in range(5):
-        np.testing.assert_array_equal(layer(x[i : i + 1]), together[i : i + 1])  # bit by bit
+        alone = layer(x[i : i + 1])
+        if bit_by_bit:
+            np.testing.assert_array_equal(alone, together[i : i + 1])
+        else:
+            assert_close(alone, together[i : i + 1], np.float32)
     assert len(layer(x[:0])) == 0

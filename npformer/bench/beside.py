@@ -72,13 +72,16 @@ Times = Mapping[tuple[str, int, int], list[float]]
 """Seconds for an image, by contender, batch and number of threads"""
 
 
+def quartiles(times: list[float]) -> list[float]:
+    """Return lower quartile, median and upper quartile of one time or more."""
+    return quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
+
+
 def compare(alone: Times, beside: Times) -> list[Beside]:
     """Return what was measured beside the neighbor, and how much slower that was than alone."""
     rows = []
     for (name, batch, threads), times in beside.items():
-        low, middle, high = (
-            quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
-        )
+        low, middle, high = quartiles(times)
         ours = beside.get(("npformer", batch, threads))
         ratio = None if ours is None or name == "npformer" else median(ours) / middle
         before = median(alone[name, batch, threads])

@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import quantiles
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +23,7 @@ from ..engine import make_forward
 from ..engine.fold import FoldedNetwork
 from ..errors import ConfigError, ImageError
 from ..network.summary import summarize
-from .beside import NEIGHBORS, Neighbor, compare
+from .beside import NEIGHBORS, Neighbor, compare, quartiles
 from .inputs import load_network, photographs, random_images
 from .peak import fma_peak
 from .peers import WRITERS
@@ -169,9 +168,7 @@ def bench(
             worker.stop()
     timings = []
     for (name, batch, n), times in measured.items():
-        low, median, high = (
-            quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
-        )
+        low, median, high = quartiles(times)
         gflops = 2e-9 * macs * (3 if training else 1) / median
         ratio, int8_ratio = (
             None if ours is None or ours is times else float(np.median(ours)) / median

@@ -188,9 +188,13 @@ class Plan(PlanBuilder):
             self._step(Kind.IM2COL, windows, x, rows, 6, **window)
             return self._linear(windows, layer), out
         y = Buffer(rows, layer.N, padded(layer.N))
-        chunk = self._chunk(step)
+        kind, room = self._window_step(layer)
         window |= {"layer": layer.at, "inputs": layer.K, "activation": NONE, "grain": TILE_ROWS}
-        return self._step(Kind.CONV2D, y, x, rows, chunk, **window), out
+        return self._step(kind, y, x, rows, self._chunk(room), **window), out
+
+    def _window_step(self, layer: PackedLinear) -> tuple[Kind, int]:
+        """Return the kind of a convolution's step, and the scratch that each of its rows needs."""
+        return Kind.CONV2D, padded(layer.K)
 
     def _chunk(self, step: int, scratch: int = SCRATCH) -> int:
         """Rows of a part: whole tiles that need `scratch` numbers, if each row needs `step`."""
@@ -220,6 +224,12 @@ class Plan(PlanBuilder):
         -------
         Buffer
         """
+        return self._product(Kind.LINEAR, x, layer, activation, residual)
+
+    def _product(
+        self, kind: Kind, x: Buffer, layer: PackedLinear, activation: int, residual: Buffer | None
+    ) -> Buffer:
+        """Add a step that multiplies by a layer; for the other arguments see `_linear`."""
         y = Buffer(x.rows, layer.N, padded(layer.N))
         panels = y.step // LANES
         more = {} if residual is None else {"residual": residual}
@@ -230,7 +240,7 @@ class Plan(PlanBuilder):
             "grain": TILE_PANELS,
         }
         chunk = max(panels // 16, TILE_PANELS)
-        return self._step(Kind.LINEAR, y, x, panels, chunk, **fields, **more)
+        return self._step(kind, y, x, panels, chunk, **fields, **more)
 
     def _pooling_block(self, x: Buffer, grid: tuple[int, int], block: PackedPoolingBlock) -> Buffer:
         """Add a pooling block: as one step, or with few rows as three."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..kernels.layout import LANES, NONE, padded, rounded_size
+from ..kernels.layout import NONE, padded, rounded_size
 from ..kernels.processor import group_size
 from .arena import Buffer
-from .builder import TILE_PANELS, TILE_ROWS, image_fields, window_fields
+from .builder import TILE_ROWS, image_fields
 from .pack import ACTIVATION_CODES, FEW_ROWS, PackedLinear, PackedPoolingBlock
 from .plan import Plan
 from .steps import Kind
@@ -14,26 +14,9 @@ from .steps import Kind
 class QuantizedPlan(Plan):
     """Steps and memory for images of one size, of a network in eight bits; see `Plan`."""
 
-    def _conv2d(
-        self,
-        x: Buffer,
-        grid: tuple[int, int],
-        layer: PackedLinear,
-        size: int,
-        stride: int,
-        padding: int,
-    ) -> tuple[Buffer, tuple[int, int]]:
-        """Add a convolution; see `Plan`."""
-        window, out = window_fields(grid, x.channels, size, stride, padding)
-        rows, step = out[0] * out[1], padded(layer.K)
-        if rows < FEW_ROWS:
-            windows = Buffer(rows, layer.K, step + LANES)
-            self._step(Kind.IM2COL, windows, x, rows, 6, **window)
-            return self._linear(windows, layer), out
-        y = Buffer(rows, layer.N, padded(layer.N))
-        chunk = self._chunk(step + rounded_size(layer.K, group_size()))
-        window |= {"layer": layer.at, "inputs": layer.K, "activation": NONE, "grain": TILE_ROWS}
-        return self._step(Kind.QUANTIZED_CONV2D, y, x, rows, chunk, **window), out
+    def _window_step(self, layer: PackedLinear) -> tuple[Kind, int]:
+        """Return the kind of a convolution's step, and the scratch that each of its rows needs."""
+        return Kind.QUANTIZED_CONV2D, padded(layer.K) + rounded_size(layer.K, group_size())
 
     def _rounded(self, x: Buffer, activation: int = NONE) -> Buffer:
         """Add the rounding of rows, after an activation, which is written back to `x`."""
@@ -64,12 +47,8 @@ class QuantizedPlan(Plan):
         -------
         Buffer
         """
-        y, rounded = Buffer(x.rows, layer.N, padded(layer.N)), self._rounded(x, activation)
-        panels = y.step // LANES
-        more = {} if residual is None else {"residual": residual}
-        fields = {"layer": layer.at, "inputs": layer.K, "activation": NONE, "grain": TILE_PANELS}
-        chunk = max(panels // 16, TILE_PANELS)
-        return self._step(Kind.QUANTIZED_LINEAR, y, rounded, panels, chunk, **fields, **more)
+        rounded = self._rounded(x, activation)
+        return self._product(Kind.QUANTIZED_LINEAR, rounded, layer, NONE, residual)
 
     def _mlp(self, x: Buffer, residual: Buffer, fc1: PackedLinear, fc2: PackedLinear) -> Buffer:
         """Add two linear layers with an activation between, and the residual connection."""

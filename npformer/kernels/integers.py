@@ -44,6 +44,7 @@ from .vector import (
     lane_is_below,
     list_of_panels,
     load,
+    loads_apart,
     make_tile,
     spread,
 )
@@ -81,11 +82,8 @@ def dot(tile: Tile, data: Array, at: int, step: int, weights: Array, row: int, a
 def _dot(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     tile, data, at, step, weights, row, apart = values
     kind, array, *_, panels_array, _, _ = signature.args
-    vectors = []
-    for _ in range(kind.count):
-        pointer = address(context, builder, panels_array, weights, row)
-        vectors.append(builder.load(builder.bitcast(pointer, INTS.as_pointer()), align=4))
-        row = builder.add(row, apart)
+    vectors = loads_apart(context, builder, panels_array, weights, row, apart, kind.count)
+    vectors = [builder.bitcast(vector, INTS) for vector in vectors]
     sums: list[list[Any]] = [[] for _ in range(kind.count)]
     for olds in zip(*list_of_panels(builder, tile), strict=True):
         pointer = address(context, builder, array, data, at, 1)
@@ -167,12 +165,9 @@ def _dequantize(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         at = builder.add(at, step)
     panels: list[list[Any]] = []
     for panel in list_of_panels(builder, tile):
-        vectors, here = [], columns
-        for _ in range(3):
-            pointer = address(context, builder, weights_array, weights, here)
-            vectors.append(builder.load(builder.bitcast(pointer, FLOATS.as_pointer()), align=4))
-            here = builder.add(here, apart)
-        total, scale, bias = vectors
+        total, scale, bias = loads_apart(
+            context, builder, weights_array, weights, columns, apart, 3
+        )
         panels.append([])
         for (s, least), sums in zip(rows, panel, strict=True):
             whole = builder.sitofp(builder.bitcast(sums, INTS), FLOATS)

@@ -140,6 +140,12 @@ def whole_layer(at: int, K: int, panels: int) -> Panels:
     return Panels(at, K, panels, K * LANES, at + panels * K * LANES)
 
 
+def panels_from(layer: Panels, j: int) -> Panels:
+    """Panel number `j` of a layer and those behind it."""
+    at, bias = layer.at + j * layer.step, layer.bias + j * LANES
+    return Panels(at, layer.K, layer.number - j, layer.step, bias)
+
+
 def padded(columns: int) -> int:
     """Room for a row: the next multiple of 16."""
     return -(-columns // LANES) * LANES

@@ -47,6 +47,7 @@ from .layout import (
     Runs,
     Span,
     columns_from,
+    panels_from,
     rows_from,
     whole_layer,
 )
@@ -70,6 +71,7 @@ from .vector import (
 
 inlined(rows_from)
 inlined(columns_from)
+inlined(panels_from)
 inlined(whole_layer)
 
 
@@ -135,6 +137,31 @@ def multiply_wide(
 
 
 @inlined
+def finish(tile: Tile, m: Array, y: Rows, i: int, activation: int, residual: Rows) -> None:
+    """Apply ReLU to a tile and add the residual, if there are such, and write it from row i on."""
+    if activation == RELU:
+        tile = each(relu, tile)
+    if residual.at >= 0:
+        past = load_rows(tile, m, residual.at + i * residual.step, residual.step)
+        tile = add_rows(past, tile)
+    store_rows(m, y.at + i * y.step, y.step, tile)
+
+
+@inlined
+def tall_rows(rows: int) -> int:
+    """How many of the rows tall tiles of one panel take, so that few are left; see `linear`."""
+    return rows if WIDE else rows - SHORT * min((TALL - rows % TALL) % TALL, rows // SHORT)
+
+
+@inlined
+def panels_across(panels: Span, j: int, rows: int) -> int:
+    """How many panels a tile takes from number j on; see `linear`."""
+    if WIDE and j + 1 < panels.last:
+        return 3 if j + 3 == panels.last and rows % 7 == 0 else 2
+    return 1
+
+
+@inlined
 def apply_gelu(m: Array, y: Rows, rows: int) -> None:
     """Apply GELU, of twice each number, to a panel of y."""
     for i in range(rows):
@@ -176,12 +203,7 @@ def row_block(
             here = Rows(x.at + i * x.step + u * runs.step, x.step)
             panel = Rows(layer.at + u * run * LANES, layer.step)
             tile = micro_kernel(tile, m, here, w, panel, run, i == 0)
-        if activation == RELU:
-            tile = each(relu, tile)
-        if residual.at >= 0:
-            past = load_rows(tile, m, residual.at + i * residual.step, residual.step)
-            tile = add_rows(past, tile)
-        store_rows(m, y.at + i * y.step, y.step, tile)
+        finish(tile, m, y, i, activation, residual)
         i += height
     return i
 
@@ -235,17 +257,12 @@ def linear(
     pixels is a multiple of 7; of 5 beside 6, in as many fives as it takes (49 = 4·6 + 5·5). Tiles
     of 4 and of 1 take the rest.
     """
-    tall = rows if WIDE else rows - SHORT * min((TALL - rows % TALL) % TALL, rows // SHORT)
+    tall = tall_rows(rows)
     j = panels.first
     while j < panels.last:
-        across = 1
-        if WIDE and j + 1 < panels.last:
-            across = 3 if j + 3 == panels.last and rows % 7 == 0 else 2
+        across = panels_across(panels, j, rows)
         c = j * LANES
-        to = columns_from(y, c)
-        here = Panels(
-            layer.at + j * layer.step, layer.K, layer.number - j, layer.step, layer.bias + c
-        )
+        to, here = columns_from(y, c), panels_from(layer, j)
         past, begin = columns_from(residual, c), columns_from(start, c)
         fixed = m, to, x, runs, w, here, activation, past, begin
         if across == 3:

@@ -36,32 +36,27 @@ from .layout import (
     Runs,
     Span,
     columns_from,
+    panels_from,
 )
+from .linear import finish, panels_across, tall_rows
 from .vector import (
     MAGIC,
     SHORT,
     TALL,
-    WIDE,
     Tile,
     Vector,
-    add_rows,
-    each,
     inlined,
     kernel,
     load,
-    load_rows,
     maximum,
     minimum,
     prefetch,
     reduce_max,
     splat,
     store,
-    store_rows,
     zero_below,
     zeros,
 )
-
-inlined(columns_from)
 
 TOGETHER = 4
 """Rows of which the extremes are found before the first is rounded: as many as the nearest cache
@@ -216,12 +211,7 @@ def row_block(
         here = x.at + i * x.step
         sums = multiply(like, m, Rows(here + HEAD, x.step), w, Rows(layer.at, layer.step), layer.K)
         tile = dequantize(sums, m, here, x.step, w, layer.bias, columns)
-        if activation == RELU:
-            tile = each(relu, tile)
-        if residual.at >= 0:
-            past = load_rows(tile, m, residual.at + i * residual.step, residual.step)
-            tile = add_rows(past, tile)
-        store_rows(m, y.at + i * y.step, y.step, tile)
+        finish(tile, m, y, i, activation, residual)
         i += height
     return i
 
@@ -262,19 +252,13 @@ def quantized_linear(
         Which panels.
     """
     columns = layer.number * LANES
-    tall = rows if WIDE else rows - SHORT * min((TALL - rows % TALL) % TALL, rows // SHORT)
+    tall = tall_rows(rows)
     j = panels.first
     while j < panels.last:
-        across = 1
-        if WIDE and j + 1 < panels.last:
-            across = 3 if j + 3 == panels.last and rows % 7 == 0 else 2
+        across = panels_across(panels, j, rows)
         c = j * LANES
-        here = Panels(
-            layer.at + j * layer.step, layer.K, layer.number - j, layer.step, layer.bias + c
-        )
-        fixed = (
-            m, columns_from(y, c), x, w, here, columns, activation, columns_from(residual, c),
-        )  # fmt: skip
+        to, here, past = columns_from(y, c), panels_from(layer, j), columns_from(residual, c)
+        fixed = m, to, x, w, here, columns, activation, past
         if across == 3:
             row_block(zeros(7, 3), 0, rows, *fixed)
         elif across == 2:

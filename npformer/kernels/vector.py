@@ -507,6 +507,18 @@ def _store_rows(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     return context.get_dummy_value()
 
 
+def loads_apart(
+    context: Any, builder: Any, array: Any, data: Any, at: Any, apart: Any, count: int
+) -> list[Any]:
+    """`count` vectors, each `apart` numbers behind the one before."""
+    vectors = []
+    for _ in range(count):
+        pointer = address(context, builder, array, data, at)
+        vectors.append(builder.load(builder.bitcast(pointer, FLOATS.as_pointer()), align=4))
+        at = builder.add(at, apart)
+    return vectors
+
+
 def rank_one(
     tile: Tile, data: Array, at: int, step: int, weights: Array, row: int, apart: int
 ) -> Tile:
@@ -534,11 +546,7 @@ def rank_one(
 def _rank_one(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     tile, data, at, step, weights, row, apart = values
     kind, array, *_, panels_array, _, _ = signature.args
-    vectors = []
-    for _ in range(kind.count):
-        pointer = address(context, builder, panels_array, weights, row, LANES)
-        vectors.append(builder.load(builder.bitcast(pointer, FLOATS.as_pointer()), align=4))
-        row = builder.add(row, apart)
+    vectors = loads_apart(context, builder, panels_array, weights, row, apart, kind.count)
     sums: list[list[Any]] = [[] for _ in range(kind.count)]
     # Row by row, so that no scalar has to wait in a register of its own.
     for olds in zip(*list_of_panels(builder, tile), strict=True):

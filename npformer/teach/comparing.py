@@ -59,17 +59,15 @@ def array_problem(got: Any, expected: Array, tolerance: float) -> tuple[str, str
         return "shape", f"shape {got.shape}; expected {expected.shape}."
     if not close(got, expected, tolerance):
         return number_problem(as_float(got), as_float(expected), tolerance)
-    if got.dtype != expected.dtype and expected.dtype.kind in "iu":
-        return (
-            "dtype",
-            f"dtype {got.dtype}; expected {expected.dtype}: .astype(np.{expected.dtype}).",
-        )
-    if got.dtype != expected.dtype:
-        return "dtype", (
-            f"dtype {got.dtype}; expected {expected.dtype}, as the input has. An array that you "
-            "make yourself (np.zeros, np.array) is float64 unless you say dtype=x.dtype."
-        )
-    return None
+    if got.dtype == expected.dtype:
+        return None
+    found = f"dtype {got.dtype}; expected {expected.dtype}"
+    if expected.dtype.kind in "iu":
+        return "dtype", f"{found}: .astype(np.{expected.dtype})."
+    return "dtype", (
+        f"{found}, as the input has. An array that you make yourself (np.zeros, np.array) is "
+        "float64 unless you say dtype=x.dtype."
+    )
 
 
 def as_float(a: Array) -> Array:
