@@ -23,7 +23,7 @@ SECTIONS = {
     "Photographs": ("images", "data", "scale"),
     "The names of transformers": ("hf",),
     "Files and the hub": ("checkpoints", "files"),
-    "Learning and teaching": ("learn", "teach", "teach.plots"),
+    "Learning and teaching": ("learn", "teach", "teach.plots", "explorer"),
     "The engine": ("engine", "kernels", "bench"),
 }
 """Headings of the reference, and the modules and packages below each; others come at the end."""

@@ -28,6 +28,7 @@ _NAMES = {
         "UnsafeCheckpointError",
         "WeightsError",
     ),
+    "explorer.page": ("Exploration", "explore"),
     "hf.auto": (
         "AutoConfig",
         "AutoImageProcessor",
@@ -61,6 +62,7 @@ _MODULES = {
     "data": "data",
     "engine": "engine",
     "errors": "errors",
+    "explorer": "explorer",
     "hf": "hf",
     "images": "images",
     "kernels": "kernels",
@@ -81,6 +83,7 @@ if TYPE_CHECKING:
     from . import data as data
     from . import engine as engine
     from . import errors as errors
+    from . import explorer as explorer
     from . import hf as hf
     from . import images as images
     from . import kernels as kernels
@@ -104,6 +107,8 @@ if TYPE_CHECKING:
     from .errors import OfflineError as OfflineError
     from .errors import UnsafeCheckpointError as UnsafeCheckpointError
     from .errors import WeightsError as WeightsError
+    from .explorer.page import Exploration as Exploration
+    from .explorer.page import explore as explore
     from .hf.auto import AutoConfig as AutoConfig
     from .hf.auto import AutoImageProcessor as AutoImageProcessor
     from .hf.auto import AutoModel as AutoModel

@@ -34,6 +34,7 @@ MODELS: dict[str, Callable[[Any], Any]] = {
     "load": npformer.load,
     "classify": lambda place: npformer.classify(np.zeros((8, 8), np.uint8), place),
     "explain": lambda place: npformer.explain(np.zeros((8, 8), np.uint8), place),
+    "explore": lambda place: npformer.explore(None, place),
     "read": read,
     "convert": lambda place: convert(place, "out", to="hf"),
     "model": npformer.EfficientFormerModel.from_pretrained,
@@ -53,6 +54,7 @@ OTHERS: dict[str, Callable[[Any], Any]] = {
     "classify": npformer.classify,
     "classify a list": lambda place: npformer.classify([np.zeros((8, 8), np.uint8), place]),
     "explain": npformer.explain,
+    "explore": npformer.explore,
     "processor": lambda place: PROCESSOR(place),
     "trace": lambda place: npformer.load("tiny", engine="numpy").trace(place),
     "evaluate": evaluate,
@@ -147,7 +149,7 @@ def test_the_user_s_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     "words",
     [
-        ["classify", "x.jpg", "--model", "@"], ["explain", "@"],
+        ["classify", "x.jpg", "--model", "@"], ["explain", "@"], ["explore", "@"], ["explore", "-o", "@"],
         ["explain", "x.jpg", "-o", "@"], ["evaluate", "@"], ["evaluate", ".", "--model", "@"],
         ["train", "@"], ["train", ".", "--out", "@"], ["train", ".", "--val", "@"],
         ["train", ".", "--from", "@"], ["train", ".", "--teacher", "@"], ["info", "@"],

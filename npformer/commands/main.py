@@ -29,6 +29,7 @@ COMMANDS = {
     "classify": "name what is in photographs",
     "embed": "write one vector for each of many photographs, to search and compare them",
     "explain": "make a page on what the network sees in a photograph, and why it answers so",
+    "explore": "make a page on which the network runs, to look at every number and change it",
     "train": "teach a network the classes of a folder of photographs",
     "evaluate": "count how often a network is right about a folder of photographs",
     "info": "show a model's layers, shapes, parameters and multiply-adds",

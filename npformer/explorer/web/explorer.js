@@ -39,7 +39,8 @@
 //                 "layer_scale", "residual", "attend", "mean", "average", "normalize" … .
 //                 sources[name] = {file, equation, code}: the head of the file and the function, from npformer/layers.
 //                 Paths are those of `npformer.Trace`, plus: "pixel_values" (what enters the stem), "logits",
-//                 "scores", and "….token_mixer.heads", the weighted sums of values side by side.
+//                 "scores", "….token_mixer.heads", the weighted sums of values side by side, and "….middle" of a
+//                 block: what the first branch has added to, and the second branch reads.
 //   Answer        {top: [{index, label, logit, score}] (10), logits, scores: Float32Array, changed: whether
 //                  interventions are on, clean: {top, logits, scores}, recomputed: path of the first step that
 //                  was computed anew, milliseconds}
@@ -77,7 +78,7 @@
 //                 {kind: "activation", path: "….act", activation: "relu"}   path "*": all MLPs
 //                 {kind: "noise", path, strength, seed}   normal noise, strength × the tensor's deviation
 //                 {kind: "value", path, index, value}     one number moved by hand
-//                 As words of an address: formatInterventions(list) -> string, parseInterventions(string) -> list.
+//                 As words of an address: formatInterventions(list) and parseInterventions(text), of interventions.js.
 //   seen          what `show` did to the photograph: {scaleX, scaleY, left, top}: pixel (x, y) of the photograph lies
 //                 at (x · scaleX − left, y · scaleY − top) of what the network sees; part of `pixels()`.
 //
@@ -87,3 +88,142 @@
 // from page.js and whatever it imports, {{data}} with lessons/*.json under `lessons`. Modules import only by
 // `import { a, b } from "./file.js";` and export only by `export function | class | const`: they are laid behind
 // each other in one scope, so no two files of one bundle may give the same name to two things at their top level.
+
+export class Explorer {
+  /** Start the network of the page's own data. */
+  static async open() {
+    const data = textOf("explorer-data");
+    const explorer = new Explorer(textOf("explorer-engine"), readJson(data));
+    const weights = document.getElementById("explorer-weights");
+    explorer.network.steps = await explorer.ask("open", data, textOf("explorer-weights"));
+    weights.textContent = ""; // the worker has them
+    return explorer;
+  }
+
+  constructor(engine, data) {
+    const { photographs, manifest, ...network } = data;
+    this.photographs = photographs;
+    this.network = network;
+    this.questions = new Map(); // id of a question -> {resolve, reject, progress}
+    this.asked = 0;
+    this.waiting = new Map(); // show, intervene: what is asked next
+    const source = URL.createObjectURL(new Blob([engine], { type: "text/javascript" }));
+    this.worker = new Worker(source);
+    this.worker.onmessage = ({ data: message }) => this.answered(message);
+    this.worker.onerror = ({ message }) => this.broken(`the network stopped: ${message || "its program in this page is damaged"}`);
+    URL.revokeObjectURL(source);
+  }
+
+  show({ width, height, data }) {
+    return this.latest("show", { width, height, data });
+  }
+
+  intervene(interventions) {
+    return this.latest("intervene", interventions);
+  }
+
+  pixels() {
+    return this.ask("pixels");
+  }
+
+  tensor(path, clean = false) {
+    return this.ask("tensor", path, clean);
+  }
+
+  picture(path, channel = null, clean = false) {
+    return this.ask("picture", path, channel, clean);
+  }
+
+  pictures(clean = false) {
+    return this.ask("pictures", clean);
+  }
+
+  block(path) {
+    return this.ask("block", path);
+  }
+
+  async explainNumber(path, index) {
+    const explanation = await this.ask("explainNumber", path, index);
+    return { ...explanation, equation: this.network.sources[explanation.layer]?.equation ?? "" };
+  }
+
+  receptiveField(path, index) {
+    return this.ask("receptiveField", path, index);
+  }
+
+  attention(path, token) {
+    return this.ask("attention", path, token);
+  }
+
+  curve(name, low = -4, high = 4, count = 161) {
+    return this.ask("curve", name, low, high, count);
+  }
+
+  /** Gives null if it was stopped, or another photograph was shown meanwhile. */
+  rank({ kinds = ["block", "head"], progress = () => {}, signal } = {}) {
+    const ranked = this.ask("rank", kinds);
+    const id = this.asked;
+    this.questions.get(id).progress = (message) => progress(...message);
+    signal?.addEventListener("abort", () => this.questions.has(id) && this.ask("stop", id));
+    return ranked;
+  }
+
+  close() {
+    this.worker.terminate();
+    this.broken("the network was closed");
+  }
+
+  /** Ask now. */
+  ask(method, ...args) {
+    const id = ++this.asked;
+    return new Promise((resolve, reject) => {
+      this.questions.set(id, { resolve, reject });
+      this.worker.postMessage({ id, method, args });
+    });
+  }
+
+  /** Ask when the same question before it is answered; what waits already is dropped. */
+  async latest(method, ...args) {
+    const queue = this.waiting.get(method);
+    if (queue) {
+      queue.drop?.(null);
+      return new Promise((resolve, reject) => {
+        this.waiting.set(method, { drop: resolve, next: () => this.latest(method, ...args).then(resolve, reject) });
+      });
+    }
+    this.waiting.set(method, {});
+    try {
+      return await this.ask(method, ...args);
+    } finally {
+      const { next } = this.waiting.get(method);
+      this.waiting.delete(method);
+      next?.();
+    }
+  }
+
+  answered({ id, result, error, progress }) {
+    const { resolve, reject, progress: tell } = this.questions.get(id) ?? {};
+    if (progress) return tell?.(progress);
+    this.questions.delete(id);
+    return error === undefined ? resolve?.(result) : reject?.(new Error(error));
+  }
+
+  broken(message) {
+    for (const { reject } of this.questions.values()) reject(new Error(message));
+    this.questions.clear();
+  }
+}
+
+function textOf(id) {
+  const found = document.getElementById(id);
+  if (!found || found.textContent.trim() === "") throw new Error(`this page is damaged: a part of it, "${id}", is missing; make it again`);
+  return found.textContent;
+}
+
+function readJson(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error("this page is damaged: its data cannot be read; make it again");
+  }
+}

@@ -1,0 +1,5 @@
+"""The explorer: one page on which the network runs, and every number can be looked at and changed."""
+
+from .page import Exploration, explore
+
+__all__ = ["Exploration", "explore"]

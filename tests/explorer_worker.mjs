@@ -1,0 +1,26 @@
+// Run the worker's bundle as a browser would: `node explorer_worker.mjs FOLDER`, with FOLDER/engine.js and messages.json.
+//
+// A message {"after": n, …} is sent when n messages have come back. Everything that comes back is printed as JSON.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const folder = process.argv[2];
+const text = (name) => readFileSync(join(folder, name), "utf8");
+const messages = JSON.parse(text("messages.json"));
+const back = [];
+const self = { postMessage: (message) => { back.push(message); send(); } };
+new Function("self", text("engine.js"))(self);
+
+function send() {
+  while (messages.length > 0 && (messages[0].after ?? 0) <= back.length) {
+    const { method, args, id } = messages.shift();
+    const values = args.map((value) => {
+      if (value?.text) return text(value.text);
+      return value?.rgba ? { ...value, data: new Uint8ClampedArray(readFileSync(join(folder, value.rgba))) } : value;
+    });
+    setTimeout(() => self.onmessage({ data: { id, method, args: values } }));
+  }
+}
+
+send();
+process.on("exit", () => process.stdout.write(JSON.stringify(back)));
