@@ -12,7 +12,7 @@ from readme import ROOT, blocks
 import npformer
 
 pytest.importorskip("selenium")
-axe = pytest.importorskip("axe_selenium_python")
+axe = pytest.importorskip("axe_playwright_python")
 
 FIRST, LAST = "stages.0.blocks.0", "stages.3.blocks.3"
 LESSONS = sorted((ROOT / "npformer/explorer/web/lessons").glob("*.json"))
@@ -43,7 +43,7 @@ def test_axe_finds_nothing(page, level, scheme):
     page.prefer(prefers_color_scheme=scheme, prefers_reduced_motion="reduce")
     page.visit(LEVELS[level])
     if not page.run("return window.axe !== undefined"):
-        page.run(resources.files(axe).joinpath("node_modules/axe-core/axe.min.js").read_text("utf-8"))
+        page.run(resources.files(axe).joinpath("axe.min.js").read_text("utf-8"))
     found = page.driver.execute_async_script(
         "axe.run().then((found) => arguments[0](found.violations.map((v) => "
         "[v.impact, v.id, v.nodes.map((n) => n.html.slice(0, 200) + ' ' + n.failureSummary)])))"

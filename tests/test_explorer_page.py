@@ -355,6 +355,21 @@ def test_an_address_that_says_nonsense_gets_a_sentence(page, address, words):
     assert page.answers()
 
 
+def test_a_notebook_shows_it_in_place(started, tiny, file, tmp_path):
+    notebook = tmp_path / "notebook.html"
+    html = npformer.explore(model=tiny.classifier)._repr_html_()
+    notebook.write_text(f"<!doctype html><meta charset='utf-8'><title>x</title>{html}", "utf-8")
+    started.driver.get(notebook.as_uri())
+    started.driver.switch_to.frame(0)
+    started.settle()
+    same(started.answers(), answer(tiny, npformer.data.photograph(npformer.data.PHOTOGRAPHS[0])))
+    started.press(f"open-{FIRST}")
+    assert started.text("#level-title").startswith("Pooling block 0.0")
+    assert started.errors() == []
+    started.driver.switch_to.default_content()
+    started.open(file)
+
+
 # What matters, and a page that is damaged.
 
 

@@ -219,7 +219,9 @@ class Page {
     this.#panel.update(this.seen, field, words);
     replaceChildren(element("lesson"), lessonPanel(this));
     this.#answered();
-    this.#say(this.answer ? `The answer: ${this.answer.top[0].label}, ${percent(this.answer.top[0].score)}` : "");
+    const [{ label, score }] = this.answer.top;
+    this.#say(`The answer: ${label}, ${percent(score)}. ${element("lesson-text")?.textContent ?? ""}`);
+    document.title = `${element("level-title").textContent} · ${this.explorer.network.title}`;
   }
 
   #answered() {

@@ -11,7 +11,8 @@ const MADE_BY = {
   layer_norm: "each token shifted and stretched", gelu: "GELU: small and negative values dampened",
   relu: "ReLU: negative values become 0", pooling: "mean of the neighbors, less the place itself",
   softmax: "shares that add up to 1", layer_scale: "each channel times its learned factor", residual: "the branch added to what passes by",
-  attend: "values weighted by attention", mean: "mean over all tokens", average: "mean of two classifiers",
+  attend: "how much each token takes from each other", mean: "mean over all tokens", average: "mean of two classifiers",
+  weighted_sum: "values, each as much as the attention it gets", same: "the same numbers under another name",
   normalize: "colors, made ready", flat: "the same numbers, read as tokens",
 };
 

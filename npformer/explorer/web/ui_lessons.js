@@ -77,7 +77,7 @@ export function lessonPanel(app) {
   const last = number >= lesson.steps.length - 1;
   return h("section", { class: "lesson", "aria-labelledby": "lesson-title" },
     h("div", { class: "where" }, h("strong", { id: "lesson-title" }, lesson.title), ` · step ${number + 1} of ${lesson.steps.length}`),
-    h("p", { id: "lesson-text", "aria-live": "polite" }, filledText(app, step.text)),
+    h("p", { id: "lesson-text" }, filledText(app, step.text)),
     h("div", { class: "row" },
       h("button", { type: "button", id: "lesson-back", disabled: number === 0, onclick: () => app.showStep(name, number - 1) }, "← Back"),
       last ? h("button", { type: "button", class: "main", id: "lesson-next", onclick: () => app.go({ ...app.plain(), view: "lessons" }) }, "Finish")

@@ -112,18 +112,19 @@ function columnHead(word) {
 
 /** For a window of an image: what each of its places adds, over all channels. */
 function windowSums(part) {
-  if (part.op !== "products" || !part.terms.every(({ a }) => a.index?.length === 3)) return null;
+  const values = part.terms.map((term) => ({ index: (term.a ?? term).index, share: shareOf(part, term) }));
+  if (!["products", "mean"].includes(part.op) || !values.every(({ index }) => index?.length === 3)) return null;
   const sums = new Map();
-  for (const { a, b, value } of part.terms) {
-    const [y, x] = a.index;
+  for (const { index: [y, x], share } of values) {
     if (!sums.has(y)) sums.set(y, new Map());
-    sums.get(y).set(x, (sums.get(y).get(x) ?? 0) + (value ?? a.value * b.value));
+    sums.get(y).set(x, (sums.get(y).get(x) ?? 0) + share);
   }
-  const columns = [...new Set(part.terms.map(({ a }) => a.index[1]))].sort((a, b) => a - b);
+  const columns = [...new Set(values.map(({ index }) => index[1]))].sort((a, b) => a - b);
   if (sums.size * columns.length === 1) return null;
   const most = Math.max(...[...sums.values()].flatMap((row) => [...row.values()].map(Math.abs))) || 1;
-  return h("figure", { class: "scroll", tabindex: "0", role: "group", "aria-label": "What each place of the window adds", style: "margin:0 0 0.6rem" },
-    h("figcaption", {}, "What each place of the window adds, over all its channels"),
+  const words = part.op === "mean" ? "The places of the window" : "What each place of the window adds, over all its channels";
+  return h("figure", { class: "scroll window", tabindex: "0", role: "group", "aria-label": words },
+    h("figcaption", {}, words),
     h("table", { class: "grid" }, h("tbody", {}, [...sums].sort(([a], [b]) => a - b).map(([, row]) =>
       h("tr", {}, columns.map((x) => h("td", { style: shade((row.get(x) ?? 0) / most) }, signed(row.get(x) ?? 0, 3))))))));
 }

@@ -102,8 +102,9 @@ export function photographPanel(app) {
     draw(seen) {
       drawPixels(canvas, seen);
     },
-    update(seen, field_, words) {
-      field = field_;
+    /** Show a receptive field on it, or null, and what is to be said of it. */
+    update(seen, newField, words) {
+      field = newField;
       ring.setAttribute("viewBox", `0 0 ${app.size.width} ${app.size.height}`);
       photo.style.aspectRatio = `${app.size.width}/${app.size.height}`;
       if (seen) drawPixels(canvas, seen);
