@@ -1,4 +1,4 @@
-"""What the site takes from elsewhere when it is built: notebooks, a page for each module, the explorer.
+"""What the site takes from elsewhere when it is built: notebooks, pages of modules, the explorer.
 
 They are written into folders that git ignores, ``docs/notebooks``, ``docs/reference`` and
 ``docs/explorer``.

@@ -1,10 +1,10 @@
-"""What the weights of the explorer's page weigh in float16 and in eight bits, and how fast it answers.
+"""What the explorer's weights weigh in float16 and in eight bits, and how fast it answers.
 
     python tests/compare_explorer.py [DIR]
 
-DIR holds photographs; without it, those that come with npformer are compared. The first table says how large the weights
-are as text in a page, and on how many photographs the first answer is that of Python's float32. The
-second times the network under Node: a new photograph, and interventions, milliseconds.
+DIR holds photographs; without it, those that come with npformer are compared. The first table says
+how large the weights are as text in a page, and on how many photographs the first answer is that of
+Python's float32. The second times the network under Node: a new photograph, and interventions.
 """
 
 from __future__ import annotations

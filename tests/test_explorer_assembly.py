@@ -114,7 +114,10 @@ def test_eight_bits_get_a_sentence():
 
 @pytest.mark.parametrize(
     ("settings", "says"),
-    [({"resample": 0}, "nearest"), ({"do_center_crop": False, "size": {"shortest_edge": 128}}, "any size")],
+    [
+        ({"resample": 0}, "nearest"),
+        ({"do_center_crop": False, "size": {"shortest_edge": 128}}, "any size"),
+    ],
     ids=str,
 )  # fmt: skip
 def test_preprocessing_that_it_cannot_do_gets_a_sentence(settings, says):
@@ -203,9 +206,10 @@ def test_the_worker_of_a_page_answers(tmp_path):
     one = small(tmp_path)
     (tmp_path / "engine.js").write_text(bundle(WEB / "worker.js"))
     photograph = one.photograph("image", noise_image(64, 96))
+    network = [{"text": "data.json"}, {"text": "weights.txt"}]
     messages = [
         {"id": 1, "method": "pixels", "args": []},
-        {"id": 2, "method": "open", "args": [{"text": "data.json"}, {"text": "weights.txt"}], "after": 1},
+        {"id": 2, "method": "open", "args": network, "after": 1},
         {"id": 3, "method": "show", "args": [photograph], "after": 2},
         {"id": 4, "method": "constructor", "args": [], "after": 3},
         {"id": 5, "method": "rank", "args": [["block"]], "after": 4},
@@ -220,10 +224,12 @@ def test_the_worker_of_a_page_answers(tmp_path):
     back = json.loads(done.stdout)
     answers = {message["id"]: message for message in back if "progress" not in message}
     assert answers[1]["error"] == "the network was not opened"
-    assert [step["kind"] for step in answers[2]["result"]][0] == "stem"
+    assert answers[2]["result"][0]["kind"] == "stem"
     assert len(answers[3]["result"]["top"]) == 6
     assert answers[4]["error"] == 'the network cannot answer "constructor"'
-    told = [message["progress"][:2] for message in back if message["id"] == 5 and "progress" in message]
+    told = [
+        message["progress"][:2] for message in back if message["id"] == 5 and "progress" in message
+    ]
     assert told == [[i, 5] for i in range(1, 6)]
     changes = [abs(each["change"]) for each in answers[5]["result"]]
     assert changes == sorted(changes, reverse=True)

@@ -20,10 +20,10 @@ export function offset(shape, index) {
   return index.reduce((at, i, axis) => at * shape[axis] + i, 0);
 }
 
-/** A new tensor of f(number) for each number. */
+/** A new tensor of f(number, place) for each number. */
 export function mapped(x, f) {
   const y = tensor(x.shape);
-  for (let i = 0; i < y.data.length; i++) y.data[i] = f(x.data[i]);
+  for (let i = 0; i < y.data.length; i++) y.data[i] = f(x.data[i], i);
   return y;
 }
 
