@@ -17,6 +17,7 @@ import npformer  # noqa: E402
 
 generate.notebooks()
 generate.reference()
+generate.explorer()
 
 project = "npformer"
 author = "The npformer developers"
@@ -34,6 +35,7 @@ extensions = [
 html_theme = "furo"
 html_title = "npformer"
 html_static_path = ["_static"]
+html_extra_path = ["explorer"]
 html_favicon = "_static/icon.svg"
 html_css_files = ["npformer.css"]
 viewcode_follow_imported_members = False

@@ -1,6 +1,7 @@
-"""What the site takes from elsewhere when it is built: notebooks, and a page for each module.
+"""What the site takes from elsewhere when it is built: notebooks, pages of modules, the explorer.
 
-Both are written into folders that git ignores, ``docs/notebooks`` and ``docs/reference``.
+They are written into folders that git ignores, ``docs/notebooks``, ``docs/reference`` and
+``docs/explorer``.
 """
 
 from __future__ import annotations
@@ -59,6 +60,11 @@ def notebooks() -> None:
 def with_links_in_site(text: str) -> str:
     """Turn links to the file of a layer into links to its page."""
     return re.sub(r"\]\((?:\.\./)+npformer/layers/(\w+)\.py\)", r"](../concepts/\1.md)", text)
+
+
+def explorer() -> None:
+    """Write the explorer, which is a page of its own."""
+    renew(HERE / "explorer", {"explorer.html": npformer.explore().html})
 
 
 def reference() -> None:

@@ -23,7 +23,7 @@ from npformer.hf.modeling import model_class
 from npformer.layers import Trace, relu, softmax
 from npformer.layers.attend import split_heads
 from npformer.network import forward
-from npformer.network.tree import transform
+from npformer.network.tree import build, transform
 
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="Node is not installed")
@@ -58,6 +58,7 @@ class Explored:
         """Run Python's layers in float64, with interventions."""
         x = self.classifier.processor.pixels(image)[None].astype(np.float64)
         run = Intervened(interventions, x)
+        x = run._arrays["pixel_values"]
         logits = forward(x, self.params, self.classifier.config, run).logits
         run._arrays.update(logits=logits, scores=softmax(logits))
         return run
@@ -80,10 +81,13 @@ def small(folder: Path, seed: int = 0, **changes: Any) -> Explored:
     distilled = changes.pop("distilled", True)
     config = npformer.EfficientFormerConfig(**{**sizes, **changes})
     rng = np.random.default_rng(seed)
-    params = npformer.network.initialize(config, seed, distilled)
-    params = transform(
-        lambda x: x + rng.uniform(0, 0.3, x.shape).astype(np.float32) if x.ndim < 4 else x, params
-    )
+
+    def moved(path: str, x: np.ndarray) -> np.ndarray:
+        if path.endswith("attention_biases"):
+            return rng.standard_normal(x.shape, np.float32) * 3
+        return x if x.ndim == 4 else x + rng.uniform(0, 0.3, x.shape).astype(np.float32)
+
+    params = build(moved, npformer.network.initialize(config, seed, distilled))
     height, width = config.image_shape
     processor = npformer.EfficientFormerImageProcessor(
         size={"height": height, "width": width}, do_center_crop=False
@@ -111,7 +115,8 @@ class Intervened(Trace):
         return super().__call__(name, self._changed(self._prefix + name, value))
 
     def _changed(self, path: str, value: np.ndarray) -> np.ndarray:
-        for each in self.interventions:
+        first = sorted(self.interventions, key=lambda each: each["kind"] != "biases")
+        for each in first:  # scores are computed anew before heads are switched off
             value = self._one(each, path, value.copy())
         return value
 

@@ -149,7 +149,8 @@ def test_the_user_s_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     "words",
     [
-        ["classify", "x.jpg", "--model", "@"], ["explain", "@"], ["explore", "@"], ["explore", "-o", "@"],
+        ["classify", "x.jpg", "--model", "@"], ["explain", "@"],
+        ["explore", "@"], ["explore", "-o", "@"],
         ["explain", "x.jpg", "-o", "@"], ["evaluate", "@"], ["evaluate", ".", "--model", "@"],
         ["train", "@"], ["train", ".", "--out", "@"], ["train", ".", "--val", "@"],
         ["train", ".", "--from", "@"], ["train", ".", "--teacher", "@"], ["info", "@"],

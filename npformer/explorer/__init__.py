@@ -1,4 +1,4 @@
-"""The explorer: one page on which the network runs, and every number can be looked at and changed."""
+"""The explorer: one page on which the network runs and can be looked at and changed."""
 
 from .page import Exploration, explore
 

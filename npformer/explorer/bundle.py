@@ -1,8 +1,8 @@
 """Lay JavaScript modules behind each other, so that one page holds them all.
 
-A page that is opened from disk may not load modules from beside it. The modules of the explorer therefore keep to two
-forms, ``import { a, b } from "./file.js";`` and ``export`` before a function, class or constant, and a bundle is their
-text without these words, each after those that it imports.
+A page that is opened from disk may not load modules from beside it. The modules of the explorer
+therefore keep to two forms, ``import { a, b } from "./file.js";`` and ``export`` before a function,
+class or constant, and a bundle is their text without these words, each after those that it imports.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The page of the explorer: one file that holds the network, photographs and everything to look at them.
+"""The page of the explorer: one file with the network, photographs, and all to look at them.
 
 The page computes by itself, in JavaScript (`npformer/explorer/web`); here its parts are laid
 together: the modules in two scripts, the weights as text, the configuration, the preprocessing, the
@@ -16,6 +16,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
+
 from .. import classification
 from ..classification import Classifier, Image
 from ..data import PHOTOGRAPHS, photograph
@@ -25,6 +27,8 @@ from ..errors import ConfigError
 from ..files.atomic import replacing
 from ..files.paths import as_path
 from ..images.open import open_image
+from ..images.processor import EfficientFormerImageProcessor
+from ..images.settings import Settings
 from ..network import stage_sizes
 from ..version import __version__
 from .bundle import bundle
@@ -40,10 +44,7 @@ _CONFIG = (
     "downsample_patch_size", "downsample_stride", "downsample_pad", "batch_norm_eps",
     "layer_norm_eps",
 )  # fmt: skip
-_PROCESSOR = (
-    "do_resize", "size", "resample", "do_center_crop", "crop_size", "do_rescale",
-    "rescale_factor", "do_normalize", "image_mean", "image_std", "crop_rounding",
-)  # fmt: skip
+BICUBIC = PIL.Image.Resampling.BICUBIC
 
 
 @dataclass(frozen=True, repr=False)
@@ -177,7 +178,7 @@ def page_data(model: Classifier, title: str) -> dict[str, Any]:
         "title": title,
         "version": __version__,
         "config": {name: getattr(config, name) for name in _CONFIG},
-        "processor": {name: getattr(processor, name) for name in _PROCESSOR},
+        "processor": preprocessing(processor),
         "labels": list(model.labels),
         "imageSize": size,
         "grid": {"rows": rows, "columns": columns},
@@ -186,6 +187,22 @@ def page_data(model: Classifier, title: str) -> dict[str, Any]:
         "sources": sources(),
         "lessons": [json.loads(f.read_text("utf-8")) for f in sorted(WEB.glob("lessons/*.json"))],
     }
+
+
+def preprocessing(processor: EfficientFormerImageProcessor) -> dict[str, Any]:
+    """Return what the page needs to know of a processor, and of this Pillow."""
+    settings = {name: getattr(processor, name) for name in Settings._fields}
+    return {**settings, "columns_first": columns_first()}
+
+
+def columns_first() -> bool:
+    """Tell whether this Pillow resizes columns before rows where they lose many more pixels.
+
+    Pillow 13 and later do (pull request 9549), which moves some pixels by 1.
+    """
+    picture = PIL.Image.frombytes("L", (8, 32), bytes(i * i * 37 % 251 for i in range(256)))
+    in_turn = picture.resize((8, 8), BICUBIC).resize((32, 8), BICUBIC)
+    return picture.resize((32, 8), BICUBIC).tobytes() == in_turn.tobytes()
 
 
 def described(name: str, image: Image) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import layers
 from ..layers import more_activations
-from ..network import heads, model
+from ..network import average_heads, forward, heads
 
 _L = layers
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -35,9 +35,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "residual": _L.pooling_block,
     "relative_position_bias": _L.relative_position_bias,
     "flat": _L.flat,
-    "mean": model.forward,
-    "average": heads.average_heads,
-    "head": heads.heads,
+    "mean": forward,
+    "average": average_heads,
+    "head": heads,
 }
 """What computes each kind of tensor and block, under the names that the page uses."""
 
@@ -57,7 +57,7 @@ def sources() -> dict[str, dict[str, str]]:
 def _quoted(function: Callable[..., Any]) -> dict[str, str]:
     function = inspect.unwrap(function)
     module = inspect.getmodule(function)
-    assert module is not None and module.__file__ is not None
+    assert module is not None
     file = "npformer/" + module.__name__.partition(".")[2].replace(".", "/") + ".py"
     return {"file": file, "equation": equation(module), "code": code(function)}
 

@@ -1,7 +1,7 @@
 """Put the weights of a network into a page.
 
-Matrices and kernels travel in float16, all that has one axis in float32, as in the weights that come
-with npformer, whose values this keeps exactly. All first bytes of a tensor's numbers come before
+Matrices and kernels travel in float16, all else in float32, as in the weights that come with
+npformer, whose values this keeps exactly. All first bytes of a tensor's numbers come before
 all second bytes: bytes of one kind are alike, which deflate makes use of.
 """
 
@@ -57,6 +57,7 @@ def pack(params: EfficientFormer) -> Packed:
 
 def rounded(params: EfficientFormer) -> EfficientFormer:
     """Return the parameters that a page computes with: those of `pack`, in float32."""
+
     def back(path: str, leaf: Array) -> Array:
         single = np.asarray(leaf, np.float32)
         half = _stored(path, single).dtype == np.float16
@@ -68,7 +69,8 @@ def rounded(params: EfficientFormer) -> EfficientFormer:
 def _stored(path: str, single: Array) -> Array:
     """Return a tensor in the order and type in which it travels."""
     turned = _turned(path, single)
-    if turned.ndim == 1 or np.abs(turned).max(initial=0) > np.finfo(np.float16).max:
+    matrix = path.endswith("weight") and turned.ndim > 1
+    if not matrix or np.abs(turned).max(initial=0) > np.finfo(np.float16).max:
         return turned
     return turned.astype(np.float16)
 

@@ -82,7 +82,7 @@
 //   seen          what `show` did to the photograph: {scaleX, scaleY, left, top}: pixel (x, y) of the photograph lies
 //                 at (x · scaleX − left, y · scaleY − top) of what the network sees; part of `pixels()`.
 //
-// The page's data are four elements: <script type="application/json" id="explorer-data">, and of type text/plain
+// The page's data are three elements: "explorer-data" of type application/json, and of type text/plain
 // "explorer-weights", "explorer-engine" (the worker's source). `npformer/explorer/page.py` fills the places
 // {{title}}, {{style}}, {{data}}, {{weights}}, {{engine}} and {{page}} of page.html: {{style}} from page.css, {{page}}
 // from page.js and whatever it imports, {{data}} with lessons/*.json under `lessons`. Modules import only by

@@ -1,6 +1,6 @@
 // From a photograph to what enters the network: resize, crop, rescale, normalize.
 //
-// The resize is Pillow's, to the last bit: in 8 bits, first along rows, then along columns. Each new pixel is a
+// The resize is Pillow's, to the last bit: in 8 bits, along rows and along columns, one after the other. Each new pixel is a
 // weighted sum of old ones. The filter is widened by the factor by which the image shrinks, so that every old pixel
 // counts (antialiasing); weights are whole numbers, 2²² being one. Source: `Resample.c` of Pillow.
 import { tensor } from "./layers/tensor.js";
@@ -51,7 +51,7 @@ export function resizedAndCropped(photograph, processor) {
   const left = cropStart(newWidth, crop.width, processor.crop_rounding);
   const rows = span(top, crop.height, newHeight);
   const columns = span(left, crop.width, newWidth);
-  const part = resample(onWhite(photograph), height, width, newHeight, newWidth, rows, columns, processor.resample);
+  const part = resample(onWhite(photograph), height, width, newHeight, newWidth, rows, columns, processor);
   const data = new Uint8Array(crop.height * crop.width * 3); // zeros around an image that is smaller
   const across = columns.stop - columns.start;
   for (let y = rows.start; y < rows.stop; y++) {
@@ -114,26 +114,46 @@ function onWhite({ data }) {
   return rgb;
 }
 
-/** The rows and columns wanted of an RGB image that is resized to newHeight × newWidth. */
-function resample(rgb, height, width, newHeight, newWidth, rows, columns, filter) {
+/**
+ * The rows and columns wanted of an RGB image that is resized to newHeight × newWidth.
+ *
+ * Pillow 13 and later begin with the columns if these lose more than twice as many pixels as the rows (its pull
+ * request 9549). Each pass rounds, so the order matters.
+ */
+function resample(rgb, height, width, newHeight, newWidth, rows, columns, { resample: filter, columns_first }) {
   const down = coefficients(height, newHeight, rows, filter);
   const across = coefficients(width, newWidth, columns, filter);
+  if (columns_first && newHeight < height && height - newHeight > 2 * (width - newWidth)) {
+    return alongRows(alongColumns(rgb, width, down, 0), width, 0, down.length, across);
+  }
   const first = Math.min(...down.map(({ start }) => start));
   const last = Math.max(...down.map(({ start, weights }) => start + weights.length));
-  const wide = columns.stop - columns.start;
-  const narrow = new Uint8Array((last - first) * wide * 3);
-  for (let y = first; y < last; y++) {
-    across.forEach(({ start, weights }, x) => {
-      weightedSum(rgb, (y * width + start) * 3, 3, weights, narrow, ((y - first) * wide + x) * 3);
-    });
-  }
-  const part = new Uint8Array((rows.stop - rows.start) * wide * 3);
-  down.forEach(({ start, weights }, y) => {
-    for (let x = 0; x < wide; x++) {
-      weightedSum(narrow, ((start - first) * wide + x) * 3, wide * 3, weights, part, (y * wide + x) * 3);
+  return alongColumns(alongRows(rgb, width, first, last, across), across.length, down, first);
+}
+
+/** New columns for the rows from `first` to `last`. */
+function alongRows(rgb, width, first, last, across) {
+  const result = new Uint8Array((last - first) * across.length * 3);
+  for (let y = first, place = 0; y < last; y++) {
+    for (const { start, weights } of across) {
+      weightedSum(rgb, (y * width + start) * 3, 3, weights, result, place);
+      place += 3;
     }
-  });
-  return part;
+  }
+  return result;
+}
+
+/** New rows; the first row that is there is number `first` of the image. */
+function alongColumns(rgb, width, down, first) {
+  const result = new Uint8Array(down.length * width * 3);
+  let place = 0;
+  for (const { start, weights } of down) {
+    for (let x = 0; x < width; x++) {
+      weightedSum(rgb, ((start - first) * width + x) * 3, width * 3, weights, result, place);
+      place += 3;
+    }
+  }
+  return result;
 }
 
 /** One new pixel: three sums of old bytes times weights, rounded and clipped to a byte. */

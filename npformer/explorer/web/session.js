@@ -85,8 +85,9 @@ export class Session {
     const C = shape.at(-1);
     const values = new Float32Array(size.width * size.height);
     for (let i = 0; i < values.length; i++) {
-      const pixel = data.subarray(i * C, (i + 1) * C);
-      values[i] = channel === null ? pixel.reduce((sum, value) => sum + value, 0) / C : pixel[channel];
+      let sum = 0;
+      for (let c = 0; c < C; c++) sum += data[i * C + c];
+      values[i] = channel === null ? sum / C : data[i * C + channel];
     }
     return { ...size, values, low: values.reduce((a, b) => Math.min(a, b)), high: values.reduce((a, b) => Math.max(a, b)) };
   }

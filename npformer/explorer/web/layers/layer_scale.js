@@ -7,5 +7,9 @@ import { tensor } from "./tensor.js";
 export function layer_scale(x, p) {
   if (p === null) return x;
   const C = p.gamma.length;
-  return tensor(x.shape, x.data.map((value, i) => value * p.gamma[i % C]));
+  const y = tensor(x.shape);
+  for (let i = 0; i < y.data.length; i += C) {
+    for (let c = 0; c < C; c++) y.data[i + c] = x.data[i + c] * p.gamma[c];
+  }
+  return y;
 }

@@ -20,14 +20,18 @@ export function offset(shape, index) {
   return index.reduce((at, i, axis) => at * shape[axis] + i, 0);
 }
 
-/** A new tensor of f(number) for each number. */
+/** A new tensor of f(number, place) for each number. */
 export function mapped(x, f) {
-  return tensor(x.shape, x.data.map(f));
+  const y = tensor(x.shape);
+  for (let i = 0; i < y.data.length; i++) y.data[i] = f(x.data[i], i);
+  return y;
 }
 
 /** Sum of two tensors of one shape. */
-export function add(x, y) {
-  return tensor(x.shape, x.data.map((value, i) => value + y.data[i]));
+export function add(x, other) {
+  const y = tensor(x.shape);
+  for (let i = 0; i < y.data.length; i++) y.data[i] = x.data[i] + other.data[i];
+  return y;
 }
 
 /** The same numbers with other sizes. */
