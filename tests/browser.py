@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-PATIENCE = 60
+PATIENCE = 30
 """Seconds after which a page that shows nothing is taken for broken; a busy machine is slow."""
 
 

@@ -389,7 +389,7 @@ def test_what_matters_is_ranked_without_blocking_the_page(page, tiny):
     )["scores"][0]
     change = scores[list(tiny.classifier.labels).index(label)] - before
     block = page.texts("#ranking tbody tr td:first-child").index("Attention block 3.3 off")
-    assert shown[block] == pytest.approx(change, abs=1e-4)
+    assert shown[block] == pytest.approx(change, abs=6e-4)  # three digits of a percentage
 
 
 @pytest.mark.parametrize(

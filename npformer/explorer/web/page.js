@@ -53,11 +53,11 @@ class Page {
     window.addEventListener("popstate", () => { clearTimeout(this.#writing); this.#read(location.hash); });
     element("skip").addEventListener("click", (event) => { event.preventDefault(); event.stopPropagation(); element("content").focus(); });
     this.state.photo = photographs[0]?.name ?? "";
-    await this.#read(location.hash);
+    await this.#read(location.hash, true);
   }
 
   /** Show what the address says. */
-  #read(hash) {
+  #read(hash, quiet = false) {
     const { state, problems } = stateOf(hash);
     const { photographs } = this.explorer;
     const known = photographs.find(({ name }) => name === state.photo);
@@ -70,7 +70,7 @@ class Page {
     }
     this.complain(...problems);
     if (state.lesson && hash.replace(/^#/, "").split("&").every((part) => /^(lesson|step)=/.test(part))) return this.showStep(state.lesson, state.step, { replace: true });
-    return this.#apply(state);
+    return this.#apply(state, quiet);
   }
 
   /** Change the state: a new entry in the browser's history, or, with `replace`, the same one. */

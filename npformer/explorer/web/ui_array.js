@@ -18,7 +18,7 @@ export async function arrayView(app, step, tensor, index) {
   const listed = grid.rows * grid.columns === 1;
   return [
     h("h2", { id: "level-title" }, `${titleOf(step)}: `, h("code", {}, shortName(tensor.path, step.path))),
-    h("p", { class: "soft" }, `${sizeWords(tensor.shape)}. Choose any number: by pointer, with the arrow keys, or in the fields.`),
+    h("p", { class: "soft" }, `${sizeWords(tensor)}. Choose any number: by pointer, with the arrow keys, or in the fields.`),
     h("div", { class: "twofold" },
       h("section", { class: "card", "aria-label": "The array" },
         listed ? listView(app, tensor, index) : placeView(app, tensor, grid, index),
@@ -69,7 +69,7 @@ function listView(app, tensor, index) {
     h("table", {}, h("tbody", {}, shown.map(({ value, i }) => h("tr", { class: i === chosen ? "chosen" : null },
       h("td", {}, app.link({ place: [i] }, { "aria-current": i === chosen ? "true" : null }, ofClasses(tensor.path) ? labels[i] : `channel ${i}`)),
       h("td", { class: "number" }, figure(value, 3)),
-      h("td", {}, h("span", { class: "bar", "aria-hidden": "true", style: "display:block;width:5rem" }, h("i", { style: `width:${(100 * Math.abs(value)) / most}%` })))))));
+      h("td", {}, h("span", { class: "bar", "aria-hidden": "true", style: "display:block;width:5rem" }, h("i", { style: `width:${(100 * Math.abs(value)) / most}%` }))))))));
 }
 
 /** Fields for row, column and channel; the liveliest channels as pictures; what can be changed. */
@@ -83,7 +83,7 @@ function channelTools(app, tensor, grid, index) {
       const value = Math.max(0, Math.min(limits[i] - 1, Math.round(Number(field.value) || 0)));
       app.go({ place: grid.index(...place.map((old, k) => (k === i ? value : old))) }, { replace: true });
     });
-    return h("label", {}, word, field);
+    return h("label", {}, ofClasses(tensor.path) ? "class" : word, field);
   });
   const channel = place[2];
   const thumbnails = grid.rows * grid.columns > 1 ? liveliest(grid, THUMBNAILS).map((c) => {

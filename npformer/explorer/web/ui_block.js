@@ -61,7 +61,7 @@ async function stepTable(app, block) {
         h("td", {}, canvas),
         h("td", {}, app.link({ view: block.path, array: tensor.path, place: null }, { id: `array-${tensor.path}` }, h("code", {}, shortName(tensor.path, block.path)))),
         h("td", {}, MADE_BY[tensor.layer] ?? tensor.layer),
-        h("td", { class: "small" }, sizeWords(tensor.shape)),
+        h("td", { class: "small" }, sizeWords(tensor)),
         ...[tensor.low, tensor.mean, tensor.high].map((v) => h("td", { class: "number" }, figure(v, 3))));
     }))));
 }

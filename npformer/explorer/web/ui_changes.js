@@ -35,8 +35,7 @@ export function changesView(app) {
     h("ul", { style: "padding-left:0;list-style:none;margin:0.2rem 0 0.6rem" }, changes.map((change, i) => h("li", { class: "row" },
       h("button", { type: "button", id: `undo-${i}`, "aria-label": `Take back: ${changeWords(app, change)}`, onclick: () => app.unchange(change) }, "✕"),
       h("span", { style: "flex:1;overflow-wrap:anywhere" }, changeWords(app, change)))),
-      painted ? h("li", { class: "row" }, h("span", {}, "The photograph is painted on.")) : null),
-    h("button", { type: "button", class: "main", id: "reset", onclick: () => app.reset() }, "Reset everything"));
+      painted ? h("li", { class: "row" }, h("span", {}, "The photograph is painted on.")) : null));
 }
 
 /** Every block and head switched off in turn, the strongest effect first. */
@@ -110,5 +109,6 @@ export function answerView(app) {
     })),
     changed ? h("p", { class: "was", id: "was" }, was.index === first.index
       ? `Before the changes: ${percent(was.score)}; the answer is the same.`
-      : `Before the changes the answer was “${was.label}”, ${percent(was.score)}.`) : null);
+      : `Before the changes the answer was “${was.label}”, ${percent(was.score)}.`) : null,
+    changed ? h("div", { class: "row" }, h("button", { type: "button", class: "main", id: "reset", onclick: () => app.reset() }, "Reset everything")) : null);
 }

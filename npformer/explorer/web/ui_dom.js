@@ -1,5 +1,3 @@
-    if (value === null || value === undefined) continue;
-    if (value === false && !name.startsWith("aria-")) continue;
 // Small tools of the page: elements, numbers, words.
 
 /** Make an element: h("button", { class: "quiet", onclick: f }, "text", child, …). */
@@ -14,7 +12,8 @@ export function svg(tag, attributes, ...children) {
 
 function filled(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
-    if (value === null || value === undefined || value === false) continue;
+    if (value === null || value === undefined) continue;
+    if (value === false && !name.startsWith("aria-")) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (name === "value" || name === "checked") element[name] = value;
     else element.setAttribute(name, value === true && !name.startsWith("aria-") ? "" : value);

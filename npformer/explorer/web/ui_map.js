@@ -2,7 +2,7 @@
 
 import { h, percent } from "./ui_dom.js";
 import { drawMosaic } from "./ui_pictures.js";
-import { gridOf } from "./ui_places.js";
+import { gridOf, isAttention, ofClasses } from "./ui_places.js";
 
 /** What a step does, in a few words, by its kind. */
 export const DOES = {
@@ -41,7 +41,7 @@ export async function mapView(app) {
   const changes = await Promise.all(network.steps.map((step) => isBlock(step) ? explorer.block(step.path) : null));
   let i = 0;
   const sections = groups.map(({ name, steps }) => h("section", { class: "stage", "aria-label": sectionTitle(name) },
-    h("h3", {}, sectionTitle(name), h("small", {}, sizeWords(outputOf(steps.at(-1)).shape))),
+    h("h3", {}, sectionTitle(name), h("small", {}, sizeWords(steps.at(-1).kind === "head" ? steps.at(-1).tensors.at(-1) : outputOf(steps.at(-1))))),
     h("ol", { class: "blocks" }, steps.map((step) => card(app, step, tensors[i], changes[i++])))));
   return [
     h("h2", { id: "level-title" }, "The map"),
@@ -68,7 +68,9 @@ function sectionTitle(name) {
 }
 
 /** "16 × 16 places, 64 channels". */
-export function sizeWords(shape) {
+export function sizeWords({ path, shape }) {
+  if (isAttention(path)) return `${shape[0]} heads, ${shape[1]} × ${shape[2]} shares`;
+  if (ofClasses(path)) return `${shape[0]} classes`;
   if (shape.length === 3) return `${shape[0]} × ${shape[1]} places, ${shape[2]} channels`;
   if (shape.length === 2) return `${shape[0]} tokens, ${shape[1]} channels`;
   return `${shape[0]} numbers`;
@@ -84,7 +86,7 @@ function card(app, step, tensor, block) {
     app.link({ view: step.path, array: "", place: null }, { id: `open-${step.path}` },
       h("span", { class: "name" }, titleOf(step)),
       canvas,
-      h("span", { class: "size" }, sizeWords(tensor.shape)),
+      h("span", { class: "size" }, sizeWords(tensor)),
       h("span", { class: "does" }, does),
       block ? h("span", { class: "size" }, `changes what passes by ${percent(block.change)}`) : null),
     block ? h("div", { class: "row" }, h("button", { type: "button", class: "off", id: `off-${step.path}`, "aria-pressed": switched,

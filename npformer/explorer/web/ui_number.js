@@ -2,7 +2,7 @@
 
 import { h, figure, signed, counted, replaceChildren } from "./ui_dom.js";
 import { pole, chart, reach } from "./ui_chart.js";
-import { placeWords } from "./ui_places.js";
+import { ofClasses, placeWords } from "./ui_places.js";
 import { shade } from "./ui_pictures.js";
 
 const SHOWN = 12; // terms, the largest, before the reader asks for all
@@ -17,7 +17,7 @@ export async function numberView(app, path, index) {
     h("h3", { id: "number-title", style: "margin-top:0" }, `One number: ${placeWords(index, path, explorer.network.labels)}`),
     h("p", { class: "value number", id: "number-value", "data-value": explanation.value }, figure(explanation.value)),
     h("p", {}, explanation.sentence ?? ""),
-    parts,
+    h("div", { class: "parts" }, parts),
     moveView(app, path, index, explanation.value));
 }
 
@@ -55,7 +55,8 @@ function shortPart(app, part) {
 /** A part of many terms, as a table: the largest first, the rest on demand. */
 function longPart(app, part) {
   const terms = part.terms.map((term) => ({ term, share: shareOf(part, term) }));
-  const order = [...terms].sort((a, b) => Math.abs(b.share) - Math.abs(a.share));
+  const size = ({ share }) => (part.op === "max" ? share : Math.abs(share));
+  const order = [...terms].sort((a, b) => size(b) - size(a));
   const place = h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": `Terms of “${part.name}”` });
   const few = terms.length <= SHOWN + 3;
   const fill = (all) => replaceChildren(place, termTable(app, part, all ? terms : order.slice(0, SHOWN), all ? [] : order.slice(SHOWN)));
@@ -145,7 +146,7 @@ function termValue(app, term) {
 
 function termName(app, term) {
   return h("span", { title: term.parameter ? `${term.parameter}[${(term.index ?? []).join(", ")}]` : null },
-    term.label ?? term.path ?? term.parameter ?? "constant");
+    ofClasses(term.path) ? app.explorer.network.labels[term.index[0]] : term.label);
 }
 
 /** Move this number by hand. */

@@ -87,12 +87,12 @@ export function photographPanel(app) {
     const size = h("input", { type: "range", min: 2, max: Math.round(Math.min(app.size.width, app.size.height) / 3), value: brush.radius, id: "brush-size",
       oninput: () => { brush.radius = Number(size.value); drawMarks(); } });
     return [
-      h("div", { class: "row", role: "group", "aria-label": "Color of the brush" }, "Paint", PAINTS.map(([color, name]) =>
+      h("div", { class: "row brush", role: "group", "aria-label": "Brush" }, "Paint", PAINTS.map(([color, name]) =>
         h("button", { type: "button", id: `paint-${color}`, "aria-label": `Brush: ${name}`, title: name, "aria-pressed": color === brush.color, style: "padding:0.3rem 0.4rem",
           onclick: () => { brush.color = color; replaceChildren(tools, toolbar()); } },
-          h("span", { class: "swatch", style: `background:rgb(${paintOf(color).join(",")})` })))),
-      h("div", { class: "row" }, h("label", {}, "Size", size),
-        app.state.paint.length ? h("button", { type: "button", id: "unpaint", onclick: () => app.go({ paint: [] }) }, "Wipe off the paint") : null),
+          h("span", { class: "swatch", style: `background:rgb(${paintOf(color).join(",")})` }))),
+        h("label", { title: "Size of the brush" }, h("span", { class: "unseen" }, "Size of the brush"), size)),
+      app.state.paint.length ? h("div", { class: "row" }, h("button", { type: "button", id: "unpaint", onclick: () => app.go({ paint: [] }) }, "Wipe off the paint")) : null,
     ];
   }
 
