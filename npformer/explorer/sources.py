@@ -50,7 +50,7 @@ ACTIVATIONS = (
 def sources() -> dict[str, dict[str, str]]:
     """Return file, equation and code for each name, read from the package itself."""
     functions = dict(FUNCTIONS)
-    functions.update({name: more_activations.ACTIVATIONS[name] for name in ACTIVATIONS})
+    functions = {name: more_activations.ACTIVATIONS[name] for name in ACTIVATIONS} | functions
     return {name: _quoted(f) for name, f in functions.items() if inspect.isfunction(f)}
 
 

@@ -35,15 +35,18 @@ class Page {
   #ranked = { key: null, list: null };
   #leaving = [];
   #panel = null;
+  #early = null; // {name, pixels}: a photograph that is read while the network is unpacked
   #writing = 0; // the timer after which the address says what was replaced
 
   async start() {
+    this.#early = earlyPhotograph();
     this.explorer = await Explorer.open();
     const { network, photographs } = this.explorer;
     this.size = network.imageSize;
     this.lessons = Object.fromEntries(network.lessons.map((lesson) => [lesson.name, lesson]));
     this.#panel = photographPanel(this);
     element("photograph").replaceChildren(this.#panel.element);
+    element("others").replaceChildren(this.#panel.others);
     element("tools").replaceChildren(
       this.link({ view: "lessons", array: "", place: null }, { class: "button", id: "to-lessons" }, "Lessons"),
       h("button", { type: "button", id: "copy", onclick: () => this.#copy() }, "Copy the link"),
@@ -171,6 +174,7 @@ class Page {
   }
 
   async #shelved(name) {
+    if (this.#early?.name === name) return this.#early.pixels;
     const { title, url } = this.explorer.photographs.find((photograph) => photograph.name === name);
     return pixelsOf(blobOf(url), title);
   }
@@ -367,6 +371,20 @@ class Page {
 /** Whether two interventions act on the same thing, whatever their size. */
 function alike(a, b) {
   return ["kind", "path", "head", "channel"].every((key) => a[key] === b[key]) && String(a.index) === String(b.index);
+}
+
+/** Begin to read the photograph that will be wanted first. */
+function earlyPhotograph() {
+  try {
+    const { photographs } = JSON.parse(element("explorer-data").textContent);
+    const wanted = stateOf(location.hash).state.photo;
+    const { name, title, url } = photographs.find((photograph) => photograph.name === wanted) ?? photographs[0];
+    const pixels = pixelsOf(blobOf(url), title);
+    pixels.catch(() => {}); // whoever asks for it is told
+    return { name, pixels };
+  } catch {
+    return null; // what is damaged is said by the network
+  }
 }
 
 function darker() {

@@ -40,14 +40,14 @@ export async function mapView(app) {
   const tensors = await Promise.all(network.steps.map((step) => explorer.tensor(mapped(step).path)));
   const changes = await Promise.all(network.steps.map((step) => isBlock(step) ? explorer.block(step.path) : null));
   let i = 0;
-  const sections = groups.map(({ name, steps }) => h("section", { class: "stage", "aria-label": sectionTitle(name) },
-    h("h3", {}, sectionTitle(name), h("small", {}, sizeWords(steps.at(-1).kind === "head" ? steps.at(-1).tensors.at(-1) : outputOf(steps.at(-1))))),
+  const sections = groups.map(({ name, steps }, k) => h("section", { class: "stage", "aria-label": sectionTitle(name) },
+    h("h3", {}, k ? h("span", { "aria-hidden": "true" }, "→") : null, sectionTitle(name), h("small", {}, sizeWords(steps.at(-1).kind === "head" ? steps.at(-1).tensors.at(-1) : outputOf(steps.at(-1))))),
     h("ol", { class: "blocks" }, steps.map((step) => card(app, step, tensors[i], changes[i++])))));
   return [
     h("h2", { id: "level-title" }, "The map"),
     h("p", {}, `The photograph enters at the top, and the answer comes out below. ${network.parameters.toLocaleString("en")} learned numbers work on it. Open a step to see what it does; switch one off to see what it is good for.`),
     h("div", { class: "row" }, app.link({ view: "matters" }, { class: "button", id: "to-matters" }, "What matters for this photograph?")),
-    h("div", { class: "map" }, sections.flatMap((section, k) => k ? [h("div", { class: "flow", "aria-hidden": "true" }, "↓"), section] : [section])),
+    h("div", { class: "map" }, sections),
   ];
 }
 

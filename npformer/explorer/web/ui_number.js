@@ -80,16 +80,13 @@ function shareOf(part, term) {
 function termTable(app, part, shown, rest) {
   const products = part.op === "products";
   const most = Math.max(...[...shown, ...rest].map(({ share }) => Math.abs(share)), 0);
-  const wide = products ? 4 : 2;
+  const wide = products ? 2 : 1;
   const rows = shown.map(({ term, share }) => h("tr", { "data-share": share },
     products
-      ? [h("td", {}, termName(app, term.a), term.a.outside || term.outside ? " (outside)" : ""),
-         h("td", { class: "number" }, termValue(app, term.a)),
-         h("td", {}, termName(app, term.b)),
-         h("td", { class: "number" }, "× ", termValue(app, term.b))]
-      : [h("td", {}, termName(app, term), term.outside ? " (outside)" : ""),
-         h("td", { class: "number" }, part.op === "squares" ? [termValue(app, term), "²"] : "")],
-    h("td", { class: "number share" }, signed(share)),
+      ? [factor(app, term.a, "", term.outside ? " (outside)" : ""), factor(app, term.b, "× ")]
+      : part.op === "squares" ? factor(app, term, "", "", "²")
+      : h("td", {}, termName(app, term)),
+    h("td", { class: "number share" }, products || part.op === "squares" || term.path === undefined ? signed(share) : termValue(app, term, signed)),
     h("td", {}, part.op === "max" ? "" : pole(share, most))));
   if (rest.length && part.op !== "max") {
     const sum = rest.reduce((total, { share }) => total + share, 0);
@@ -100,7 +97,7 @@ function termTable(app, part, shown, rest) {
     mean: `sum ÷ ${part.terms.length}, the mean`, squares: `sum of the squares ÷ ${part.terms.length}` }[part.op];
   return h("table", { class: "terms" },
     h("thead", {}, h("tr", {},
-      products ? ["value", "", "weight", ""].map((word) => columnHead(word)) : ["term", ""].map((word) => columnHead(word)),
+      (products ? ["value", "weight"] : ["term"]).map(columnHead),
       h("th", { class: "number", scope: "col" }, products ? "product" : "value"), columnHead(""))),
     h("tbody", {}, rows),
     h("tfoot", {}, h("tr", { class: "sum" }, h("td", { colspan: wide }, words),
@@ -137,11 +134,16 @@ async function curveOf(app, part) {
   return chart(curve, x, part.total, part.op === "gelu" ? "GELU" : part.op === "relu" ? "ReLU" : part.op);
 }
 
+/** A number of a product, below what it is. */
+function factor(app, term, before, after = "", power = "") {
+  return h("td", {}, h("span", { class: "soft" }, termName(app, term), after), h("br"), h("span", { class: "number" }, before, termValue(app, term), power));
+}
+
 /** The value of a term; a link where it is a number of another tensor. */
-function termValue(app, term) {
-  if (term.path === undefined || term.path === null) return h("span", {}, figure(term.value));
+function termValue(app, term, written = figure) {
+  if (term.path === undefined || term.path === null) return h("span", {}, written(term.value));
   return app.link({ ...app.viewOf(term.path), place: term.index },
-    { title: "How was this number made?" }, figure(term.value));
+    { title: "How was this number made?" }, written(term.value));
 }
 
 function termName(app, term) {

@@ -76,8 +76,9 @@ export function photographPanel(app) {
   });
 
   const element = h("section", { class: "card", "aria-labelledby": "photo-title" },
-    h("h2", { id: "photo-title" }, "The photograph"),
-    photo, caption, tools, shelf,
+    h("h2", { id: "photo-title" }, "The photograph"), photo, caption, tools);
+  const others = h("section", { class: "card", "aria-labelledby": "others-title" },
+    h("h2", { id: "others-title" }, "Another photograph"), shelf,
     h("div", { class: "row" },
       h("button", { type: "button", id: "choose", onclick: () => file.click() }, "Choose a file …"), file, camera.button),
     camera.element,
@@ -98,6 +99,7 @@ export function photographPanel(app) {
 
   return {
     element,
+    others,
     /** Show what the network sees, at once. */
     draw(seen) {
       drawPixels(canvas, seen);
