@@ -164,7 +164,7 @@ const EXPLAIN = {
 
   residual(parts, entry, index, here) {
     const [x, branch] = inputs(here, entry, index);
-    const adds = entry.path.endsWith(".middle") ? "what the mixer adds" : "what the MLP adds";
+    const adds = entry.path.endsWith(".residual1") ? "what the mixer adds" : "what the MLP adds";
     parts.add("what came in, and what the branch adds", "sum", { ...x, label: "what came in" }, { ...branch, label: adds });
   },
 

@@ -39,7 +39,7 @@
 //                 "layer_scale", "residual", "attend", "mean", "average", "normalize" … .
 //                 sources[name] = {file, equation, code}: the head of the file and the function, from npformer/layers.
 //                 Paths are those of `npformer.Trace`, plus: "pixel_values" (what enters the stem), "logits",
-//                 "scores", "….token_mixer.heads", the weighted sums of values side by side, and "….middle" of a
+//                 "scores", "….token_mixer.context", the weighted sums of values side by side, and "….residual1" of a
 //                 block: what the first branch has added to, and the second branch reads.
 //   Answer        {top: [{index, label, logit, score}] (10), logits, scores: Float32Array, changed: whether
 //                  interventions are on, clean: {top, logits, scores}, recomputed: path of the first step that

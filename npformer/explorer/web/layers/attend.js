@@ -67,5 +67,5 @@ export function weightedSums(attn, qkv, K) {
 export function attend(qkv, biases, K, run) {
   const scores = scaledScores(qkv, biases.shape[0], K); // (heads, N, N)
   const attn = run("attn", weigh(scores, biases));
-  return run("heads", weightedSums(attn, qkv, K));
+  return run("context", weightedSums(attn, qkv, K));
 }

@@ -12,7 +12,7 @@ import { add, reshape } from "./tensor.js";
 export function attention_block(x, p, K, activation, eps, run) {
   let y = run("norm1", layer_norm(x, p.norm1, eps));
   y = run("token_mixer", attention(y, p.token_mixer, K, run.within("token_mixer")));
-  x = run("middle", add(x, run("ls1", layer_scale(y, p.ls1))));
+  x = run("residual1", add(x, run("ls1", layer_scale(y, p.ls1))));
   y = run("norm2", layer_norm(x, p.norm2, eps));
   y = run("mlp", mlp(y, p.mlp, activation, run.within("mlp")));
   return add(x, run("ls2", layer_scale(y, p.ls2)));

@@ -10,7 +10,7 @@ import { add } from "./tensor.js";
 /** (H, W, C) -> (H, W, C) */
 export function pooling_block(x, p, pool_size, activation, eps, run) {
   let y = run("token_mixer", pooling(x, pool_size));
-  x = run("middle", add(x, run("ls1", layer_scale(y, p.ls1))));
+  x = run("residual1", add(x, run("ls1", layer_scale(y, p.ls1))));
   y = run("mlp", conv_mlp(x, p.mlp, activation, eps, run.within("mlp")));
   return add(x, run("ls2", layer_scale(y, p.ls2)));
 }

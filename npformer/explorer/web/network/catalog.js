@@ -53,15 +53,15 @@ function poolingBlockOf(add, path, x, block, { pool_size: size, batch_norm_eps: 
   const mlp = `${path}.mlp`;
   add(`${path}.token_mixer`, "pooling", x, undefined, { size });
   add(`${path}.ls1`, ...scaled(block.ls1, `${path}.token_mixer`, `${path}.ls1`));
-  add(`${path}.middle`, "residual", [x, `${path}.ls1`]);
-  add(`${mlp}.fc1`, "conv2d", `${path}.middle`, `${mlp}.fc1`, { kernel: 1, stride: 1, padding: 0 });
+  add(`${path}.residual1`, "residual", [x, `${path}.ls1`]);
+  add(`${mlp}.fc1`, "conv2d", `${path}.residual1`, `${mlp}.fc1`, { kernel: 1, stride: 1, padding: 0 });
   add(`${mlp}.norm1`, "batch_norm", `${mlp}.fc1`, `${mlp}.norm1`, { eps });
   add(`${mlp}.act`, hidden_act, `${mlp}.norm1`);
   add(`${mlp}.fc2`, "conv2d", `${mlp}.act`, `${mlp}.fc2`, { kernel: 1, stride: 1, padding: 0 });
   add(`${mlp}.norm2`, "batch_norm", `${mlp}.fc2`, `${mlp}.norm2`, { eps });
   add(mlp, "same", `${mlp}.norm2`);
   add(`${path}.ls2`, ...scaled(block.ls2, mlp, `${path}.ls2`));
-  add(path, "residual", [`${path}.middle`, `${path}.ls2`]);
+  add(path, "residual", [`${path}.residual1`, `${path}.ls2`]);
 }
 
 function attentionBlockOf(add, path, x, block, { layer_norm_eps: eps, hidden_act, key_dim: K }) {
@@ -70,18 +70,18 @@ function attentionBlockOf(add, path, x, block, { layer_norm_eps: eps, hidden_act
   add(`${path}.norm1`, "layer_norm", x, `${path}.norm1`, { eps });
   add(`${mixer}.qkv`, "linear", `${path}.norm1`, `${mixer}.qkv`);
   add(`${mixer}.attn`, "attend", `${mixer}.qkv`, mixer, { K });
-  add(`${mixer}.heads`, "weighted_sum", [`${mixer}.attn`, `${mixer}.qkv`], mixer, { K });
-  add(`${mixer}.proj`, "linear", `${mixer}.heads`, `${mixer}.proj`);
+  add(`${mixer}.context`, "weighted_sum", [`${mixer}.attn`, `${mixer}.qkv`], mixer, { K });
+  add(`${mixer}.proj`, "linear", `${mixer}.context`, `${mixer}.proj`);
   add(mixer, "same", `${mixer}.proj`);
   add(`${path}.ls1`, ...scaled(block.ls1, mixer, `${path}.ls1`));
-  add(`${path}.middle`, "residual", [x, `${path}.ls1`]);
-  add(`${path}.norm2`, "layer_norm", `${path}.middle`, `${path}.norm2`, { eps });
+  add(`${path}.residual1`, "residual", [x, `${path}.ls1`]);
+  add(`${path}.norm2`, "layer_norm", `${path}.residual1`, `${path}.norm2`, { eps });
   add(`${mlp}.fc1`, "linear", `${path}.norm2`, `${mlp}.fc1`);
   add(`${mlp}.act`, hidden_act, `${mlp}.fc1`);
   add(`${mlp}.fc2`, "linear", `${mlp}.act`, `${mlp}.fc2`);
   add(mlp, "same", `${mlp}.fc2`);
   add(`${path}.ls2`, ...scaled(block.ls2, mlp, `${path}.ls2`));
-  add(path, "residual", [`${path}.middle`, `${path}.ls2`]);
+  add(path, "residual", [`${path}.residual1`, `${path}.ls2`]);
 }
 
 /** Layer, input and parameters of a layer scale; a network may do without. */
