@@ -84,6 +84,16 @@ class Browser:
         self.run("document.getElementById(arguments[0]).click()", element_id)
         self.settle()
 
+    def named(self, name: str) -> str:
+        """Id of the only button that a reader knows by this name."""
+        script = (
+            "return [...document.querySelectorAll('button')].filter((button) =>"
+            " (button.getAttribute('aria-label') ?? button.innerText) === arguments[0])"
+            ".map((button) => button.id)"
+        )
+        (found,) = self.run(script, name)
+        return found
+
     def answers(self) -> list[tuple[str, float]]:
         """Label and score of the likeliest classes, as shown."""
         script = (

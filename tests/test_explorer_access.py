@@ -1,4 +1,4 @@
-"""The explorer for everybody: keyboard, screen reader, light and dark, any width, and its lessons."""
+"""The explorer for everybody: keys, screen readers, light and dark, any width; its lessons."""
 
 from __future__ import annotations
 
@@ -79,8 +79,11 @@ def test_everything_is_reached_and_done_by_keyboard(page):
     assert page.run("return document.activeElement.id") == "content"
     page.run("document.getElementById('places').focus()")
     for arrow, place in [
-        (Keys.ARROW_DOWN, "4,4,5"), (Keys.ARROW_RIGHT, "4,5,5"), (Keys.ARROW_UP, "3,5,5"), (Keys.ARROW_LEFT, "3,4,5")
-    ]:  # fmt: skip
+        (Keys.ARROW_DOWN, "4,4,5"),
+        (Keys.ARROW_RIGHT, "4,5,5"),
+        (Keys.ARROW_UP, "3,5,5"),
+        (Keys.ARROW_LEFT, "3,4,5"),
+    ]:
         page.forget()
         key(arrow)
         page.settle()
@@ -92,8 +95,10 @@ def test_everything_is_reached_and_done_by_keyboard(page):
     page.settle()
     assert page.run("return document.activeElement.id") == "level-title"  # a reader is told
     unreachable = page.run(
-        "return [...document.querySelectorAll('a, button, input, canvas[role=application]')].filter((e) =>"
-        " e.tabIndex < 0 && !e.matches('.unseen')).map((e) => e.outerHTML.slice(0, 90))"
+        "return [...document.querySelectorAll("
+        "'a, button, input, canvas[role=application]')]"
+        ".filter((e) => e.tabIndex < 0 && !e.matches('.unseen'))"
+        ".map((e) => e.outerHTML.slice(0, 90))"
     )
     assert unreachable == []
 

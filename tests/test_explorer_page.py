@@ -21,7 +21,7 @@ from npformer.explorer import Exploration
 FIRST, LAST, LAST_POOLING = "stages.0.blocks.0", "stages.3.blocks.3", "stages.3.blocks.0"
 MIXER = f"{LAST}.token_mixer"
 FIVE = 0.6e-4
-"""Half a unit of the last of five digits, relative to the smallest number that has them, and a bit."""
+"""Half a unit of the last of five digits, relative to the smallest such number, and a bit."""
 
 
 @pytest.fixture(scope="module")
@@ -242,32 +242,41 @@ def test_the_source_is_quoted_from_the_package(page):
 # Interventions: by hand on the page, and by Python's layers.
 
 BY_HAND = {
-    "block": (f"view={FIRST}", f"change-block:{FIRST}", {"kind": "block", "path": FIRST}),
-    "block on the map": ("", f"off-{LAST}", {"kind": "block", "path": LAST}),
-    "branch": (f"view={FIRST}", f"change-branch:{FIRST}.ls2", {"kind": "branch", "path": f"{FIRST}.ls2"}),
-    "head": (f"view={LAST}", f"change-head:{MIXER}:2", {"kind": "head", "path": MIXER, "head": 2}),
-    "biases": (f"view={LAST}", f"change-biases:{MIXER}", {"kind": "biases", "path": MIXER}),
+    "block": (f"view={FIRST}", "the block", {"kind": "block", "path": FIRST}),
+    "block on the map": ("", "Switch off Attention block 3.3", {"kind": "block", "path": LAST}),
+    "branch": (
+        f"view={FIRST}",
+        "its work on each place",
+        {"kind": "branch", "path": f"{FIRST}.ls2"},
+    ),
+    "head": (f"view={LAST}", "Switch off head 2", {"kind": "head", "path": MIXER, "head": 2}),
+    "biases": (f"view={LAST}", "the attention biases", {"kind": "biases", "path": MIXER}),
     "subtraction": (
-        f"view={FIRST}", f"change-subtraction:{FIRST}.token_mixer",
+        f"view={FIRST}",
+        "the subtraction in the pooling",
         {"kind": "subtraction", "path": f"{FIRST}.token_mixer"},
     ),
-    "scale": (f"view={FIRST}", f"change-scale:{FIRST}.ls1", {"kind": "scale", "path": f"{FIRST}.ls1"}),
+    "scale": (f"view={FIRST}", "layer scale 1", {"kind": "scale", "path": f"{FIRST}.ls1"}),
     "activation": (
-        f"view={FIRST}", f"change-activation:{FIRST}.mlp.act:relu",
+        f"view={FIRST}",
+        "GELU by ReLU",
         {"kind": "activation", "path": f"{FIRST}.mlp.act", "activation": "relu"},
     ),
     "channel": (
-        f"view={FIRST}&array={FIRST}&place=3,3,5", "channel-off",
+        f"view={FIRST}&array={FIRST}&place=3,3,5",
+        "Channel 5 to 0",
         {"kind": "channel", "path": FIRST, "channel": 5},
     ),
-}  # fmt: skip
+}
+"""What stands in the address, the name of the button there, and what it shall do."""
 
 
 @pytest.mark.parametrize("kind", BY_HAND)
 def test_an_intervention_is_that_of_python_and_is_taken_back(page, tiny, kind):
-    address, button, intervention = BY_HAND[kind]
+    address, name, intervention = BY_HAND[kind]
     page.visit("photo=coffee&" + address)
     before = page.answers()
+    button = page.named(name)
     page.press(button)
     assert page.trouble() == ""
     same(page.answers(), answer(tiny, npformer.data.photograph("coffee"), [intervention]))
@@ -282,7 +291,8 @@ def test_noise_and_a_number_moved_by_hand_are_those_of_python(page, tiny):
     page.visit(f"photo=coffee&view={FIRST}&array={FIRST}&place=3,3,5")
     page.forget()
     page.run(
-        "const s = document.getElementById('noise'); s.value = 1.5; s.dispatchEvent(new Event('change'))"
+        "const slider = document.getElementById('noise');"
+        "slider.value = 1.5; slider.dispatchEvent(new Event('change'))"
     )
     page.settle()
     noise = {"kind": "noise", "path": FIRST, "strength": 1.5, "seed": 1}
@@ -425,7 +435,7 @@ def test_what_matters_is_ranked_without_blocking_the_page(page, tiny):
         ),
         (lambda text: text.replace('"labels":', '"labels"', 1), "could not be read from this page"),
         (
-            lambda text: text.replace("class Page {", "class Page {{", 1),
+            lambda text: text.replace("class Page extends", "class Page {", 1),
             "Something went wrong in this page",
         ),
     ],
