@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-PATIENCE = 30
+PATIENCE = 60
 """Seconds after which a page that shows nothing is taken for broken; a busy machine is slow."""
 
 
@@ -106,7 +106,9 @@ class Browser:
 
     def requests(self) -> list[str]:
         """Addresses asked for since the last call, but for what the page itself holds."""
-        events = [json.loads(each["message"])["message"] for each in self.driver.get_log("performance")]
+        events = [
+            json.loads(each["message"])["message"] for each in self.driver.get_log("performance")
+        ]
         asked = [
             event["params"]["request"]["url"]
             for event in events
@@ -135,7 +137,9 @@ class Browser:
 
     def prefer(self, **features: str) -> None:
         """What the reader's system asks for: ``prefers_color_scheme="dark"``."""
-        given = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+        given = [
+            {"name": name.replace("_", "-"), "value": value} for name, value in features.items()
+        ]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": given})
 
     def picture(self, file: Path, *, whole: bool = True) -> None:
@@ -157,7 +161,12 @@ def chromium() -> Iterator[Browser]:
         pytest.skip("there is no chromium, or no chromedriver, on this machine")
     options = ChromeOptions()
     options.binary_location = program
-    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900"):
+    for word in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,900",
+    ):
         options.add_argument(word)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = Chrome(options=options, service=ChromeService(driver_program))

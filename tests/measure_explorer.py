@@ -66,7 +66,9 @@ def memory(page: Browser) -> float:
     parents = {}
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
-            parents[int(status.parent.name)] = int(re.search(r"PPid:\s+(\d+)", status.read_text())[1])
+            parents[int(status.parent.name)] = int(
+                re.search(r"PPid:\s+(\d+)", status.read_text())[1]
+            )
         except (OSError, TypeError):
             continue  # it has ended meanwhile
 

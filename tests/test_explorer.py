@@ -71,7 +71,9 @@ def test_every_tensor_is_that_of_python(tiny):
     steps, _, tensors = tiny.ask(["open"], ["show", tiny.photograph("coffee", image)], ["all"])
     trace = tiny.trace(image)
     ours = {tensor["path"]: shaped(tensor) for tensor in tensors}
-    assert set(trace) | {path for path in ours if path.endswith((".context", ".residual1"))} == set(ours)
+    assert set(trace) | {path for path in ours if path.endswith((".context", ".residual1"))} == set(
+        ours
+    )
     for path, array in trace.items():
         assert array.shape[1:] == ours[path].shape
         assert close(ours[path], array), path

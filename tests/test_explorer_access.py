@@ -101,7 +101,9 @@ def test_everything_is_reached_and_done_by_keyboard(page):
 def test_the_answer_is_told_to_a_screen_reader(page):
     page.visit("photo=coffee")
     label = page.answers()[0][0]
-    assert page.run("return document.getElementById('said').textContent").startswith(f"The answer: {label}, ")
+    assert page.run("return document.getElementById('said').textContent").startswith(
+        f"The answer: {label}, "
+    )
     assert page.one("#said").get_attribute("role") == "status"
 
 
@@ -141,7 +143,9 @@ def test_every_step_of_a_lesson_shows_what_it_speaks_of(page, file):
         text = page.text("#lesson-text")
         assert page.trouble() == ""
         assert not set("{}") & set(text)
-        assert text.split()[:4] == step["text"].split()[:4] or "{" in " ".join(step["text"].split()[:4])
+        assert text.split()[:4] == step["text"].split()[:4] or "{" in " ".join(
+            step["text"].split()[:4]
+        )
         assert len(text.split(". ")) <= 5
         page.press("lesson-next")
     assert page.text("#level-title") == "Lessons"
@@ -161,14 +165,21 @@ def test_the_lesson_of_the_documentation_is_one(page):
 def test_a_lesson_of_a_teacher_is_dropped_and_shown(page):
     steps = [
         {"text": "The answer is {answer}.", "show": "photo=cat"},
-        {"text": "Without a block: {answer}, before {before}.", "show": f"photo=cat&changes=block:{FIRST}"},
+        {
+            "text": "Without a block: {answer}, before {before}.",
+            "show": f"photo=cat&changes=block:{FIRST}",
+        },
     ]
-    page.drop("mine.json", json.dumps({"title": "Mine", "steps": steps}).encode(), "application/json")
+    page.drop(
+        "mine.json", json.dumps({"title": "Mine", "steps": steps}).encode(), "application/json"
+    )
     page.until("document.getElementById('lesson-title')?.innerText === 'Mine'")
     page.settle()
     assert page.text("#lesson-text") == f"The answer is “{page.answers()[0][0]}”."
     page.press("lesson-next")
-    assert page.text("#lesson-text").startswith(f"Without a block: “{page.answers()[0][0]}”, before “")
+    assert page.text("#lesson-text").startswith(
+        f"Without a block: “{page.answers()[0][0]}”, before “"
+    )
     assert page.all("#reset")
     page.press("lesson-leave")
     assert page.all(".lesson") == []

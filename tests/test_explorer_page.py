@@ -13,9 +13,10 @@ from PIL import Image
 
 pytest.importorskip("selenium")
 
-from explorer_cases import Explored  # noqa: E402 - it needs nothing that a bare environment lacks
+from explorer_cases import Explored
 
-import npformer  # noqa: E402
+import npformer
+from npformer.explorer import Exploration
 
 FIRST, LAST, LAST_POOLING = "stages.0.blocks.0", "stages.3.blocks.3", "stages.3.blocks.0"
 MIXER = f"{LAST}.token_mixer"
@@ -30,7 +31,9 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def file(tiny, tmp_path_factory):
-    return npformer.explore(model=tiny.classifier).save(tmp_path_factory.mktemp("page") / "page.html")
+    return npformer.explore(model=tiny.classifier).save(
+        tmp_path_factory.mktemp("page") / "page.html"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +66,9 @@ def same(shown, expected):
 
 def read(text):
     """Read the numbers of a text as the page writes them."""
-    return [float(word) for word in re.findall(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?", text.replace("−", "-"))]
+    return [
+        float(word) for word in re.findall(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?", text.replace("−", "-"))
+    ]
 
 
 @pytest.mark.parametrize("name", npformer.data.PHOTOGRAPHS)
@@ -90,10 +95,18 @@ def test_a_photograph_is_dropped(page, tiny):
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("letter.txt", b"Dear network", "“letter.txt” is not a photograph that this browser can read"),
+        (
+            "letter.txt",
+            b"Dear network",
+            "“letter.txt” is not a photograph that this browser can read",
+        ),
         ("torn.png", b"\x89PNG\r\n\x1a\n torn", "“torn.png” is not a photograph"),
         ("wrong.json", b"{", "“wrong.json” is no lesson: it is not JSON"),
-        ("empty.json", b'{"title": "x"}', "“empty.json” is no lesson: expected a title, and a list"),
+        (
+            "empty.json",
+            b'{"title": "x"}',
+            "“empty.json” is no lesson: expected a title, and a list",
+        ),
         ("mute.json", b'{"title": "x", "steps": [{}]}', "“mute.json”: step 1 needs a text"),
     ],
 )
@@ -161,7 +174,9 @@ def check_part(page, part):
     op = part.get_attribute("data-op")
     if part.find_elements("css selector", "table.terms"):
         cells = part.find_elements("css selector", "table.terms tbody td.share")
-        shares = [read(text)[0] for text in page.run("return arguments[0].map((e) => e.innerText)", cells)]
+        shares = [
+            read(text)[0] for text in page.run("return arguments[0].map((e) => e.innerText)", cells)
+        ]
         (total,) = read(part.find_element("css selector", "table.terms td.total").text)
         made = {"mean": np.mean, "squares": np.mean, "max": np.max}.get(op, np.sum)(shares)
         slack = FIVE * (np.abs(shares).sum() + abs(total))
@@ -193,7 +208,7 @@ SLOPE = {
 
 
 def test_a_number_leads_back_to_the_photograph(page):
-    page.visit(f"photo=cat&view=stem&array=stem.conv1&place=20,20,0")
+    page.visit("photo=cat&view=stem&array=stem.conv1&place=20,20,0")
     page.forget()
     page.run("document.querySelector('#number table.terms a').click()")
     page.settle()
@@ -216,8 +231,12 @@ def test_levels_lead_down_and_back(page):
 
 def test_the_source_is_quoted_from_the_package(page):
     page.visit(f"view={FIRST}&array={FIRST}.token_mixer")
-    assert "average of the k×k window" in page.run("return document.querySelector('[aria-label=\"Equation\"]').textContent")
-    assert "return average_pool(x, size) - x" in page.run("return document.querySelector('pre.code').textContent")
+    assert "average of the k×k window" in page.run(
+        "return document.querySelector('[aria-label=\"Equation\"]').textContent"
+    )
+    assert "return average_pool(x, size) - x" in page.run(
+        "return document.querySelector('pre.code').textContent"
+    )
 
 
 # Interventions: by hand on the page, and by Python's layers.
@@ -357,7 +376,7 @@ def test_an_address_that_says_nonsense_gets_a_sentence(page, address, words):
 
 def test_a_notebook_shows_it_in_place(started, tiny, file, tmp_path):
     notebook = tmp_path / "notebook.html"
-    html = npformer.explore(model=tiny.classifier)._repr_html_()
+    html = Exploration("the explorer", file.read_text("utf-8"))._repr_html_()
     notebook.write_text(f"<!doctype html><meta charset='utf-8'><title>x</title>{html}", "utf-8")
     started.driver.get(notebook.as_uri())
     started.driver.switch_to.frame(0)
@@ -384,9 +403,9 @@ def test_what_matters_is_ranked_without_blocking_the_page(page, tiny):
     assert [abs(each) for each in shown] == sorted(map(abs, shown), reverse=True)
     assert len(rows) == 11 + 16  # blocks, and the heads of two
     label, before = answer(tiny, npformer.data.photograph("cat"))
-    scores = tiny.trace(
-        npformer.data.photograph("cat"), [{"kind": "block", "path": LAST}]
-    )["scores"][0]
+    scores = tiny.trace(npformer.data.photograph("cat"), [{"kind": "block", "path": LAST}])[
+        "scores"
+    ][0]
     change = scores[list(tiny.classifier.labels).index(label)] - before
     block = page.texts("#ranking tbody tr td:first-child").index("Attention block 3.3 off")
     assert shown[block] == pytest.approx(change, abs=6e-4)  # three digits of a percentage
@@ -396,10 +415,19 @@ def test_what_matters_is_ranked_without_blocking_the_page(page, tiny):
     ("damage", "words"),
     [
         (lambda text: text[: len(text) // 2], "This page is damaged"),
-        (lambda text: re.sub(r'(id="explorer-weights">)[^<]*', r"\1", text), "could not be read from this page"),
-        (lambda text: re.sub(r'(id="explorer-weights">)....', r"\1AAAA", text), "could not be read from this page"),
+        (
+            lambda text: re.sub(r'(id="explorer-weights">)[^<]*', r"\1", text),
+            "could not be read from this page",
+        ),
+        (
+            lambda text: re.sub(r'(id="explorer-weights">)....', r"\1AAAA", text),
+            "could not be read from this page",
+        ),
         (lambda text: text.replace('"labels":', '"labels"', 1), "could not be read from this page"),
-        (lambda text: text.replace("class Page {", "class Page {{", 1), "Something went wrong in this page"),
+        (
+            lambda text: text.replace("class Page {", "class Page {{", 1),
+            "Something went wrong in this page",
+        ),
     ],
     ids=["cut off", "no weights", "other weights", "torn data", "torn program"],
 )
