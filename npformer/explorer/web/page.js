@@ -3,12 +3,13 @@
 import { h, replaceChildren, percent, counted } from "./ui_dom.js";
 import { addressOf, firstState, stateOf } from "./ui_state.js";
 import { Explorer } from "./explorer.js";
-import { formatInterventions, parseInterventions } from "./interventions.js";
 import { photographPanel, pixelsOf, blobOf } from "./ui_photo.js";
-import { framed, painted } from "./ui_paint.js";
-import { firstPlace, indexFits, isAttention, placeWords, resolved } from "./ui_places.js";
-import { mapView, titleOf } from "./ui_map.js";
-import { blockView, shortName } from "./ui_block.js";
+import { Asking } from "./ui_asking.js";
+import { Changing } from "./ui_changing.js";
+import { wayView } from "./ui_way.js";
+import { firstPlace, indexFits, isAttention, resolved } from "./ui_places.js";
+import { mapView } from "./ui_map.js";
+import { blockView } from "./ui_block.js";
 import { arrayView } from "./ui_array.js";
 import { attentionView } from "./ui_attention.js";
 import { answerView, changesView, mattersView } from "./ui_changes.js";
@@ -17,44 +18,53 @@ import { lessonOf, lessonPanel, lessonsView, stateOfStep } from "./ui_lessons.js
 const element = (id) => document.getElementById(id);
 
 /** The page as one object. Views read from it, and call it when the reader does something. */
-class Page {
+class Page extends Changing {
   state = firstState();
   explorer = null;
   lessons = {};
-  answer = null; // of the network as it is now
-  baseline = null; // of the network without changes, on the photograph without paint
-  seen = null; // {width, height, data}: what the network sees, paint included
-  size = { width: 128, height: 128 };
   shown = { path: null, index: null, value: null }; // the number that is open
   #turn = 0;
   #work = Promise.resolve();
-  #done = { photo: null, paint: "", changes: "" }; // what the network has been told
-  #own = null; // the reader's photograph, as pixels
-  #photograph = null; // the photograph that is on, as pixels
-  #untouched = null; // what the network sees of it, without paint
-  #ranked = { key: null, list: null };
+  #asking = null;
   #leaving = [];
   #panel = null;
-  #early = null; // {name, pixels}: a photograph that is read while the network is unpacked
   #writing = 0; // the timer after which the address says what was replaced
 
   async start() {
-    this.#early = earlyPhotograph();
+    const early = earlyPhotograph();
     this.explorer = await Explorer.open();
+    this.#asking = new Asking(this.explorer, early);
     const { network, photographs } = this.explorer;
-    this.size = network.imageSize;
     this.lessons = Object.fromEntries(network.lessons.map((lesson) => [lesson.name, lesson]));
     this.#panel = photographPanel(this);
     element("photograph").replaceChildren(this.#panel.element);
     element("others").replaceChildren(this.#panel.others);
     element("tools").replaceChildren(
-      this.link({ view: "lessons", array: "", place: null }, { class: "button", id: "to-lessons" }, "Lessons"),
+      this.link(
+        { view: "lessons", array: "", place: null },
+        { class: "button", id: "to-lessons" },
+        "Lessons",
+      ),
       h("button", { type: "button", id: "copy", onclick: () => this.#copy() }, "Copy the link"),
-      h("button", { type: "button", id: "theme", onclick: darker }, "Light or dark"));
-    element("footer").replaceChildren(h("p", {}, `${network.title}: ${counted(network.parameters, "parameter")}, ${counted(network.labels.length, "class", "classes")}. Numbers of the network are shown to five digits. The network in JavaScript is part of npformer; it does what npformer does in Python, layer for layer.`));
+      h("button", { type: "button", id: "theme", onclick: darker }, "Light or dark"),
+    );
+    element("footer").replaceChildren(
+      h(
+        "p",
+        {},
+        `${network.title}: ${counted(network.parameters, "parameter")}, ${counted(network.labels.length, "class", "classes")}. Numbers of the network are shown to five digits. The network in JavaScript is part of npformer; it does what npformer does in Python, layer for layer.`,
+      ),
+    );
     document.addEventListener("click", (event) => this.#follow(event));
-    window.addEventListener("popstate", () => { clearTimeout(this.#writing); this.#read(location.hash); });
-    element("skip").addEventListener("click", (event) => { event.preventDefault(); event.stopPropagation(); element("content").focus(); });
+    window.addEventListener("popstate", () => {
+      clearTimeout(this.#writing);
+      this.#read(location.hash);
+    });
+    element("skip").addEventListener("click", (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      element("content").focus();
+    });
     this.state.photo = photographs[0]?.name ?? "";
     await this.#read(location.hash, true);
   }
@@ -64,15 +74,26 @@ class Page {
     const { state, problems } = stateOf(hash);
     const { photographs } = this.explorer;
     const known = photographs.find(({ name }) => name === state.photo);
-    if (state.photo === "own" && !this.#own) problems.push("The link was made with a photograph that was only on another device; here is another one.");
-    else if (state.photo && state.photo !== "own" && !known) problems.push(`This page holds no photograph “${state.photo}”; here is another one.`);
-    if (state.photo !== "own" || !this.#own) state.photo = (known ?? photographs[0])?.name ?? "";
+    if (state.photo === "own" && !this.#asking.own)
+      problems.push(
+        "The link was made with a photograph that was only on another device; here is another one.",
+      );
+    else if (state.photo && state.photo !== "own" && !known)
+      problems.push(`This page holds no photograph “${state.photo}”; here is another one.`);
+    if (state.photo !== "own" || !this.#asking.own) state.photo = (known ?? photographs[0])?.name ?? "";
     if (state.lesson && !this.lessons[state.lesson]) {
       problems.push(`This page holds no lesson “${state.lesson}”.`);
       state.lesson = "";
     }
     this.complain(...problems);
-    if (state.lesson && hash.replace(/^#/, "").split("&").every((part) => /^(lesson|step)=/.test(part))) return this.showStep(state.lesson, state.step, { replace: true });
+    if (
+      state.lesson &&
+      hash
+        .replace(/^#/, "")
+        .split("&")
+        .every((part) => /^(lesson|step)=/.test(part))
+    )
+      return this.showStep(state.lesson, state.step, { replace: true });
     return this.#apply(state, quiet);
   }
 
@@ -106,7 +127,8 @@ class Page {
 
   #follow(event) {
     const anchor = event.target.closest?.("a[href^='#']");
-    if (!anchor || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    if (!anchor || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey)
+      return;
     event.preventDefault();
     this.go(stateOf(anchor.getAttribute("href")).state);
   }
@@ -116,11 +138,14 @@ class Page {
     const current = () => turn === this.#turn;
     this.state = state;
     this.#leaving.splice(0).forEach((leave) => leave());
-    this.#outline();
+    replaceChildren(element("path"), wayView(this));
     element("level").classList.add("busy");
     element("level").setAttribute("aria-busy", "true");
-    if (state.photo === this.#done.photo) this.#panel.draw(state.paint.length ? painted(this.#untouched, state.paint) : this.#untouched);
-    this.#work = this.#work.then(() => current() && this.#compute()).catch((error) => this.complain(error.message)).then(() => this.#answered());
+    if (this.#asking.knows(state.photo)) this.#panel.draw(this.#asking.painted(state.paint));
+    this.#work = this.#work
+      .then(() => current() && this.#compute())
+      .catch((error) => this.complain(error.message))
+      .then(() => this.#answered());
     await this.#work;
     if (!current()) return;
     try {
@@ -138,45 +163,29 @@ class Page {
     if (current()) element("level").setAttribute("aria-busy", "false");
   }
 
-  /** Tell the network what is new: photograph, paint, changes. */
+  /** Tell the network what is new; changes that it cannot make are left out. */
   async #compute() {
-    const { photo, paint, changes } = this.state;
-    const strokes = JSON.stringify(paint);
-    if (photo !== this.#done.photo) {
-      this.#photograph = photo === "own" ? this.#own : await this.#shelved(photo);
-      const answer = await this.explorer.show(this.#photograph);
-      this.#untouched = await this.explorer.pixels();
-      this.size = { width: this.#untouched.width, height: this.#untouched.height };
-      this.answer = answer;
-      this.baseline = answer.clean;
-      Object.assign(this.#done, { photo, paint: "[]" });
-    }
-    if (strokes !== this.#done.paint) {
-      this.answer = (await this.explorer.show(paint.length ? this.#repainted() : this.#photograph)) ?? this.answer;
-      this.#done.paint = strokes;
-    }
-    this.seen = paint.length ? painted(this.#untouched, paint) : this.#untouched;
-    if (changes !== this.#done.changes) {
-      try {
-        this.answer = (await this.explorer.intervene(parseInterventions(changes))) ?? this.answer;
-        this.#done.changes = changes;
-      } catch (error) {
-        this.state.changes = this.#done.changes;
-        this.complain(`A change of the address cannot be made in this network: ${error.message}.`);
-      }
-    }
+    const refused = await this.#asking.tell(this.state);
+    if (refused === null) return;
+    this.state.changes = this.#asking.changes;
+    this.complain(`A change of the address cannot be made in this network: ${refused}.`);
   }
 
-  #repainted() {
-    const { scaleX, scaleY, left, top } = this.#untouched;
-    const whole = Math.round(Math.min(scaleX * this.#photograph.width, scaleY * this.#photograph.height));
-    return framed(painted(this.#untouched, this.state.paint), whole, Math.min(left, top));
+  get answer() {
+    return this.#asking.answer;
   }
 
-  async #shelved(name) {
-    if (this.#early?.name === name) return this.#early.pixels;
-    const { title, url } = this.explorer.photographs.find((photograph) => photograph.name === name);
-    return pixelsOf(blobOf(url), title);
+  get baseline() {
+    return this.#asking.baseline;
+  }
+
+  /** {width, height, data}: what the network sees, paint included. */
+  get seen() {
+    return this.#asking.seen;
+  }
+
+  get size() {
+    return this.#asking.size;
   }
 
   /** Elements of the level that the state says. */
@@ -192,34 +201,31 @@ class Page {
     if (this.stepOf(array) !== step) throw new Error(`“${array}” is no array of “${view}”; here is the map.`);
     const tensor = await this.explorer.tensor(array);
     const wanted = place && indexFits(place, tensor.shape) ? place : firstPlace(tensor);
-    if (place && wanted !== place) this.complain(`There is no number ${place.join(", ")} in this array; here is another one.`);
+    if (place && wanted !== place)
+      this.complain(`There is no number ${place.join(", ")} in this array; here is another one.`);
     const index = resolved(wanted, tensor);
-    this.shown = { path: array, index, value: tensor.data[index.reduce((at, v, i) => at * tensor.shape[i] + v, 0)] };
-    return isAttention(array) ? attentionView(this, step, tensor, index) : arrayView(this, step, tensor, index);
-  }
-
-  /** What changes at once, before anything is computed: where we are, and the lesson. */
-  #outline() {
-    const { view, array, place } = this.state;
-    const step = this.explorer.network.steps.find(({ path }) => path === view);
-    const way = [[{ view: "map", array: "", place: null }, "The map"]];
-    if (view === "matters") way.push([{}, "What matters"]);
-    if (view === "lessons") way.push([{}, "Lessons"]);
-    if (step) way.push([{ array: "", place: null }, titleOf(step)]);
-    if (step && array) way.push([{ place: null }, shortName(array, step.path)]);
-    if (step && array && place && !place.includes("max")) way.push([{}, placeWords(place, array, this.explorer.network.labels)]);
-    replaceChildren(element("path"), h("ol", {}, way.map(([change, words], i) => h("li", {},
-      i === way.length - 1 ? h("span", { "aria-current": "page" }, words) : this.link(change, { id: `way-${i}` }, words)))));
+    this.shown = {
+      path: array,
+      index,
+      value: tensor.data[index.reduce((at, v, i) => at * tensor.shape[i] + v, 0)],
+    };
+    return isAttention(array)
+      ? attentionView(this, step, tensor, index)
+      : arrayView(this, step, tensor, index);
   }
 
   /** What stands around the level: the lesson, the photograph, the answer, the changes. */
   async #around(current) {
     const { path, index } = this.shown;
-    const field = path === null || path === "pixel_values" ? null : await this.explorer.receptiveField(path, index);
+    const field =
+      path === null || path === "pixel_values" ? null : await this.explorer.receptiveField(path, index);
     if (!current()) return;
-    const words = field === null ? `This is what the network sees: ${this.size.width} × ${this.size.height} pixels.`
-      : field.whole ? "The number that is open depends on the whole photograph."
-      : `The number that is open depends on the framed ${field.right - field.left} × ${field.bottom - field.top} pixels alone.`;
+    const words =
+      field === null
+        ? `This is what the network sees: ${this.size.width} × ${this.size.height} pixels.`
+        : field.whole
+          ? "The number that is open depends on the whole photograph."
+          : `The number that is open depends on the framed ${field.right - field.left} × ${field.bottom - field.top} pixels alone.`;
     this.#panel.update(this.seen, field, words);
     replaceChildren(element("lesson"), lessonPanel(this));
     this.#answered();
@@ -257,78 +263,34 @@ class Page {
   }
 
   complain(...sentences) {
-    element("trouble").replaceChildren(...sentences.map((sentence) => h("p", { class: "trouble" }, sentence)));
+    element("trouble").replaceChildren(
+      ...sentences.map((sentence) => h("p", { class: "trouble" }, sentence)),
+    );
   }
 
   // Where a tensor belongs.
 
   stepOf(path) {
     const { steps } = this.explorer.network;
-    return steps.find((step) => step.tensors.some((tensor) => tensor.path === path)) ?? steps.find((step) => path === step.path || path?.startsWith(`${step.path}.`));
+    return (
+      steps.find((step) => step.tensors.some((tensor) => tensor.path === path)) ??
+      steps.find((step) => path === step.path || path?.startsWith(`${step.path}.`))
+    );
   }
 
   viewOf(path) {
     return { view: this.stepOf(path)?.path ?? "map", array: path };
   }
 
-  // Interventions.
-
-  changes() {
-    return parseInterventions(this.#done.changes === this.state.changes ? this.state.changes : this.#done.changes);
-  }
-
-  changeLike(wanted) {
-    return this.changes().find((change) => alike(change, wanted));
-  }
-
-  wordsOf(change) {
-    return formatInterventions([change]);
-  }
-
-  #setChanges(list) {
-    return this.go({ changes: formatInterventions(list) }, { replace: true });
-  }
-
-  change(wanted) {
-    return this.#setChanges([...this.changes().filter((change) => !alike(change, wanted)), wanted]);
-  }
-
-  unchange(wanted) {
-    return this.#setChanges(this.changes().filter((change) => !alike(change, wanted)));
-  }
-
-  toggle(wanted) {
-    return this.changeLike(wanted) ? this.unchange(wanted) : this.change(wanted);
-  }
-
-  reset() {
-    return this.go({ changes: "", paint: [] });
-  }
-
-  // What matters, kept until photograph, paint or changes are others.
-
-  #key() {
-    return JSON.stringify([this.state.photo, this.state.paint, this.state.changes]);
-  }
-
-  ranked() {
-    return this.#ranked.key === this.#key() ? this.#ranked.list : null;
-  }
-
-  keepRanked(list) {
-    this.#ranked = { key: this.#key(), list };
-  }
-
   // Photographs and lessons of the reader.
 
   async take(file, name) {
     try {
-      this.#own = await pixelsOf(file, name);
+      this.#asking.take(await pixelsOf(file, name));
     } catch (error) {
       this.complain(error.message);
       return;
     }
-    this.#done.photo = null;
     await this.go({ photo: "own", paint: [] });
   }
 
@@ -368,17 +330,13 @@ class Page {
   }
 }
 
-/** Whether two interventions act on the same thing, whatever their size. */
-function alike(a, b) {
-  return ["kind", "path", "head", "channel"].every((key) => a[key] === b[key]) && String(a.index) === String(b.index);
-}
-
 /** Begin to read the photograph that will be wanted first. */
 function earlyPhotograph() {
   try {
     const { photographs } = JSON.parse(element("explorer-data").textContent);
     const wanted = stateOf(location.hash).state.photo;
-    const { name, title, url } = photographs.find((photograph) => photograph.name === wanted) ?? photographs[0];
+    const { name, title, url } =
+      photographs.find((photograph) => photograph.name === wanted) ?? photographs[0];
     const pixels = pixelsOf(blobOf(url), title);
     pixels.catch(() => {}); // whoever asks for it is told
     return { name, pixels };
@@ -389,10 +347,18 @@ function earlyPhotograph() {
 
 function darker() {
   const root = document.documentElement;
-  const dark = root.style.colorScheme ? root.style.colorScheme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  const dark = root.style.colorScheme
+    ? root.style.colorScheme === "dark"
+    : matchMedia("(prefers-color-scheme: dark)").matches;
   root.style.colorScheme = dark ? "light" : "dark";
 }
 
 window.npformerStarted = true;
 const page = new Page();
-page.start().catch((error) => window.npformerTrouble(`The network could not be read from this page: ${error.message}. Copy the page again, or make it anew with “npformer explore”.`));
+page
+  .start()
+  .catch((error) =>
+    window.npformerTrouble(
+      `The network could not be read from this page: ${error.message}. Copy the page again, or make it anew with “npformer explore”.`,
+    ),
+  );

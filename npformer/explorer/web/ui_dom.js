@@ -26,7 +26,11 @@ function filled(element, attributes, children) {
 export function replaceChildren(parent, ...children) {
   const focused = parent.contains(document.activeElement) ? document.activeElement : null;
   const id = focused?.id;
-  const scrolled = [...parent.querySelectorAll("[data-keep-scroll]")].map((e) => [e.id, e.scrollLeft, e.scrollTop]);
+  const scrolled = [...parent.querySelectorAll("[data-keep-scroll]")].map((e) => [
+    e.id,
+    e.scrollLeft,
+    e.scrollTop,
+  ]);
   parent.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   for (const [kept, left, top] of scrolled) document.getElementById(kept)?.scrollTo(left, top);
   if (id) document.getElementById(id)?.focus({ preventScroll: true });
@@ -67,7 +71,12 @@ export function calm() {
 export function oncePerFrame(work) {
   let latest = null;
   return (...values) => {
-    if (latest === null) requestAnimationFrame(() => { const now = latest; latest = null; work(...now); });
+    if (latest === null)
+      requestAnimationFrame(() => {
+        const now = latest;
+        latest = null;
+        work(...now);
+      });
     latest = values;
   };
 }

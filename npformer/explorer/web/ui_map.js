@@ -38,22 +38,57 @@ export async function mapView(app) {
     groups.at(-1).steps.push(step);
   }
   const tensors = await Promise.all(network.steps.map((step) => explorer.tensor(mapped(step).path)));
-  const changes = await Promise.all(network.steps.map((step) => isBlock(step) ? explorer.block(step.path) : null));
+  const changes = await Promise.all(
+    network.steps.map((step) => (isBlock(step) ? explorer.block(step.path) : null)),
+  );
   let i = 0;
-  const sections = groups.map(({ name, steps }, k) => h("section", { class: "stage", "aria-label": sectionTitle(name) },
-    h("h3", {}, k ? h("span", { "aria-hidden": "true" }, "→") : null, sectionTitle(name), h("small", {}, sizeWords(steps.at(-1).kind === "head" ? steps.at(-1).tensors.at(-1) : outputOf(steps.at(-1))))),
-    h("ol", { class: "blocks" }, steps.map((step) => card(app, step, tensors[i], changes[i++])))));
+  const sections = groups.map(({ name, steps }, k) =>
+    h(
+      "section",
+      { class: "stage", "aria-label": sectionTitle(name) },
+      h(
+        "h3",
+        {},
+        k ? h("span", { "aria-hidden": "true" }, "→") : null,
+        sectionTitle(name),
+        h(
+          "small",
+          {},
+          sizeWords(steps.at(-1).kind === "head" ? steps.at(-1).tensors.at(-1) : outputOf(steps.at(-1))),
+        ),
+      ),
+      h(
+        "ol",
+        { class: "blocks" },
+        steps.map((step) => card(app, step, tensors[i], changes[i++])),
+      ),
+    ),
+  );
   return [
     h("h2", { id: "level-title" }, "The map"),
-    h("p", {}, `The photograph enters at the top, and the answer comes out below. ${network.parameters.toLocaleString("en")} learned numbers work on it. Open a step to see what it does; switch one off to see what it is good for.`),
-    h("div", { class: "row" }, app.link({ view: "matters" }, { class: "button", id: "to-matters" }, "What matters for this photograph?")),
+    h(
+      "p",
+      {},
+      `The photograph enters at the top, and the answer comes out below. ${network.parameters.toLocaleString("en")} learned numbers work on it. Open a step to see what it does; switch one off to see what it is good for.`,
+    ),
+    h(
+      "div",
+      { class: "row" },
+      app.link(
+        { view: "matters" },
+        { class: "button", id: "to-matters" },
+        "What matters for this photograph?",
+      ),
+    ),
     h("div", { class: "map" }, sections),
   ];
 }
 
 /** The tensor whose picture stands for a step: for the answer, the mean of all tokens. */
 function mapped(step) {
-  return step.kind === "head" ? step.tensors.find(({ path }) => path === "pooled") ?? outputOf(step) : outputOf(step);
+  return step.kind === "head"
+    ? (step.tensors.find(({ path }) => path === "pooled") ?? outputOf(step))
+    : outputOf(step);
 }
 
 /** Whether a step is a block, with an input that passes by. */
@@ -82,13 +117,35 @@ function card(app, step, tensor, block) {
   drawMosaic(canvas, gridOf(tensor, app.explorer.network), 4);
   const intervention = { kind: "block", path: step.path };
   const switched = app.changeLike(intervention) !== undefined;
-  return h("li", { class: `block${switched ? " switched" : ""}` },
-    app.link({ view: step.path, array: "", place: null }, { id: `open-${step.path}` },
+  return h(
+    "li",
+    { class: `block${switched ? " switched" : ""}` },
+    app.link(
+      { view: step.path, array: "", place: null },
+      { id: `open-${step.path}` },
       h("span", { class: "name" }, titleOf(step)),
       canvas,
       h("span", { class: "size" }, sizeWords(tensor)),
       h("span", { class: "does" }, does),
-      block ? h("span", { class: "size" }, `changes what passes by ${percent(block.change)}`) : null),
-    block ? h("div", { class: "row" }, h("button", { type: "button", class: "off", id: `off-${step.path}`, "aria-pressed": switched,
-      "aria-label": `Switch off ${titleOf(step)}`, onclick: () => app.toggle(intervention) }, switched ? "Off" : "Switch off")) : null);
+      block ? h("span", { class: "size" }, `changes what passes by ${percent(block.change)}`) : null,
+    ),
+    block
+      ? h(
+          "div",
+          { class: "row" },
+          h(
+            "button",
+            {
+              type: "button",
+              class: "off",
+              id: `off-${step.path}`,
+              "aria-pressed": switched,
+              "aria-label": `Switch off ${titleOf(step)}`,
+              onclick: () => app.toggle(intervention),
+            },
+            switched ? "Off" : "Switch off",
+          ),
+        )
+      : null,
+  );
 }

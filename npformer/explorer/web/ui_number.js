@@ -13,25 +13,56 @@ export async function numberView(app, path, index) {
   const explanation = await explorer.explainNumber(path, index);
   const parts = [];
   for (const part of explanation.parts) parts.push(await partView(app, part, explanation));
-  return h("section", { class: "card", id: "number", "aria-labelledby": "number-title" },
-    h("h3", { id: "number-title", style: "margin-top:0" }, `One number: ${placeWords(index, path, explorer.network.labels)}`),
-    h("p", { class: "value number", id: "number-value", "data-value": explanation.value }, figure(explanation.value)),
+  return h(
+    "section",
+    { class: "card", id: "number", "aria-labelledby": "number-title" },
+    h(
+      "h3",
+      { id: "number-title", style: "margin-top:0" },
+      `One number: ${placeWords(index, path, explorer.network.labels)}`,
+    ),
+    h(
+      "p",
+      { class: "value number", id: "number-value", "data-value": explanation.value },
+      figure(explanation.value),
+    ),
     h("p", {}, explanation.sentence ?? ""),
     h("div", { class: "parts" }, parts),
-    moveView(app, path, index, explanation.value));
+    moveView(app, path, index, explanation.value),
+  );
 }
 
 async function partView(app, part, explanation) {
-  const many = part.op === "sum" || part.op === "products" || part.op === "mean" || part.op === "squares" || part.op === "max";
-  return h("div", { class: "part", "data-op": part.op, "data-total": part.total },
+  const many =
+    part.op === "sum" ||
+    part.op === "products" ||
+    part.op === "mean" ||
+    part.op === "squares" ||
+    part.op === "max";
+  return h(
+    "div",
+    { class: "part", "data-op": part.op, "data-total": part.total },
     h("h4", {}, part.name),
     many ? longPart(app, part) : shortPart(app, part, explanation),
-    isCurve(part.op) ? await curveOf(app, part) : null);
+    isCurve(part.op) ? await curveOf(app, part) : null,
+  );
 }
 
 /** Whether an operation is an activation, which has a curve. */
 function isCurve(op) {
-  return !["sum", "products", "mean", "squares", "max", "difference", "product", "quotient", "deviation", "exp", "same"].includes(op);
+  return ![
+    "sum",
+    "products",
+    "mean",
+    "squares",
+    "max",
+    "difference",
+    "product",
+    "quotient",
+    "deviation",
+    "exp",
+    "same",
+  ].includes(op);
 }
 
 /** A part of one or two terms, as one line: total = first − second. */
@@ -47,8 +78,12 @@ function shortPart(app, part) {
   const phi = part.phi ?? part.terms[0].phi;
   return [
     h("p", { class: "number sumline" }, made, " = ", h("strong", {}, figure(part.total))),
-    h("p", { class: "small soft" }, part.terms.map((term, i) => [i ? "; " : "", termName(app, term), " is ", figure(term.value)]),
-      phi === undefined ? "" : `. Φ, the share of a bell curve below it, is ${figure(phi)}.`),
+    h(
+      "p",
+      { class: "small soft" },
+      part.terms.map((term, i) => [i ? "; " : "", termName(app, term), " is ", figure(term.value)]),
+      phi === undefined ? "" : `. Φ, the share of a bell curve below it, is ${figure(phi)}.`,
+    ),
   ];
 }
 
@@ -57,17 +92,35 @@ function longPart(app, part) {
   const terms = part.terms.map((term) => ({ term, share: shareOf(part, term) }));
   const size = ({ share }) => (part.op === "max" ? share : Math.abs(share));
   const order = [...terms].sort((a, b) => size(b) - size(a));
-  const place = h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": `Terms of “${part.name}”` });
+  const place = h("div", {
+    class: "scroll",
+    tabindex: "0",
+    role: "group",
+    "aria-label": `Terms of “${part.name}”`,
+  });
   const few = terms.length <= SHOWN + 3;
-  const fill = (all) => replaceChildren(place, termTable(app, part, all ? terms : order.slice(0, SHOWN), all ? [] : order.slice(SHOWN)));
+  const fill = (all) =>
+    replaceChildren(
+      place,
+      termTable(app, part, all ? terms : order.slice(0, SHOWN), all ? [] : order.slice(SHOWN)),
+    );
   fill(few);
   const window = windowSums(part);
   if (few) return [window, place];
-  const button = h("button", { type: "button", class: "all-terms", "aria-pressed": "false", onclick: () => {
-    const all = button.getAttribute("aria-pressed") !== "true";
-    button.setAttribute("aria-pressed", all);
-    fill(all);
-  } }, `All ${counted(terms.length, "term")}, in order`);
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "all-terms",
+      "aria-pressed": "false",
+      onclick: () => {
+        const all = button.getAttribute("aria-pressed") !== "true";
+        button.setAttribute("aria-pressed", all);
+        fill(all);
+      },
+    },
+    `All ${counted(terms.length, "term")}, in order`,
+  );
   return [window, place, h("div", { class: "row" }, button)];
 }
 
@@ -81,27 +134,71 @@ function termTable(app, part, shown, rest) {
   const products = part.op === "products";
   const most = Math.max(...[...shown, ...rest].map(({ share }) => Math.abs(share)), 0);
   const wide = products ? 2 : 1;
-  const rows = shown.map(({ term, share }) => h("tr", { "data-share": share },
-    products
-      ? [factor(app, term.a, "", term.outside ? " (outside)" : ""), factor(app, term.b, "× ")]
-      : part.op === "squares" ? factor(app, term, "", "", "²")
-      : h("td", {}, termName(app, term)),
-    h("td", { class: "number share" }, products || part.op === "squares" || term.path === undefined ? signed(share) : termValue(app, term, signed)),
-    h("td", {}, part.op === "max" ? "" : pole(share, most))));
+  const rows = shown.map(({ term, share }) =>
+    h(
+      "tr",
+      { "data-share": share },
+      products
+        ? [factor(app, term.a, "", term.outside ? " (outside)" : ""), factor(app, term.b, "× ")]
+        : part.op === "squares"
+          ? factor(app, term, "", "", "²")
+          : h("td", {}, termName(app, term)),
+      h(
+        "td",
+        { class: "number share" },
+        products || part.op === "squares" || term.path === undefined
+          ? signed(share)
+          : termValue(app, term, signed),
+      ),
+      h("td", {}, part.op === "max" ? "" : pole(share, most)),
+    ),
+  );
   if (rest.length && part.op !== "max") {
     const sum = rest.reduce((total, { share }) => total + share, 0);
-    rows.push(h("tr", { "data-share": sum }, h("td", { colspan: wide }, `${counted(rest.length, "smaller term")} together`),
-      h("td", { class: "number share" }, signed(sum)), h("td", {}, pole(sum, most))));
+    rows.push(
+      h(
+        "tr",
+        { "data-share": sum },
+        h("td", { colspan: wide }, `${counted(rest.length, "smaller term")} together`),
+        h("td", { class: "number share" }, signed(sum)),
+        h("td", {}, pole(sum, most)),
+      ),
+    );
   }
-  const words = { sum: "sum", products: "sum of the products", max: "the largest",
-    mean: `sum ÷ ${part.terms.length}, the mean`, squares: `sum of the squares ÷ ${part.terms.length}` }[part.op];
-  return h("table", { class: "terms" },
-    h("thead", {}, h("tr", {},
-      (products ? ["value", "weight"] : ["term"]).map(columnHead),
-      h("th", { class: "number", scope: "col" }, products ? "product" : "value"), columnHead(""))),
+  const words = {
+    sum: "sum",
+    products: "sum of the products",
+    max: "the largest",
+    mean: `sum ÷ ${part.terms.length}, the mean`,
+    squares: `sum of the squares ÷ ${part.terms.length}`,
+  }[part.op];
+  return h(
+    "table",
+    { class: "terms" },
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        (products ? ["value", "weight"] : ["term"]).map(columnHead),
+        h("th", { class: "number", scope: "col" }, products ? "product" : "value"),
+        columnHead(""),
+      ),
+    ),
     h("tbody", {}, rows),
-    h("tfoot", {}, h("tr", { class: "sum" }, h("td", { colspan: wide }, words),
-      h("td", { class: "number total" }, figure(part.total)), h("td", {}))));
+    h(
+      "tfoot",
+      {},
+      h(
+        "tr",
+        { class: "sum" },
+        h("td", { colspan: wide }, words),
+        h("td", { class: "number total" }, figure(part.total)),
+        h("td", {}),
+      ),
+    ),
+  );
 }
 
 function columnHead(word) {
@@ -111,20 +208,47 @@ function columnHead(word) {
 /** For a window of an image: what each of its places adds, over all channels. */
 function windowSums(part) {
   const values = part.terms.map((term) => ({ index: (term.a ?? term).index, share: shareOf(part, term) }));
-  if (!["products", "mean"].includes(part.op) || !values.every(({ index }) => index?.length === 3)) return null;
+  if (!["products", "mean"].includes(part.op) || !values.every(({ index }) => index?.length === 3))
+    return null;
   const sums = new Map();
-  for (const { index: [y, x], share } of values) {
+  for (const {
+    index: [y, x],
+    share,
+  } of values) {
     if (!sums.has(y)) sums.set(y, new Map());
     sums.get(y).set(x, (sums.get(y).get(x) ?? 0) + share);
   }
   const columns = [...new Set(values.map(({ index }) => index[1]))].sort((a, b) => a - b);
   if (sums.size * columns.length === 1) return null;
   const most = Math.max(...[...sums.values()].flatMap((row) => [...row.values()].map(Math.abs))) || 1;
-  const words = part.op === "mean" ? "The places of the window" : "What each place of the window adds, over all its channels";
-  return h("figure", { class: "scroll window", tabindex: "0", role: "group", "aria-label": words },
+  const words =
+    part.op === "mean"
+      ? "The places of the window"
+      : "What each place of the window adds, over all its channels";
+  return h(
+    "figure",
+    { class: "scroll window", tabindex: "0", role: "group", "aria-label": words },
     h("figcaption", {}, words),
-    h("table", { class: "grid" }, h("tbody", {}, [...sums].sort(([a], [b]) => a - b).map(([, row]) =>
-      h("tr", {}, columns.map((x) => h("td", { style: shade((row.get(x) ?? 0) / most) }, signed(row.get(x) ?? 0, 3))))))));
+    h(
+      "table",
+      { class: "grid" },
+      h(
+        "tbody",
+        {},
+        [...sums]
+          .sort(([a], [b]) => a - b)
+          .map(([, row]) =>
+            h(
+              "tr",
+              {},
+              columns.map((x) =>
+                h("td", { style: shade((row.get(x) ?? 0) / most) }, signed(row.get(x) ?? 0, 3)),
+              ),
+            ),
+          ),
+      ),
+    ),
+  );
 }
 
 async function curveOf(app, part) {
@@ -136,34 +260,75 @@ async function curveOf(app, part) {
 
 /** A number of a product, below what it is. */
 function factor(app, term, before, after = "", power = "") {
-  return h("td", {}, h("span", { class: "soft" }, termName(app, term), after), h("br"), h("span", { class: "number" }, before, termValue(app, term), power));
+  return h(
+    "td",
+    {},
+    h("span", { class: "soft" }, termName(app, term), after),
+    h("br"),
+    h("span", { class: "number" }, before, termValue(app, term), power),
+  );
 }
 
 /** The value of a term; a link where it is a number of another tensor. */
 function termValue(app, term, written = figure) {
   if (term.path === undefined || term.path === null) return h("span", {}, written(term.value));
-  return app.link({ ...app.viewOf(term.path), place: term.index },
-    { title: "How was this number made?" }, written(term.value));
+  return app.link(
+    { ...app.viewOf(term.path), place: term.index },
+    { title: "How was this number made?" },
+    written(term.value),
+  );
 }
 
 function termName(app, term) {
-  return h("span", { title: term.parameter ? `${term.parameter}[${(term.index ?? []).join(", ")}]` : null },
-    ofClasses(term.path) ? app.explorer.network.labels[term.index[0]] : term.label);
+  return h(
+    "span",
+    { title: term.parameter ? `${term.parameter}[${(term.index ?? []).join(", ")}]` : null },
+    ofClasses(term.path) ? app.explorer.network.labels[term.index[0]] : term.label,
+  );
 }
 
 /** Move this number by hand. */
 function moveView(app, path, index, value) {
   const key = { kind: "value", path, index };
   const moved = app.changeLike(key);
-  const field = h("input", { type: "number", step: "any", id: "moved-value", value: Number((moved?.value ?? value).toPrecision(5)) });
-  const set = () => field.value.trim() !== "" && Number.isFinite(Number(field.value)) && app.change({ ...key, value: Number(field.value) });
-  const add = (step) => { field.value = Number((Number(field.value) + step).toPrecision(5)); set(); };
+  const field = h("input", {
+    type: "number",
+    step: "any",
+    id: "moved-value",
+    value: Number((moved?.value ?? value).toPrecision(5)),
+  });
+  const set = () =>
+    field.value.trim() !== "" &&
+    Number.isFinite(Number(field.value)) &&
+    app.change({ ...key, value: Number(field.value) });
+  const add = (step) => {
+    field.value = Number((Number(field.value) + step).toPrecision(5));
+    set();
+  };
   const step = Math.max(0.1, Number((Math.abs(value) / 2).toPrecision(1)));
   field.addEventListener("keydown", (event) => event.key === "Enter" && set());
-  return h("fieldset", { class: "row" }, h("legend", {}, "Move this number"),
-    h("button", { type: "button", id: "move-down", "aria-label": `${step} less`, onclick: () => add(-step) }, "−"),
+  return h(
+    "fieldset",
+    { class: "row" },
+    h("legend", {}, "Move this number"),
+    h(
+      "button",
+      { type: "button", id: "move-down", "aria-label": `${step} less`, onclick: () => add(-step) },
+      "−",
+    ),
     h("label", {}, h("span", { class: "unseen" }, "New value"), field),
-    h("button", { type: "button", id: "move-up", "aria-label": `${step} more`, onclick: () => add(step) }, "+"),
+    h(
+      "button",
+      { type: "button", id: "move-up", "aria-label": `${step} more`, onclick: () => add(step) },
+      "+",
+    ),
     h("button", { type: "button", id: "move-set", onclick: set }, "Set"),
-    moved ? h("button", { type: "button", id: "move-back", onclick: () => app.unchange(key) }, "Back to the computed value") : null);
+    moved
+      ? h(
+          "button",
+          { type: "button", id: "move-back", onclick: () => app.unchange(key) },
+          "Back to the computed value",
+        )
+      : null,
+  );
 }

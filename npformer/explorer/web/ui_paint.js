@@ -3,7 +3,13 @@
 import { h, oncePerFrame } from "./ui_dom.js";
 
 /** The colors of the brush. Gray is the mean of all photographs: what is 0 in the network, nearly. */
-export const PAINTS = [["gray", "gray"], ["000000", "black"], ["ffffff", "white"], ["d03020", "red"], ["2060c0", "blue"]];
+export const PAINTS = [
+  ["gray", "gray"],
+  ["000000", "black"],
+  ["ffffff", "white"],
+  ["d03020", "red"],
+  ["2060c0", "blue"],
+];
 
 const GRAY = [124, 116, 104];
 
@@ -22,7 +28,8 @@ export function painted({ width, height, data }, dabs) {
     const rgb = paintOf(color);
     for (let row = Math.max(0, y - radius); row <= Math.min(height - 1, y + radius); row += 1)
       for (let column = Math.max(0, x - radius); column <= Math.min(width - 1, x + radius); column += 1)
-        if ((row - y) ** 2 + (column - x) ** 2 <= radius * radius) result.set(rgb, (row * width + column) * 4);
+        if ((row - y) ** 2 + (column - x) ** 2 <= radius * radius)
+          result.set(rgb, (row * width + column) * 4);
   }
   return { width, height, data: result };
 }
@@ -56,8 +63,13 @@ export function drawPixels(canvas, { width, height, data }) {
  * dabs, moved(place) where the brush stands, null when it left.
  */
 export function easel({ size, brush, paint, moved }) {
-  const canvas = h("canvas", { class: "ground", id: "easel", tabindex: "0", role: "application",
-    "aria-label": "Photograph, to paint on. Arrow keys move the brush, the space bar paints." });
+  const canvas = h("canvas", {
+    class: "ground",
+    id: "easel",
+    tabindex: "0",
+    role: "application",
+    "aria-label": "Photograph, to paint on. Arrow keys move the brush, the space bar paints.",
+  });
   const inside = (v, length) => Math.max(0, Math.min(length - 1, v));
   const waiting = [];
   const flush = oncePerFrame(() => paint(waiting.splice(0)));
@@ -74,8 +86,10 @@ export function easel({ size, brush, paint, moved }) {
   function place(event) {
     const box = canvas.getBoundingClientRect();
     const { width, height } = size();
-    return { y: inside(Math.floor(((event.clientY - box.top) / box.height) * height), height),
-      x: inside(Math.floor(((event.clientX - box.left) / box.width) * width), width) };
+    return {
+      y: inside(Math.floor(((event.clientY - box.top) / box.height) * height), height),
+      x: inside(Math.floor(((event.clientX - box.left) / box.width) * width), width),
+    };
   }
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
@@ -95,7 +109,9 @@ export function easel({ size, brush, paint, moved }) {
     const { width, height } = size();
     at ??= { y: Math.floor(height / 2), x: Math.floor(width / 2) };
     const step = event.shiftKey ? 10 : 3;
-    const go = { ArrowUp: [-step, 0], ArrowDown: [step, 0], ArrowLeft: [0, -step], ArrowRight: [0, step] }[event.key];
+    const go = { ArrowUp: [-step, 0], ArrowDown: [step, 0], ArrowLeft: [0, -step], ArrowRight: [0, step] }[
+      event.key
+    ];
     if (go) at = { y: inside(at.y + go[0], height), x: inside(at.x + go[1], width) };
     else if (event.key === " ") {
       last = null;

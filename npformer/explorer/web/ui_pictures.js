@@ -12,8 +12,20 @@ export function color(value) {
   return ramp[low].map((c, i) => Math.round(c + (ramp[low + 1][i] - c) * (at - low)));
 }
 
-const GOLD = [[18, 18, 22], [92, 52, 10], [176, 104, 8], [238, 170, 42], [255, 240, 190]];
-const BLUE = [[18, 18, 22], [18, 56, 104], [22, 104, 178], [84, 168, 236], [208, 238, 255]];
+const GOLD = [
+  [18, 18, 22],
+  [92, 52, 10],
+  [176, 104, 8],
+  [238, 170, 42],
+  [255, 240, 190],
+];
+const BLUE = [
+  [18, 18, 22],
+  [18, 56, 104],
+  [22, 104, 178],
+  [84, 168, 236],
+  [208, 238, 255],
+];
 
 /** The same as a style: ground and ink, which is black or white, whichever is read better. */
 export function shade(value) {
@@ -81,7 +93,11 @@ export function liveliest(grid, count) {
     const places = grid.rows * grid.columns;
     spread.push([squares / places - (sum / places) ** 2, c]);
   }
-  return spread.sort((a, b) => b[0] - a[0]).slice(0, count).map(([, c]) => c).sort((a, b) => a - b);
+  return spread
+    .sort((a, b) => b[0] - a[0])
+    .slice(0, count)
+    .map(([, c]) => c)
+    .sort((a, b) => a - b);
 }
 
 /** What the colors mean, with the largest value. */
@@ -89,7 +105,12 @@ export function legend(scale) {
   const strip = document.createElement("canvas");
   drawChannel(strip, { rows: 1, columns: 65, channels: 1, at: (y, x) => x / 32 - 1 }, 0, 1);
   strip.setAttribute("aria-hidden", "true");
-  return h("p", { class: "legend" }, h("span", { class: "number" }, figure(-scale, 3)), strip,
-    h("span", { class: "number" }, `+${figure(scale, 3)}`), h("span", {}, "blue below 0, gold above"));
+  return h(
+    "p",
+    { class: "legend" },
+    h("span", { class: "number" }, figure(-scale, 3)),
+    strip,
+    h("span", { class: "number" }, `+${figure(scale, 3)}`),
+    h("span", {}, "blue below 0, gold above"),
+  );
 }
-

@@ -33,7 +33,10 @@ export function stateOf(address) {
     const at = part.indexOf("=");
     const key = at < 0 ? part : part.slice(0, at);
     const value = Object.hasOwn(state, key) ? valueOf(key, part.slice(at + 1)) : undefined;
-    if (value === undefined) problems.push(`The address says “${part.slice(0, 60)}”, which this page does not understand; it was left out.`);
+    if (value === undefined)
+      problems.push(
+        `The address says “${part.slice(0, 60)}”, which this page does not understand; it was left out.`,
+      );
     else state[key] = value;
   }
   return { state, problems };
@@ -58,8 +61,18 @@ const WORDS = {
     write: (dabs) => dabs.map((d) => [d.y, d.x, d.radius, d.color].join(",")).join(";"),
     read: (text) => {
       const dabs = text.split(";").map((dab) => dab.split(","));
-      const right = (d) => d.length === 4 && d.slice(0, 3).every((v) => wholeNumber(v) >= 0) && /^(gray|[0-9a-f]{6})$/.test(d[3]);
-      return dabs.every(right) ? dabs.map(([y, x, radius, color]) => ({ y: wholeNumber(y), x: wholeNumber(x), radius: wholeNumber(radius), color })) : undefined;
+      const right = (d) =>
+        d.length === 4 &&
+        d.slice(0, 3).every((v) => wholeNumber(v) >= 0) &&
+        /^(gray|[0-9a-f]{6})$/.test(d[3]);
+      return dabs.every(right)
+        ? dabs.map(([y, x, radius, color]) => ({
+            y: wholeNumber(y),
+            x: wholeNumber(x),
+            radius: wholeNumber(radius),
+            color,
+          }))
+        : undefined;
     },
   },
   place: {
@@ -69,7 +82,10 @@ const WORDS = {
       return index.length <= 3 && index.every((v) => v === "max" || v >= 0) ? index : undefined;
     },
   },
-  step: { write: (step) => step + 1, read: (text) => (wholeNumber(text) >= 1 ? wholeNumber(text) - 1 : undefined) },
+  step: {
+    write: (step) => step + 1,
+    read: (text) => (wholeNumber(text) >= 1 ? wholeNumber(text) - 1 : undefined),
+  },
 };
 
 function escaped(value) {
