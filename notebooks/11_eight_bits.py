@@ -27,9 +27,8 @@ from npformer.layers import (
 
 model = npformer.load("tiny")
 config = model.config
-folded = fold(
-    model.params, config
-)  # batch norms and layer scales multiplied into the weights: notebook 02
+# Batch norms and layer scales multiplied into the weights: notebook 02.
+folded = fold(model.params, config)
 photographs = [npformer.data.photograph(name) for name in npformer.data.PHOTOGRAPHS]
 x = np.stack([model.processor.pixels(photograph) for photograph in photographs])
 real = folded_forward(x, folded, config).logits

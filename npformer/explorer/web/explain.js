@@ -10,6 +10,7 @@ import { biasIndex } from "./layers/position_bias.js";
 import { offset } from "./layers/tensor.js";
 import { perColor } from "./images.js";
 import { at } from "./network/params.js";
+import { SENTENCES } from "./sentences.js";
 
 /** What each operation makes of its terms. */
 const OPERATIONS = {
@@ -59,8 +60,16 @@ export function explainNumber(here, path, index) {
   const explain = EXPLAIN[entry.layer] ?? activation;
   explain(parts, entry, index, here);
   const value = x.data[place];
-  if (here.acting(path)) parts.add("changed by an intervention", "same", { label: "what it was changed to", value });
-  return { path, index, value, layer: entry.layer, sentence: SENTENCES[entry.layer] ?? SENTENCES.activation, parts: parts.list };
+  if (here.acting(path))
+    parts.add("changed by an intervention", "same", { label: "what it was changed to", value });
+  return {
+    path,
+    index,
+    value,
+    layer: entry.layer,
+    sentence: SENTENCES[entry.layer] ?? SENTENCES.activation,
+    parts: parts.list,
+  };
 }
 
 /** A number of another tensor. */
@@ -84,11 +93,21 @@ function inputs(here, { inputs: paths }, index) {
 const EXPLAIN = {
   normalize(parts, entry, [y, x, color], here) {
     const { processor, seen } = here;
-    let value = { label: "byte of the resized photograph, 0 to 255", value: seen.data[(y * seen.width + x) * 3 + color] };
-    if (processor.do_rescale) value = parts.add("white is 1", "product", value, { label: "1/255", value: processor.rescale_factor });
+    let value = {
+      label: "byte of the resized photograph, 0 to 255",
+      value: seen.data[(y * seen.width + x) * 3 + color],
+    };
+    if (processor.do_rescale)
+      value = parts.add("white is 1", "product", value, { label: "1/255", value: processor.rescale_factor });
     if (processor.do_normalize) {
-      value = parts.add("less the mean of this color", "difference", value, { label: "mean", value: perColor(processor.image_mean, color) });
-      value = parts.add("divided by its deviation", "quotient", value, { label: "deviation", value: perColor(processor.image_std, color) });
+      value = parts.add("less the mean of this color", "difference", value, {
+        label: "mean",
+        value: perColor(processor.image_mean, color),
+      });
+      value = parts.add("divided by its deviation", "quotient", value, {
+        label: "deviation",
+        value: perColor(processor.image_std, color),
+      });
     }
     if (parts.list.length === 0) parts.add("the byte itself", "same", value);
   },
@@ -104,8 +123,15 @@ const EXPLAIN = {
         const [row, column] = [stride * i + u - padding, stride * j + v - padding];
         const outside = row < 0 || row >= H || column < 0 || column >= W;
         for (let c = 0; c < C; c++) {
-          const a = outside ? { label: "padding", value: 0, outside } : number(here, entry.inputs[0], [row, column, c], `(${row}, ${column}), channel ${c}`);
-          const b = parameter(here, `${entry.params}.weight`, [o, u, v, c], `weight (${u}, ${v}) of channel ${c}`);
+          const a = outside
+            ? { label: "padding", value: 0, outside }
+            : number(here, entry.inputs[0], [row, column, c], `(${row}, ${column}), channel ${c}`);
+          const b = parameter(
+            here,
+            `${entry.params}.weight`,
+            [o, u, v, c],
+            `weight (${u}, ${v}) of channel ${c}`,
+          );
           terms.push({ label: `(${u}, ${v}), channel ${c}`, a, b, value: a.value * b.value, outside });
         }
       }
@@ -129,8 +155,18 @@ const EXPLAIN = {
   batch_norm(parts, entry, index, here) {
     const c = [index.at(-1)];
     const own = (name, label) => parameter(here, `${entry.params}.${name}`, c, label);
-    const centered = parts.add("less the mean", "difference", number(here, entry.inputs[0], index), own("running_mean", "mean of this channel in training"));
-    const deviation = parts.add("deviation", "deviation", own("running_var", "variance of this channel in training"), { label: "ε", value: entry.options.eps });
+    const centered = parts.add(
+      "less the mean",
+      "difference",
+      number(here, entry.inputs[0], index),
+      own("running_mean", "mean of this channel in training"),
+    );
+    const deviation = parts.add(
+      "deviation",
+      "deviation",
+      own("running_var", "variance of this channel in training"),
+      { label: "ε", value: entry.options.eps },
+    );
     const scaled = parts.add("divided by the deviation", "quotient", centered, deviation);
     const weighted = parts.add("times weight", "product", scaled, own("weight", "weight"));
     parts.add("plus bias", "sum", weighted, own("bias", "bias"));
@@ -140,12 +176,21 @@ const EXPLAIN = {
     const C = here.tensor(entry.inputs[0]).shape[1];
     const token = Array.from({ length: C }, (_, k) => number(here, entry.inputs[0], [n, k], `channel ${k}`));
     const mean = parts.add("mean of the token", "mean", token);
-    const centered = token.map((term) => ({ ...term, label: `${term.label} less the mean`, value: term.value - mean.value }));
+    const centered = token.map((term) => ({
+      ...term,
+      label: `${term.label} less the mean`,
+      value: term.value - mean.value,
+    }));
     const variance = parts.add("variance of the token", "squares", centered);
     const deviation = parts.add("deviation", "deviation", variance, { label: "ε", value: entry.options.eps });
     const own = parts.add("less the mean", "difference", number(here, entry.inputs[0], [n, c]), mean);
     const scaled = parts.add("divided by the deviation", "quotient", own, deviation);
-    const weighted = parts.add("times weight", "product", scaled, parameter(here, `${entry.params}.weight`, [c], "weight"));
+    const weighted = parts.add(
+      "times weight",
+      "product",
+      scaled,
+      parameter(here, `${entry.params}.weight`, [c], "weight"),
+    );
     parts.add("plus bias", "sum", weighted, parameter(here, `${entry.params}.bias`, [c], "bias"));
   },
 
@@ -153,19 +198,31 @@ const EXPLAIN = {
     const [x] = entry.inputs;
     const [H, W] = here.tensor(x).shape;
     const neighbors = windowOf(i, j, H, W, entry.options.size);
-    const terms = neighbors.map(([row, column]) => number(here, x, [row, column, c], `pixel (${row}, ${column})`));
+    const terms = neighbors.map(([row, column]) =>
+      number(here, x, [row, column, c], `pixel (${row}, ${column})`),
+    );
     const mean = parts.add("mean of the neighbors", "mean", terms);
     parts.add("less the pixel itself", "difference", mean, number(here, x, [i, j, c], "the pixel itself"));
   },
 
   layer_scale(parts, entry, index, here) {
-    parts.add("times γ", "product", number(here, entry.inputs[0], index), parameter(here, `${entry.params}.gamma`, [index.at(-1)], "γ"));
+    parts.add(
+      "times γ",
+      "product",
+      number(here, entry.inputs[0], index),
+      parameter(here, `${entry.params}.gamma`, [index.at(-1)], "γ"),
+    );
   },
 
   residual(parts, entry, index, here) {
     const [x, branch] = inputs(here, entry, index);
     const adds = entry.path.endsWith(".residual1") ? "what the mixer adds" : "what the MLP adds";
-    parts.add("what came in, and what the branch adds", "sum", { ...x, label: "what came in" }, { ...branch, label: adds });
+    parts.add(
+      "what came in, and what the branch adds",
+      "sum",
+      { ...x, label: "what came in" },
+      { ...branch, label: adds },
+    );
   },
 
   attend(parts, entry, [head, query, key], here) {
@@ -174,15 +231,25 @@ const EXPLAIN = {
     const { attention_biases: biases } = at(here.params, entry.params);
     const { K, q, k } = layout(qkv, biases.shape[0], entry.options.K);
     const N = qkv.shape[0];
-    const dots = (j) => Array.from({ length: K }, (_, d) => {
-      const a = number(here, path, [query, q(head) + d], `query, number ${d}`);
-      const b = number(here, path, [j, k(head) + d], `key, number ${d}`);
-      return { label: `number ${d}`, a, b, value: a.value * b.value };
-    });
+    const dots = (j) =>
+      Array.from({ length: K }, (_, d) => {
+        const a = number(here, path, [query, q(head) + d], `query, number ${d}`);
+        const b = number(here, path, [j, k(head) + d], `key, number ${d}`);
+        return { label: `number ${d}`, a, b, value: a.value * b.value };
+      });
     const scale = { label: `1/√${K}`, value: K ** -0.5 };
-    const biasOf = (j) => parameter(here, `${entry.params}.attention_biases`, biasIndex(biases, head, query, j), "bias of this distance");
+    const biasOf = (j) =>
+      parameter(
+        here,
+        `${entry.params}.attention_biases`,
+        biasIndex(biases, head, query, j),
+        "bias of this distance",
+      );
     const row = Array.from({ length: N }, (_, j) => ({
-      label: `score of token ${j}`, value: OPERATIONS.products(dots(j)) * scale.value + biasOf(j).value, path: entry.path, index: [head, query, j],
+      label: `score of token ${j}`,
+      value: OPERATIONS.products(dots(j)) * scale.value + biasOf(j).value,
+      path: entry.path,
+      index: [head, query, j],
     }));
     const product = parts.add("query · key", "products", dots(key));
     const scaled = parts.add("scaled", "product", product, scale);
@@ -211,7 +278,11 @@ const EXPLAIN = {
 
   mean(parts, entry, [c], here) {
     const N = here.tensor(entry.inputs[0]).shape[0];
-    parts.add("mean over the tokens", "mean", Array.from({ length: N }, (_, n) => number(here, entry.inputs[0], [n, c], `token ${n}`)));
+    parts.add(
+      "mean over the tokens",
+      "mean",
+      Array.from({ length: N }, (_, n) => number(here, entry.inputs[0], [n, c], `token ${n}`)),
+    );
   },
 
   average(parts, entry, index, here) {
@@ -224,7 +295,11 @@ const EXPLAIN = {
 
   flat(parts, entry, [n, c], here) {
     const columns = here.tensor(entry.inputs[0]).shape[1];
-    parts.add("the pixel, now a token", "same", number(here, entry.inputs[0], [Math.floor(n / columns), n % columns, c]));
+    parts.add(
+      "the pixel, now a token",
+      "same",
+      number(here, entry.inputs[0], [Math.floor(n / columns), n % columns, c]),
+    );
   },
 };
 
@@ -233,7 +308,15 @@ function softmaxOf(parts, row, own) {
   const largest = parts.add("the largest of the row", "max", row);
   const shifted = parts.add("less the largest", "difference", own, largest);
   const e = parts.add("exp", "exp", shifted);
-  const sum = parts.add("sum over the row", "sum", row.map((term) => ({ ...term, label: `exp: ${term.label}`, value: Math.exp(term.value - largest.value) })));
+  const sum = parts.add(
+    "sum over the row",
+    "sum",
+    row.map((term) => ({
+      ...term,
+      label: `exp: ${term.label}`,
+      value: Math.exp(term.value - largest.value),
+    })),
+  );
   parts.add("divided by the sum", "quotient", e, sum);
 }
 
@@ -241,25 +324,3 @@ function activation(parts, entry, index, here) {
   const x = number(here, entry.inputs[0], index);
   parts.add(entry.layer, entry.layer, entry.layer === "gelu" ? { ...x, phi: phi(x.value) } : x);
 }
-
-/** What each layer does, in a sentence for somebody who knows multiplication. */
-const SENTENCES = {
-  normalize: "A byte of the photograph becomes a number around 0: divided by 255, less the mean of its color, divided by its deviation.",
-  conv2d: "Every number of a small window is multiplied by a weight of its own; the products and a bias are added up.",
-  linear: "Every number of the row is multiplied by a weight of its own; the products and a bias are added up.",
-  batch_norm: "The number is measured against what was usual for its channel in training: less the mean, divided by the deviation, then scaled and shifted.",
-  layer_norm: "The number is measured against the other numbers of its token: less their mean, divided by their deviation, then scaled and shifted.",
-  pooling: "The mean of the pixel and its neighbors, less the pixel itself: how much the surroundings differ from it.",
-  layer_scale: "One learned factor for each channel says how much of the branch is let through.",
-  residual: "What came in goes on unchanged, and the branch adds its part.",
-  attend: "A query and a key are multiplied number by number and added up; scaled, and with the bias for their distance, that is the score. Softmax turns the scores of all keys into shares of one.",
-  weighted_sum: "Each token's value counts as much as the attention that it gets.",
-  softmax: "Each number becomes the share that its exponential has in the sum of all exponentials.",
-  mean: "The mean of one channel over all tokens.",
-  average: "Two classifiers give their answers; the mean counts.",
-  same: "Another name for the same number.",
-  flat: "The pixels, row by row, are now called tokens; no number changes.",
-  relu: "What is negative becomes 0, the rest stays.",
-  gelu: "The number times the share of a normal distribution that lies below it: what is far below 0 vanishes, what is far above stays.",
-  activation: "A curve is applied to the number.",
-};

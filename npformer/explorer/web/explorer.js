@@ -110,7 +110,8 @@ export class Explorer {
     const source = URL.createObjectURL(new Blob([engine], { type: "text/javascript" }));
     this.worker = new Worker(source);
     this.worker.onmessage = ({ data: message }) => this.answered(message);
-    this.worker.onerror = ({ message }) => this.broken(`the network stopped: ${message || "its program in this page is damaged"}`);
+    this.worker.onerror = ({ message }) =>
+      this.broken(`the network stopped: ${message || "its program in this page is damaged"}`);
     URL.revokeObjectURL(source);
   }
 
@@ -188,7 +189,10 @@ export class Explorer {
     if (queue) {
       queue.drop?.(null);
       return new Promise((resolve, reject) => {
-        this.waiting.set(method, { drop: resolve, next: () => this.latest(method, ...args).then(resolve, reject) });
+        this.waiting.set(method, {
+          drop: resolve,
+          next: () => this.latest(method, ...args).then(resolve, reject),
+        });
       });
     }
     this.waiting.set(method, {});
@@ -216,7 +220,8 @@ export class Explorer {
 
 function textOf(id) {
   const found = document.getElementById(id);
-  if (!found || found.textContent.trim() === "") throw new Error(`this page is damaged: a part of it, "${id}", is missing; make it again`);
+  if (!found || found.textContent.trim() === "")
+    throw new Error(`this page is damaged: a part of it, "${id}", is missing; make it again`);
   return found.textContent;
 }
 

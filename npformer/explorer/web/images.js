@@ -1,8 +1,8 @@
 // From a photograph to what enters the network: resize, crop, rescale, normalize.
 //
-// The resize is Pillow's, to the last bit: in 8 bits, along rows and along columns, one after the other. Each new pixel is a
-// weighted sum of old ones. The filter is widened by the factor by which the image shrinks, so that every old pixel
-// counts (antialiasing); weights are whole numbers, 2²² being one. Source: `Resample.c` of Pillow.
+// The resize is Pillow's, to the last bit: in 8 bits, along rows and along columns, one after the other. Each new
+// pixel is a weighted sum of old ones. The filter is widened by the factor by which the image shrinks, so that every
+// old pixel counts (antialiasing); weights are whole numbers, 2²² being one. Source: `Resample.c` of Pillow.
 import { tensor } from "./layers/tensor.js";
 
 const ONE = 2 ** 22;
@@ -43,9 +43,13 @@ function sinc(x) {
 export function resizedAndCropped(photograph, processor) {
   const { width, height } = photograph;
   if (!(width > 0 && height > 0) || photograph.data.length !== 4 * width * height) {
-    throw new Error(`a photograph of ${width}×${height} pixels has ${4 * width * height} bytes; found ${photograph.data.length}`);
+    throw new Error(
+      `a photograph of ${width}×${height} pixels has ${4 * width * height} bytes; found ${photograph.data.length}`,
+    );
   }
-  const [newHeight, newWidth] = processor.do_resize ? resizedSize(height, width, processor.size) : [height, width];
+  const [newHeight, newWidth] = processor.do_resize
+    ? resizedSize(height, width, processor.size)
+    : [height, width];
   const crop = processor.do_center_crop ? processor.crop_size : { height: newHeight, width: newWidth };
   const top = cropStart(newHeight, crop.height, processor.crop_rounding);
   const left = cropStart(newWidth, crop.width, processor.crop_rounding);
@@ -58,7 +62,15 @@ export function resizedAndCropped(photograph, processor) {
     const line = part.subarray((y - rows.start) * across * 3, (y - rows.start + 1) * across * 3);
     data.set(line, ((y - top) * crop.width + columns.start - left) * 3);
   }
-  return { height: crop.height, width: crop.width, data, scaleX: newWidth / width, scaleY: newHeight / height, left, top };
+  return {
+    height: crop.height,
+    width: crop.width,
+    data,
+    scaleX: newWidth / width,
+    scaleY: newHeight / height,
+    left,
+    top,
+  };
 }
 
 /** Bytes, RGB, as `pixel_values`: (x · factor − mean) / std in float32, (H, W, 3) */
@@ -67,7 +79,10 @@ export function normalized({ height, width, data }, processor) {
   for (let i = 0; i < data.length; i++) {
     const value = processor.do_rescale ? Math.fround(data[i] * processor.rescale_factor) : data[i];
     if (!processor.do_normalize) x.data[i] = value;
-    else x.data[i] = Math.fround(value - Math.fround(perColor(processor.image_mean, i % 3))) / Math.fround(perColor(processor.image_std, i % 3));
+    else
+      x.data[i] =
+        Math.fround(value - Math.fround(perColor(processor.image_mean, i % 3))) /
+        Math.fround(perColor(processor.image_std, i % 3));
   }
   return x;
 }
@@ -120,7 +135,16 @@ function onWhite({ data }) {
  * Pillow 13 and later begin with the columns if these lose more than twice as many pixels as the rows (its pull
  * request 9549). Each pass rounds, so the order matters.
  */
-function resample(rgb, height, width, newHeight, newWidth, rows, columns, { resample: filter, columns_first }) {
+function resample(
+  rgb,
+  height,
+  width,
+  newHeight,
+  newWidth,
+  rows,
+  columns,
+  { resample: filter, columns_first },
+) {
   const down = coefficients(height, newHeight, rows, filter);
   const across = coefficients(width, newWidth, columns, filter);
   if (columns_first && newHeight < height && height - newHeight > 2 * (width - newWidth)) {
@@ -158,7 +182,9 @@ function alongColumns(rgb, width, down, first) {
 
 /** One new pixel: three sums of old bytes times weights, rounded and clipped to a byte. */
 function weightedSum(from, at, step, weights, to, place) {
-  let r = ONE / 2, g = ONE / 2, b = ONE / 2;
+  let r = ONE / 2,
+    g = ONE / 2,
+    b = ONE / 2;
   for (let k = 0; k < weights.length; k++, at += step) {
     const weight = weights[k];
     r += from[at] * weight;
@@ -176,7 +202,11 @@ function clipped(value) {
 
 /** For each new pixel of a span: the first old pixel that counts, and the weights, 2²² being one. */
 function coefficients(old, size, { start, stop }, filter) {
-  if (old === size) return Array.from({ length: stop - start }, (_, i) => ({ start: start + i, weights: Int32Array.of(ONE) }));
+  if (old === size)
+    return Array.from({ length: stop - start }, (_, i) => ({
+      start: start + i,
+      weights: Int32Array.of(ONE),
+    }));
   const [reach, curve] = FILTERS[filter];
   const scale = old / size;
   const widening = Math.max(1, scale);
@@ -186,7 +216,9 @@ function coefficients(old, size, { start, stop }, filter) {
     const first = Math.max(0, Math.trunc(center - support + 0.5));
     const last = Math.min(old, Math.trunc(center + support + 0.5));
     const inverse = 1 / widening;
-    const weights = Float64Array.from({ length: last - first }, (_, k) => curve((k + first - center + 0.5) * inverse));
+    const weights = Float64Array.from({ length: last - first }, (_, k) =>
+      curve((k + first - center + 0.5) * inverse),
+    );
     const sum = weights.reduce((a, b) => a + b, 0);
     const whole = Int32Array.from(weights, (weight) => {
       const share = sum === 0 ? weight : weight / sum;

@@ -23,7 +23,10 @@ const KINDS = {
     acts: ({ path }, at) => at === `${path}.attn`,
     change: (x, { path }, here) => {
       const { shape } = at(here.params, path).attention_biases;
-      return weigh(scaledScores(here.tensor(`${path}.qkv`), shape[0], here.entry(`${path}.attn`).options.K), tensor(shape));
+      return weigh(
+        scaledScores(here.tensor(`${path}.qkv`), shape[0], here.entry(`${path}.attn`).options.K),
+        tensor(shape),
+      );
     },
   },
   subtraction: {
@@ -52,13 +55,20 @@ const KINDS = {
   },
   channel: {
     acts: ({ path }, at) => at === path,
-    change: (x, { channel }) => tensor(x.shape, x.data.map((value, i) => (i % x.shape.at(-1) === channel ? 0 : value))),
+    change: (x, { channel }) =>
+      tensor(
+        x.shape,
+        x.data.map((value, i) => (i % x.shape.at(-1) === channel ? 0 : value)),
+      ),
   },
   head: {
     acts: ({ path }, at) => at === `${path}.attn`,
     change: (x, { head }) => {
       const each = x.shape[1] * x.shape[2];
-      return tensor(x.shape, x.data.map((value, i) => (Math.floor(i / each) === head ? 0 : value)));
+      return tensor(
+        x.shape,
+        x.data.map((value, i) => (Math.floor(i / each) === head ? 0 : value)),
+      );
     },
   },
   branch: { acts: ({ path }, at) => at === path, change: (x) => tensor(x.shape) },
@@ -86,13 +96,17 @@ export function acting(interventions, path) {
 /** Refuse what no pass could do; `here` as above, of a pass without interventions. */
 export function checkInterventions(interventions, here) {
   for (const each of interventions) {
-    if (!Object.hasOwn(KINDS, each.kind)) throw new Error(`no intervention is called "${each.kind}"; there are ${Object.keys(KINDS).join(", ")}`);
+    if (!Object.hasOwn(KINDS, each.kind))
+      throw new Error(`no intervention is called "${each.kind}"; there are ${Object.keys(KINDS).join(", ")}`);
     const kind = KINDS[each.kind];
     for (const field of INTERVENTIONS[each.kind]) {
       if (each[field] === undefined) throw new Error(`the intervention "${each.kind}" needs "${field}"`);
     }
-    const places = here.paths.filter((path) => kind.acts(each, path) && fits(each, here.entry(path), here.tensor(path)));
-    if (places.length === 0) throw new Error(`there is nothing to do for ${formatInterventions([each])} in this network`);
+    const places = here.paths.filter(
+      (path) => kind.acts(each, path) && fits(each, here.entry(path), here.tensor(path)),
+    );
+    if (places.length === 0)
+      throw new Error(`there is nothing to do for ${formatInterventions([each])} in this network`);
   }
 }
 
@@ -100,21 +114,34 @@ export function checkInterventions(interventions, here) {
 function fits({ kind, head, channel, index, value, strength, seed, activation }, { path, layer }, { shape }) {
   const below = (number, limit) => Number.isInteger(number) && number >= 0 && number < limit;
   switch (kind) {
-    case "activation": return path.endsWith(".mlp.act") && Object.hasOwn(ACTIVATIONS, activation);
-    case "subtraction": return layer === "pooling";
-    case "scale": return layer === "layer_scale";
-    case "branch": return path.endsWith(".ls1") || path.endsWith(".ls2");
-    case "head": return below(head, shape[0]);
-    case "channel": return below(channel, shape.at(-1));
-    case "noise": return Number.isFinite(strength) && Number.isInteger(seed);
-    case "value": return Number.isFinite(value) && index.length === shape.length && index.every((i, axis) => below(i, shape[axis]));
-    default: return true;
+    case "activation":
+      return path.endsWith(".mlp.act") && Object.hasOwn(ACTIVATIONS, activation);
+    case "subtraction":
+      return layer === "pooling";
+    case "scale":
+      return layer === "layer_scale";
+    case "branch":
+      return path.endsWith(".ls1") || path.endsWith(".ls2");
+    case "head":
+      return below(head, shape[0]);
+    case "channel":
+      return below(channel, shape.at(-1));
+    case "noise":
+      return Number.isFinite(strength) && Number.isInteger(seed);
+    case "value":
+      return (
+        Number.isFinite(value) &&
+        index.length === shape.length &&
+        index.every((i, axis) => below(i, shape[axis]))
+      );
+    default:
+      return true;
   }
 }
 
 /** A source of normal numbers: Marsaglia's xorshift (2003) and the transform of Box and Muller (1958). */
 export function normals(seed) {
-  let state = (Math.imul(seed + 1, 2654435761) >>> 0) || 1;
+  let state = Math.imul(seed + 1, 2654435761) >>> 0 || 1;
   const uniform = () => {
     state ^= state << 13;
     state ^= state >>> 17;

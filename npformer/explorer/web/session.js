@@ -34,9 +34,15 @@ export class Session {
     const { height, width } = this.imageSize;
     const blank = this.pass(tensor([height, width, 3]), []); // a pass over nothing tells all sizes
     return this.steps.map(({ path, kind }, number) => ({
-      path, kind,
-      tensors: [...blank.tape.keys()].filter((each) => blank.step.get(each) === number)
-        .map((each) => ({ path: each, shape: blank.tape.get(each).shape, layer: this.entries.get(each).layer })),
+      path,
+      kind,
+      tensors: [...blank.tape.keys()]
+        .filter((each) => blank.step.get(each) === number)
+        .map((each) => ({
+          path: each,
+          shape: blank.tape.get(each).shape,
+          layer: this.entries.get(each).layer,
+        })),
     }));
   }
 
@@ -57,8 +63,11 @@ export class Session {
     const first = this.firstReached(interventions);
     this.tape = interventions.length === 0 ? this.clean.tape : this.resumed(first, interventions);
     return {
-      ...this.answer(this.tape), clean: this.answer(this.clean.tape), changed: interventions.length > 0,
-      recomputed: interventions.length === 0 ? null : this.steps[first].path, milliseconds: performance.now() - begin,
+      ...this.answer(this.tape),
+      clean: this.answer(this.clean.tape),
+      changed: interventions.length > 0,
+      recomputed: interventions.length === 0 ? null : this.steps[first].path,
+      milliseconds: performance.now() - begin,
     };
   }
 
@@ -89,13 +98,22 @@ export class Session {
       for (let c = 0; c < C; c++) sum += data[i * C + c];
       values[i] = channel === null ? sum / C : data[i * C + channel];
     }
-    return { ...size, values, low: values.reduce((a, b) => Math.min(a, b)), high: values.reduce((a, b) => Math.max(a, b)) };
+    return {
+      ...size,
+      values,
+      low: values.reduce((a, b) => Math.min(a, b)),
+      high: values.reduce((a, b) => Math.max(a, b)),
+    };
   }
 
   /** All of them by path. */
   pictures(clean = false) {
     this.ready();
-    return Object.fromEntries([...this.tape.keys()].map((path) => [path, this.picture(path, null, clean)]).filter(([, picture]) => picture !== null));
+    return Object.fromEntries(
+      [...this.tape.keys()]
+        .map((path) => [path, this.picture(path, null, clean)])
+        .filter(([, picture]) => picture !== null),
+    );
   }
 
   /** What goes into a step, what comes out, and what its branches add. */
@@ -106,10 +124,21 @@ export class Session {
     const input = this.inputOf(number);
     const output = number === this.steps.length - 1 ? "scores" : path;
     const [x, y] = [here.tensor(input).data, here.tensor(output).data];
-    const branches = Object.entries({ ls1: "mixer", ls2: "mlp" }).filter(([name]) => this.tape.has(`${path}.${name}`))
-      .map(([name, mixes]) => ({ path: `${path}.${name}`, name: mixes, share: norm(here.tensor(`${path}.${name}`).data) / norm(x) }));
-    const tensors = [...this.tape.keys()].filter((each) => this.clean.step.get(each) === number)
-      .map((each) => ({ path: each, shape: here.tensor(each).shape, layer: here.entry(each).layer, ...range(here.tensor(each).data) }));
+    const branches = Object.entries({ ls1: "mixer", ls2: "mlp" })
+      .filter(([name]) => this.tape.has(`${path}.${name}`))
+      .map(([name, mixes]) => ({
+        path: `${path}.${name}`,
+        name: mixes,
+        share: norm(here.tensor(`${path}.${name}`).data) / norm(x),
+      }));
+    const tensors = [...this.tape.keys()]
+      .filter((each) => this.clean.step.get(each) === number)
+      .map((each) => ({
+        path: each,
+        shape: here.tensor(each).shape,
+        layer: here.entry(each).layer,
+        ...range(here.tensor(each).data),
+      }));
     const change = x.length === y.length ? norm(y.map((value, i) => value - x[i])) / norm(x) : null;
     return { path, kind: this.steps[number].kind, inputs: input, output, change, branches, tensors };
   }
@@ -129,12 +158,15 @@ export class Session {
     const here = this.here();
     const attn = here.tensor(`${path}.attn`);
     const [heads, N] = attn.shape;
-    if (!(token >= 0 && token < N)) throw new Error(`there is no token ${token}; there are ${N}, counted from 0`);
+    if (!(token >= 0 && token < N))
+      throw new Error(`there is no token ${token}; there are ${N}, counted from 0`);
     const { attention_biases: biases } = at(this.params, path);
     const scores = scaledScores(here.tensor(`${path}.qkv`), heads, this.config.key_dim);
     const [, rows, columns] = biases.shape;
     return {
-      token, rows, columns,
+      token,
+      rows,
+      columns,
       heads: Array.from({ length: heads }, (_, head) => ({
         weights: rowOf(attn, head, token),
         scores: rowOf(scores, head, token),
@@ -150,8 +182,10 @@ export class Session {
     for (const { path, kind } of this.steps) {
       if (!kind.endsWith("_block")) continue;
       if (kinds.includes("block")) found.push({ kind: "block", path });
-      const heads = kind === "attention_block" && kinds.includes("head") ? this.config.num_attention_heads : 0;
-      for (let head = 0; head < heads; head++) found.push({ kind: "head", path: `${path}.token_mixer`, head });
+      const heads =
+        kind === "attention_block" && kinds.includes("head") ? this.config.num_attention_heads : 0;
+      for (let head = 0; head < heads; head++)
+        found.push({ kind: "head", path: `${path}.token_mixer`, head });
     }
     return found;
   }
@@ -164,14 +198,20 @@ export class Session {
     const { index } = before.top[0];
     const first = after.top[0].index;
     return {
-      intervention, ...intervention, label: nameOf(intervention), change: after.scores[index] - before.scores[index],
-      logit: after.logits[index] - before.logits[index], first, flipped: first !== index,
+      intervention,
+      ...intervention,
+      label: nameOf(intervention),
+      change: after.scores[index] - before.scores[index],
+      logit: after.logits[index] - before.logits[index],
+      first,
+      flipped: first !== index,
     };
   }
 
   /** Points of an activation's curve. */
   curve(name, low, high, count) {
-    if (!Object.hasOwn(ACTIVATIONS, name)) throw new Error(`no activation is called "${name}"; there are ${Object.keys(ACTIVATIONS).join(", ")}`);
+    if (!Object.hasOwn(ACTIVATIONS, name))
+      throw new Error(`no activation is called "${name}"; there are ${Object.keys(ACTIVATIONS).join(", ")}`);
     const x = Float32Array.from({ length: count }, (_, i) => low + ((high - low) * i) / (count - 1));
     return { x, y: activate(tensor([count], x), name).data };
   }
@@ -182,7 +222,13 @@ export class Session {
     const step = new Map();
     let number = first;
     const here = this.here(tape, interventions);
-    const counting = this.steps.map((each, i) => ({ ...each, compute: (...args) => { number = i; return each.compute(...args); } }));
+    const counting = this.steps.map((each, i) => ({
+      ...each,
+      compute: (...args) => {
+        number = i;
+        return each.compute(...args);
+      },
+    }));
     const see = (path, value) => {
       const kept = changed(interventions, value, path, here);
       tape.set(path, kept);
@@ -209,7 +255,9 @@ export class Session {
 
   /** Number of the first step in which an intervention acts. */
   firstReached(interventions) {
-    const reached = [...this.clean.step].filter(([path]) => acting(interventions, path)).map(([, number]) => number);
+    const reached = [...this.clean.step]
+      .filter(([path]) => acting(interventions, path))
+      .map(([, number]) => number);
     return reached.length === 0 ? 0 : Math.min(...reached);
   }
 
@@ -218,7 +266,9 @@ export class Session {
     const logits = tape.get("logits").data;
     const scores = tape.get("scores").data;
     const order = Array.from(scores.keys()).sort((a, b) => scores[b] - scores[a] || a - b);
-    const top = order.slice(0, 10).map((index) => ({ index, label: this.labels[index], logit: logits[index], score: scores[index] }));
+    const top = order
+      .slice(0, 10)
+      .map((index) => ({ index, label: this.labels[index], logit: logits[index], score: scores[index] }));
     return { top, logits: logits.slice(), scores: scores.slice() };
   }
 
@@ -237,8 +287,11 @@ export class Session {
         return found;
       },
       acting: (path) => acting(interventions, path),
-      paths: [...(this.entries.keys())],
-      params: this.params, processor: this.processor, seen: this.seen, grid: this.grid,
+      paths: [...this.entries.keys()],
+      params: this.params,
+      processor: this.processor,
+      seen: this.seen,
+      grid: this.grid,
     };
   }
 
@@ -259,7 +312,8 @@ function norm(data) {
 
 function range(data) {
   return {
-    low: data.reduce((a, b) => Math.min(a, b)), high: data.reduce((a, b) => Math.max(a, b)),
+    low: data.reduce((a, b) => Math.min(a, b)),
+    high: data.reduce((a, b) => Math.max(a, b)),
     mean: data.reduce((sum, value) => sum + value, 0) / data.length,
   };
 }

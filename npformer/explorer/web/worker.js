@@ -3,7 +3,20 @@
 // A question is {id, method, args}; an answer {id, result} or {id, error}, with {id, progress} before it.
 import { openSession } from "./session.js";
 
-const METHODS = ["network", "show", "intervene", "pixels", "tensor", "picture", "pictures", "block", "explainNumber", "receptiveField", "attention", "curve"];
+const METHODS = [
+  "network",
+  "show",
+  "intervene",
+  "pixels",
+  "tensor",
+  "picture",
+  "pictures",
+  "block",
+  "explainNumber",
+  "receptiveField",
+  "attention",
+  "curve",
+];
 
 let session = null;
 let generation = 0; // of the photograph; what is ranked for an older one is given up

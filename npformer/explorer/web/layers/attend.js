@@ -14,7 +14,14 @@ export function layout(qkv, heads, K) {
   const width = qkv.shape[1];
   const each = width / heads;
   const V = each - 2 * K;
-  return { width, K, V, q: (head) => head * each, k: (head) => head * each + K, v: (head) => head * each + 2 * K };
+  return {
+    width,
+    K,
+    V,
+    q: (head) => head * each,
+    k: (head) => head * each + K,
+    v: (head) => head * each + 2 * K,
+  };
 }
 
 /** scale · q kᵀ without the bias: (N, heads·(2K + V)) -> (heads, N, N) */
@@ -37,7 +44,9 @@ export function scaledScores(qkv, heads, K) {
 export function weigh(scores, biases) {
   const [, N] = scores.shape;
   const biased = scores.data.map((score, at) => {
-    const key = at % N, query = Math.floor(at / N) % N, head = Math.floor(at / (N * N));
+    const key = at % N,
+      query = Math.floor(at / N) % N,
+      head = Math.floor(at / (N * N));
     return score + bias(biases, head, query, key);
   });
   return softmax(tensor(scores.shape, biased));

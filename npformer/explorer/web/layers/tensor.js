@@ -15,7 +15,9 @@ export function count(shape) {
 
 /** Where the number at an index lies in the array: [y, x, c] -> (y · W + x) · C + c. */
 export function offset(shape, index) {
-  const inside = index.length === shape.length && index.every((i, axis) => Number.isInteger(i) && i >= 0 && i < shape[axis]);
+  const inside =
+    index.length === shape.length &&
+    index.every((i, axis) => Number.isInteger(i) && i >= 0 && i < shape[axis]);
   if (!inside) throw new Error(`there is no number [${index}] in a tensor of ${shape.join("×")}`);
   return index.reduce((at, i, axis) => at * shape[axis] + i, 0);
 }

@@ -6,7 +6,8 @@
 /** The network's tensors in order: {path, layer, inputs: [path, …], params: path | undefined, options}. */
 export function catalog(p, config) {
   const list = [];
-  const add = (path, layer, inputs, params, options = {}) => list.push({ path, layer, inputs: [inputs].flat(), params, options });
+  const add = (path, layer, inputs, params, options = {}) =>
+    list.push({ path, layer, inputs: [inputs].flat(), params, options });
   add("pixel_values", "normalize", []);
   let x = stemOf(add, config);
   p.stages.forEach((stage, i) => {
@@ -26,7 +27,11 @@ export function catalog(p, config) {
   add("pooled", "mean", "norm");
   add("head", "linear", "pooled", "head");
   if (p.head_dist !== null) add("head_dist", "linear", "pooled", "head_dist");
-  add("logits", p.head_dist === null ? "same" : "average", p.head_dist === null ? "head" : ["head", "head_dist"]);
+  add(
+    "logits",
+    p.head_dist === null ? "same" : "average",
+    p.head_dist === null ? "head" : ["head", "head_dist"],
+  );
   add("scores", "softmax", "logits");
   return list;
 }
@@ -43,7 +48,11 @@ function stemOf(add, { batch_norm_eps: eps }) {
 }
 
 function downsampleOf(add, path, x, config) {
-  add(`${path}.conv`, "conv2d", x, `${path}.conv`, { kernel: config.downsample_patch_size, stride: config.downsample_stride, padding: config.downsample_pad });
+  add(`${path}.conv`, "conv2d", x, `${path}.conv`, {
+    kernel: config.downsample_patch_size,
+    stride: config.downsample_stride,
+    padding: config.downsample_pad,
+  });
   add(`${path}.norm`, "batch_norm", `${path}.conv`, `${path}.norm`, { eps: config.batch_norm_eps });
   add(path, "same", `${path}.norm`);
   return path;

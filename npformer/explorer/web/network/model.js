@@ -20,16 +20,41 @@ import { mapped, tensor } from "../layers/tensor.js";
 
 /** The network as a list of {path, kind, compute(x, run), ends}; `ends` are the stages that end here. */
 export function steps(p, config) {
-  const list = [{ path: "stem", kind: "stem", ends: [], compute: (x, run) => stem(run("pixel_values", x), p.stem, config.batch_norm_eps, run.within("stem")) }];
+  const list = [
+    {
+      path: "stem",
+      kind: "stem",
+      ends: [],
+      compute: (x, run) => stem(run("pixel_values", x), p.stem, config.batch_norm_eps, run.within("stem")),
+    },
+  ];
   p.stages.forEach((stage, i) => {
     if (stage.downsample !== null) {
       const path = `stages.${i}.downsample`;
       const { downsample_stride, downsample_pad, batch_norm_eps } = config;
-      list.push({ path, kind: "downsample", ends: [], compute: (x, run) => downsample(x, stage.downsample, downsample_stride, downsample_pad, batch_norm_eps, run.within(path)) });
+      list.push({
+        path,
+        kind: "downsample",
+        ends: [],
+        compute: (x, run) =>
+          downsample(
+            x,
+            stage.downsample,
+            downsample_stride,
+            downsample_pad,
+            batch_norm_eps,
+            run.within(path),
+          ),
+      });
     }
     stage.blocks.forEach((params, j) => {
       const path = `stages.${i}.blocks.${j}`;
-      list.push({ path, kind: kindOf(params), ends: [], compute: (x, run) => block(x, params, config, run.within(path)) });
+      list.push({
+        path,
+        kind: kindOf(params),
+        ends: [],
+        compute: (x, run) => block(x, params, config, run.within(path)),
+      });
     });
     list.at(-1).ends.push(`stages.${i}`);
   });
@@ -50,8 +75,10 @@ export function forward(x, list, run = EVALUATION, first = 0) {
 /** Run a block of any kind. */
 function block(x, p, config, run) {
   const kind = kindOf(p);
-  if (kind === "pooling_block") return pooling_block(x, p, config.pool_size, config.hidden_act, config.batch_norm_eps, run);
-  if (kind === "attention_block") return attention_block(x, p, config.key_dim, config.hidden_act, config.layer_norm_eps, run);
+  if (kind === "pooling_block")
+    return pooling_block(x, p, config.pool_size, config.hidden_act, config.batch_norm_eps, run);
+  if (kind === "attention_block")
+    return attention_block(x, p, config.key_dim, config.hidden_act, config.layer_norm_eps, run);
   return x.shape.length === 3 ? flat(x) : x;
 }
 
@@ -77,5 +104,8 @@ function meanOfTokens(x) {
   const N = x.data.length / C;
   const sums = new Float64Array(C);
   for (let i = 0; i < x.data.length; i++) sums[i % C] += x.data[i];
-  return tensor([C], Float32Array.from(sums, (sum) => sum / N));
+  return tensor(
+    [C],
+    Float32Array.from(sums, (sum) => sum / N),
+  );
 }

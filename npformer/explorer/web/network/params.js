@@ -31,12 +31,14 @@ export function unpack(bytes, manifest, config) {
   for (const { path, shape, type } of manifest) {
     const n = count(shape);
     const width = type === "float16" ? 2 : 4;
-    if (at + n * width > bytes.length) throw new Error("the weights in this page are cut off; make the page again");
+    if (at + n * width > bytes.length)
+      throw new Error("the weights in this page are cut off; make the page again");
     const planes = bytes.subarray(at, at + n * width);
     put(tree, path.split("."), leaf(shape, type === "float16" ? halves(planes, n) : singles(planes, n)));
     at += n * width;
   }
-  if (at !== bytes.length) throw new Error("the weights in this page are of another network; make the page again");
+  if (at !== bytes.length)
+    throw new Error("the weights in this page are of another network; make the page again");
   return completed(tree, config);
 }
 
