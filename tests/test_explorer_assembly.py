@@ -143,6 +143,16 @@ def test_weights_are_rounded_to_float16_and_it_is_said():
     assert np.array_equal(rounded(params._replace(head=head)).head.weight, head.weight)
 
 
+def test_a_page_says_that_its_weights_were_rounded(page):
+    model = npformer.load("tiny", engine="numpy")
+    head = model.params.head._replace(weight=model.params.head.weight * np.float32(1.1))
+    network = type(model.model)(model.config, model.params._replace(head=head), engine="numpy")
+    rounded_page = explore(None, npformer.Classifier(network, model.processor))
+    assert "rounded to float16" in rounded_page.title
+    assert data_of(rounded_page.html)["weights"] == {"type": "float16", "exact": False}
+    assert "rounded" not in page.title
+
+
 def modules(folder, **texts):
     """Write modules, and return the first."""
     for name, text in texts.items():

@@ -127,11 +127,13 @@ def explore(
     if not isinstance(model, Classifier):
         model = classification.load(model, engine="numpy", entry=entry)
     check_network(model)
-    title = f"The explorer: EfficientFormer, {name}"
+    manifest, weights, exact = pack(model.params)
+    rounding = "" if exact else ", its weights rounded to float16"
+    title = f"The explorer: EfficientFormer, {name}{rounding}"
     data = page_data(model, title)
     shown = [] if photo is None else [described(_name(photo), photo)]
     data["photographs"] = [*shown, *(described(each, photograph(each)) for each in PHOTOGRAPHS)]
-    data["manifest"], weights, exact = pack(model.params)
+    data["manifest"] = manifest
     data["weights"] = {"type": "float16", "exact": exact}
     return Exploration(title, assembled(title, data, weights))
 
