@@ -52,7 +52,9 @@ class Page extends Changing {
       h(
         "p",
         {},
-        `${network.title}: ${counted(network.parameters, "parameter")}, ${counted(network.labels.length, "class", "classes")}. Numbers of the network are shown to five digits. The network in JavaScript is part of npformer; it does what npformer does in Python, layer for layer.`,
+        `${network.title}: ${counted(network.parameters, "parameter")}, `,
+        `${counted(network.labels.length, "class", "classes")}. Numbers are shown to five digits. `,
+        "The network in JavaScript is part of npformer, and does what it does in Python, layer for layer.",
       ),
     );
     document.addEventListener("click", (event) => this.#follow(event));
