@@ -1,0 +1,9 @@
+"""For whoever writes this network elsewhere: what is right, and how near to it is near enough.
+
+    steps     the network as a list of elementary steps
+    bounds    how far rounding may take the result of a step
+"""
+
+from .steps import Step, run_steps, steps
+
+__all__ = ["Step", "run_steps", "steps"]
