@@ -1,0 +1,289 @@
+"""Is one parameter off by a hundred-thousandth? A statistic, for what no single number shows.
+
+In float32 a fault of 1e-5 can be smaller than the bound of every element. But it is the same fault in
+all of them: if a parameter θ is really (1 + a) θ, then the differences are
+
+    r = theirs − ours = a d + rounding          d = ∂y/∂log θ: the direction in which θ moves y
+
+and a is found by weighted least squares (Gauss 1821), with the standard error of White 1980, which
+does not need to know how large each rounding is, only that they are independent:
+
+    a = Σ w r d / Σ w d²       SE² = Σ w² d² (r − a d)² / (Σ w d²)²       w = 1/variance
+
+A parameter is accused if |a| exceeds what could come of `DEVIATIONS` standard errors *and* of all
+that a right implementation may do to its parameters: folding rounds every weight once more, and a
+scale that is shared by a channel is off by a few u. What these can contribute to a is known: it is
+their own direction, projected onto d. At last the accused parameter has to explain the differences:
+with it, all of them are within the bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ...layers import Array, Conv2d, as_linear, im2col
+from ...network.tree import build, leaves
+from ..steps import Step, run_steps
+from .arithmetic import arithmetic
+from .chain import propagate
+
+DEVIATIONS = 8.0
+"""Standard errors: of millions of numbers none is this far out by chance."""
+SHARED = 8.0
+"""A right scale of a channel is within so many u."""
+FEW = 30.0
+"""With fewer numbers than this the standard error is taken from the bound's variance."""
+STEP = 2.0**-10
+"""of the differences that give d; most parameters act linearly, the others nearly so"""
+CHANNELWISE = frozenset(
+    ("identity", "batch_norm", "activation", "layer_scale", "residual", "subtract", "flat")
+)
+"""Steps that let no number of a channel come into another."""
+
+
+class Finding(NamedTuple):
+    """A parameter that differs."""
+
+    parameter: str
+    """timm's key"""
+    index: tuple[int, ...] | None
+    """which of its numbers; None: all of them, by the same factor"""
+    factor: float
+    """theirs ÷ ours"""
+    deviations: float
+    """how many standard errors the factor is beyond what is right"""
+
+
+class _Candidate(NamedTuple):
+    """An accused parameter, and how much of the differences it explains."""
+
+    energy: float
+    finding: Finding
+    channel: int | None
+    """where it acts; None: in all channels"""
+    explained: Array
+    """a d, of what `channel` says"""
+
+
+class _Differences(NamedTuple):
+    """Differences to a recorded array, at positions no two of which had the same input."""
+
+    r: Array
+    """(positions, channels)"""
+    y: Array
+    w: Array
+    u: float
+
+
+def found_in_parameter(
+    chain: Step | Sequence[Step],
+    inputs: Sequence[Array] | Mapping[str, Array],
+    output: Array,
+    dtype: str = "float32",
+) -> Finding | None:
+    """Find the parameter, or the number of one, whose change explains what was recorded.
+
+    Parameters
+    ----------
+    chain : Step or sequence of Step
+        One step, or several in the order of computation, the last of which gives `output`.
+    inputs : sequence or mapping of ndarray
+        The recorded inputs of the step; or, by path, of the chain.
+    output : ndarray
+        The recorded result, of the shape of ours.
+    dtype : str
+        As in `npformer.testing.error_bound`.
+
+    Returns
+    -------
+    Finding or None
+        None if everything may be right, or if no change of one parameter explains it.
+
+    Raises
+    ------
+    KeyError
+        If an input is missing.
+    ConfigError
+        If nothing is known of the dtype.
+    """
+    if isinstance(chain, Step):
+        inputs = dict(zip(chain.inputs, inputs, strict=True))
+        chain = [chain]
+    assert isinstance(inputs, Mapping)
+    chain = [step.astype(np.float64) for step in chain]
+    estimates = propagate(chain, inputs, dtype)
+    y, bound = estimates[chain[-1].path].value, estimates[chain[-1].path].bound()
+    difference = output.astype(np.float64) - y
+    if not y.size or not np.isfinite(difference).all() or not np.isfinite(bound).all():
+        return None
+    values = {path: found.value for path, found in estimates.items()}
+    chosen = _distinct(y)
+    variance = np.square(bound) + np.finfo(np.float64).tiny
+    of = _Differences(
+        *(_rows(part, chosen) for part in (difference, y, 1 / variance)), arithmetic(dtype).u
+    )
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        candidates = sorted(_candidates(chain, values, of, chosen), key=lambda c: -c.energy)
+    for candidate in candidates[:4]:
+        left = of.r.copy()
+        left[:, _channels(candidate.channel)] -= candidate.explained
+        if (np.abs(left) <= _rows(bound, chosen)).all():
+            return candidate.finding
+    return None
+
+
+def _candidates(
+    chain: Sequence[Step], values: Mapping[str, Array], of: _Differences, chosen: Array
+) -> Iterator[_Candidate]:
+    """Yield all parameters that could be accused."""
+    moved = {
+        (i, key): _rows(direction, chosen)
+        for i, step in enumerate(chain)
+        for key, direction in _directions(chain, i, step, values)
+    }
+    shared = [of.y, *moved.values()]
+    for (i, key), d in moved.items():
+        theta = chain[i].parameters()[key]
+        channelwise = all(step.layer in CHANNELWISE for step in chain[i + 1 :])
+        yield from _whole(key, d, shared, of)
+        if theta.ndim == 1 and channelwise:
+            yield from _each(key, d, shared, of)
+        elif theta.ndim in (2, 4) and channelwise and chain[i].layer in ("conv2d", "linear"):
+            yield from _weights(key, chain, i, values, of, chosen)
+
+
+def _directions(
+    chain: Sequence[Step], i: int, step: Step, values: Mapping[str, Array]
+) -> Iterator[tuple[str, Array]]:
+    """Yield the key of each parameter of a step, and ∂y/∂log θ."""
+    for key, _ in leaves(step.params, step.prefix):
+        ends = []
+        for sign in (1, -1):
+            factor = 1 + sign * STEP
+            params = build(
+                lambda path, leaf, key=key, factor=factor: leaf * (factor if path == key else 1),
+                step.params,
+                step.prefix,
+            )
+            ends.append(_result(chain, i, step._replace(params=params), values))
+        yield key, (ends[0] - ends[1]) / (2 * STEP)
+
+
+def _result(chain: Sequence[Step], i: int, step: Step, values: Mapping[str, Array]) -> Array:
+    """The last result if step i is another."""
+    return _from(chain, i, step(*[values[path] for path in step.inputs]), values)
+
+
+def _from(chain: Sequence[Step], i: int, y: Array, values: Mapping[str, Array]) -> Array:
+    """The last result if that of step i is `y`."""
+    later = {step.path for step in chain[i:]}
+    known = {path: array for path, array in values.items() if path not in later}
+    return run_steps(chain[i + 1 :], known | {chain[i].path: y})[chain[-1].path]
+
+
+def _whole(key: str, d: Array, shared: list[Array], of: _Differences) -> Iterator[_Candidate]:
+    """A parameter all of whose numbers have the same factor."""
+    weight = of.w * d * d
+    whole = weight.sum()
+    if whole > 0:
+        a = (of.w * of.r * d).sum() / whole
+        error = _standard_error(of, d, a, None)
+        parts = sum(np.abs((of.w * other * d).sum(0)) for other in shared)
+        # Scales of channels are off independently of each other, functions all in the same way.
+        allowed = SHARED * of.u * (np.sqrt(np.square(parts).sum()) + parts.sum() / 4) / whole
+        beyond = (abs(a) - allowed) / error
+        if beyond > DEVIATIONS:
+            finding = Finding(key, None, 1 + float(a), float(beyond))
+            yield _Candidate(float(a * a * whole), finding, None, a * d)
+
+
+def _each(key: str, d: Array, shared: list[Array], of: _Differences) -> Iterator[_Candidate]:
+    """A number of a parameter that has one for each channel."""
+    whole = (of.w * d * d).sum(0)
+    a = (of.w * of.r * d).sum(0) / whole
+    error = _standard_error(of, d, a, 0)
+    allowed = SHARED * of.u * sum(np.abs((of.w * other * d).sum(0)) for other in shared) / whole
+    beyond = np.where(whole > 0, (np.abs(a) - allowed) / error, 0)
+    j = int(np.nanargmax(np.where(beyond > DEVIATIONS, a * a * whole, -1)))
+    if beyond[j] > DEVIATIONS:
+        finding = Finding(key, (j,), 1 + float(a[j]), float(beyond[j]))
+        yield _Candidate(float(a[j] ** 2 * whole[j]), finding, j, a[j] * d[:, j])
+
+
+def _standard_error(of: _Differences, d: Array, a: Array, axis: int | None) -> Array:
+    """White's; that of the bound's variance where few numbers count."""
+    weight = of.w * d * d
+    whole = weight.sum(axis)
+    robust = (np.square(of.w * d) * np.square(of.r - a * d)).sum(axis) / whole**2
+    few = whole**2 / np.square(weight).sum(axis) < FEW
+    return np.sqrt(np.where(few, 1 / whole, robust))
+
+
+def _weights(
+    key: str,
+    chain: Sequence[Step],
+    i: int,
+    values: Mapping[str, Array],
+    of: _Differences,
+    chosen: Array,
+) -> Iterator[_Candidate]:
+    """A number of a matrix W: weight (k, j) moves channel j by its input k.
+
+    Sums run over positions, for all k and j at once: they are matrix products.
+    """
+    step = chain[i]
+    x, w = _seen(step, values[step.inputs[0]])
+    x = x.reshape(-1, x.shape[-1])[chosen]  # (positions, C_in)
+    pre = values[step.path]
+    h = 1e-4 * (1 + np.abs(pre))
+    slope = (_from(chain, i, pre + h, values) - _from(chain, i, pre - h, values)) / 2
+    g = _rows(slope, chosen) / _rows(h, chosen)  # how y moves with the result of the step
+    squares = np.square(x)
+    d_r, d_d = x.T @ (of.w * g * of.r), squares.T @ (of.w * g * g)  # (C_in, C_out)
+    robust = squares.T @ np.square(of.w * g * of.r)
+    few = d_d**2 / (np.square(squares).T @ np.square(of.w * g * g)) < FEW
+    error = np.sqrt(np.where(few, d_d, robust)) / d_d
+    gram = x.T @ x
+    alone = gram.diagonal()[:, None]
+    rounding = of.u * np.sqrt(np.square(gram) @ np.square(w) / 3) / alone
+    scale = SHARED * of.u * np.abs(gram @ w) / alone
+    change = d_r / d_d  # of the weight, at the most likely
+    beyond = (np.abs(change) - DEVIATIONS * rounding - scale) / error
+    beyond = np.where((d_d > 0) & (alone > 0) & (w != 0), beyond, 0)
+    energy = np.where(beyond > DEVIATIONS, change * change * d_d, -1)
+    k, j = np.unravel_index(int(np.nanargmax(energy)), energy.shape)
+    if energy[k, j] > 0:
+        params = step.params
+        shape = params.weight.shape  # type: ignore[union-attr]
+        index = tuple(int(n) for n in np.unravel_index(k, shape[:-1])) + (int(j),)
+        factor = 1 + float(change[k, j] / w[k, j])
+        finding = Finding(key, index, factor, float(beyond[k, j]))
+        explained = change[k, j] * x[:, k] * g[:, j]
+        yield _Candidate(float(energy[k, j]), finding, int(j), explained)
+
+
+def _seen(step: Step, x: Array) -> tuple[Array, Array]:
+    """What meets the matrix of a linear layer or a convolution, and the matrix."""
+    p = step.params
+    if not isinstance(p, Conv2d):
+        return x, p.weight  # type: ignore[union-attr]
+    kh, kw, _, _ = p.weight.shape
+    stride, padding = step.options.get("stride", 1), step.options.get("padding", 0)
+    return im2col(x, kh, kw, stride, padding), as_linear(p).weight
+
+
+def _channels(channel: int | None) -> int | slice:
+    return slice(None) if channel is None else channel
+
+
+def _rows(x: Array, chosen: Array) -> Array:
+    return x.reshape(-1, x.shape[-1])[chosen]
+
+
+def _distinct(y: Array) -> Array:
+    """Positions no two of which have the same results: equal inputs are rounded equally."""
+    mark = np.cos(np.arange(1, y.shape[-1] + 1))
+    return np.unique(y.reshape(-1, y.shape[-1]) @ mark, return_index=True)[1]
