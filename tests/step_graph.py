@@ -76,7 +76,9 @@ class Graph:
             self.add("Add", *x, name=name)
         elif step.layer == "layer_scale":
             tokens = ".token_mixer" not in name and self.tokens(name)
-            self.add("Mul", *x, self.weight(p.gamma if tokens else p.gamma[:, None, None]), name=name)
+            self.add(
+                "Mul", *x, self.weight(p.gamma if tokens else p.gamma[:, None, None]), name=name
+            )
         elif step.layer == "flat":
             flat = self.add("Reshape", *x, whole(0, 0, -1))
             self.add("Transpose", flat, perm=[0, 2, 1], name=name)
@@ -85,7 +87,9 @@ class Graph:
             parts = [self.weight(part) for part in p]
             self.add("LayerNormalization", *x, *parts, axis=-1, epsilon=o["eps"], name=name)
         elif step.layer == "linear":
-            self.add("Add", self.add("MatMul", *x, self.weight(p.weight)), self.weight(p.bias), name=name)
+            self.add(
+                "Add", self.add("MatMul", *x, self.weight(p.weight)), self.weight(p.bias), name=name
+            )
         elif step.layer == "split_head":
             by_head = self.add("Reshape", *x, whole(0, 0, o["heads"], -1))
             by_head = self.add("Transpose", by_head, perm=[0, 2, 1, 3])

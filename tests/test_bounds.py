@@ -33,7 +33,12 @@ def drawn_step(layer: str, rng: np.random.Generator, size: int, scale: float, sh
     B, N, C, K = 2, int(rng.integers(1, 9)), size, int(rng.integers(1, 9))
 
     def norm() -> list[np.ndarray]:
-        return [draw(rng, C), draw(rng, C), draw(rng, C), np.square(draw(rng, C)) + np.float32(0.01)]
+        return [
+            draw(rng, C),
+            draw(rng, C),
+            draw(rng, C),
+            np.square(draw(rng, C)) + np.float32(0.01),
+        ]
 
     def one(*inputs, params=None, **options):
         names = tuple(f"x{i}" for i in range(len(inputs)))
@@ -68,7 +73,9 @@ def drawn_step(layer: str, rng: np.random.Generator, size: int, scale: float, sh
         return one(rows, params=draw(rng, 2, 1, N) if layer == "position_bias" else None)
     if layer == "weighted_sum":
         attn = np.abs(draw(rng, B, 2, N, N))
-        return one(attn / attn.sum(-1, keepdims=True), draw(rng, B, 2, N, C, scale=scale, shift=shift))
+        return one(
+            attn / attn.sum(-1, keepdims=True), draw(rng, B, 2, N, C, scale=scale, shift=shift)
+        )
     return one(image if layer == "flat" else x)
 
 
@@ -214,7 +221,9 @@ def test_hard_values():
     large = np.full((1, 2), 3e38, "float32")
     assert np.isinf(error_bound("residual", [large, large])).all()
     assert (error_bound("residual", [large / 2, large / 4]) < 1e32).all()
-    assert np.isinf(error_bound("residual", [large * 0 + 6e4, large * 0 + 1e4], dtype="float16")).all()
+    assert np.isinf(
+        error_bound("residual", [large * 0 + 6e4, large * 0 + 1e4], dtype="float16")
+    ).all()
     small = np.full((1, 2), 1e-40, "float32")
     assert (error_bound("layer_scale", [small], LayerScale(np.ones(2))) >= 1e-40).all()
     empty = np.zeros((0, 3, 4), "float32")

@@ -25,7 +25,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from ..errors import ConfigError

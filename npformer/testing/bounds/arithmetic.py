@@ -38,7 +38,7 @@ class Arithmetic(NamedTuple):
 
 
 ARITHMETICS = {
-    "float64": Arithmetic(2.0**-53, 2.0**-53, 2.0**-1022, float(np.finfo("float64").max)),
+    "float64": Arithmetic(2.0**-53, 2.0**-53, 2.0**-511, float(np.finfo("float64").max)),
     "float32": Arithmetic(2.0**-24, 2.0**-24, 2.0**-126, float(np.finfo("float32").max)),
     "float16": Arithmetic(2.0**-11, 2.0**-24, 2.0**-24, 65504.0),
     "bfloat16": Arithmetic(2.0**-8, 2.0**-24, 2.0**-126, (2 - 2.0**-7) * 2.0**127),
@@ -83,6 +83,8 @@ class Error(NamedTuple):
 
     def bound(self, probability: float = 1e-12) -> Array:
         """Return what an element exceeds with this probability at most; with 0, what none can."""
+        if not probability:
+            return self.hard
         return np.fmin(self.hard, deviations(probability) * np.sqrt(self.variance))
 
 

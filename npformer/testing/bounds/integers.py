@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...layers import ACTIVATIONS, Array, Conv2d, Linear, as_linear, gelu, im2col
+from ...layers import ACTIVATIONS, Array, Conv2d, Linear, as_linear, gelu
 from ...layers.quantized_linear import LARGEST_WEIGHT, STEPS
 from ..steps import Step
 from .arithmetic import Arithmetic, Error, exact, unknown
+from .products import windows
 
 POLYNOMIAL = 1.4e-4
 """How far `npformer.layers.gelu_polynomial` is from GELU."""
@@ -31,9 +32,7 @@ def conv2d(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic) -> Er
     """The same for windows."""
     (x,), p = inputs, step.params
     assert isinstance(p, Conv2d)
-    kh, kw, _, _ = p.weight.shape
-    stride, padding = step.options.get("stride", 1), step.options.get("padding", 0)
-    return _rows(im2col(x, kh, kw, stride, padding), as_linear(p))
+    return _rows(windows(step, x), as_linear(p))
 
 
 def activation(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic) -> Error:

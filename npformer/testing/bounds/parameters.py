@@ -20,22 +20,22 @@ with it, all of them are within the bound.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from ...layers import Array, Conv2d, as_linear, im2col
+from ...layers import Array, Conv2d, Linear, as_linear
 from ...network.tree import build, leaves
 from ..steps import Step, run_steps
 from .arithmetic import arithmetic
 from .chain import propagate
+from .products import windows
 
 DEVIATIONS = 8.0
-"""Standard errors: of millions of numbers none is this far out by chance."""
+"""Of millions of numbers none is so many standard errors out by chance."""
 SHARED = 8.0
 """A right scale of a channel is within so many u."""
-FEW = 30.0
-"""With fewer numbers than this the standard error is taken from the bound's variance."""
 STEP = 2.0**-10
 """of the differences that give d; most parameters act linearly, the others nearly so"""
 CHANNELWISE = frozenset(
@@ -49,7 +49,7 @@ class Finding(NamedTuple):
 
     parameter: str
     """timm's key"""
-    index: tuple[int, ...] | None
+    place: tuple[int, ...] | None
     """which of its numbers; None: all of them, by the same factor"""
     factor: float
     """theirs ÷ ours"""
@@ -109,11 +109,10 @@ def found_in_parameter(
     ConfigError
         If nothing is known of the dtype.
     """
-    if isinstance(chain, Step):
-        inputs = dict(zip(chain.inputs, inputs, strict=True))
-        chain = [chain]
-    assert isinstance(inputs, Mapping)
-    chain = [step.astype(np.float64) for step in chain]
+    steps = [chain] if isinstance(chain, Step) else chain
+    if not isinstance(inputs, Mapping):
+        inputs = dict(zip(steps[0].inputs, inputs, strict=True))
+    chain = [step.astype(np.float64) for step in steps]
     estimates = propagate(chain, inputs, dtype)
     y, bound = estimates[chain[-1].path].value, estimates[chain[-1].path].bound()
     difference = output.astype(np.float64) - y
@@ -122,9 +121,8 @@ def found_in_parameter(
     values = {path: found.value for path, found in estimates.items()}
     chosen = _distinct(y)
     variance = np.square(bound) + np.finfo(np.float64).tiny
-    of = _Differences(
-        *(_rows(part, chosen) for part in (difference, y, 1 / variance)), arithmetic(dtype).u
-    )
+    r, rows, w = (_rows(part, chosen) for part in (difference, y, 1 / variance))
+    of = _Differences(r, rows, w, arithmetic(dtype).u)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         candidates = sorted(_candidates(chain, values, of, chosen), key=lambda c: -c.energy)
     for candidate in candidates[:4]:
@@ -162,14 +160,13 @@ def _directions(
     for key, _ in leaves(step.params, step.prefix):
         ends = []
         for sign in (1, -1):
-            factor = 1 + sign * STEP
-            params = build(
-                lambda path, leaf, key=key, factor=factor: leaf * (factor if path == key else 1),
-                step.params,
-                step.prefix,
-            )
+            params = build(partial(_scaled, key, 1 + sign * STEP), step.params, step.prefix)
             ends.append(_result(chain, i, step._replace(params=params), values))
         yield key, (ends[0] - ends[1]) / (2 * STEP)
+
+
+def _scaled(key: str, factor: float, path: str, leaf: Array) -> Array:
+    return leaf * factor if path == key else leaf
 
 
 def _result(chain: Sequence[Step], i: int, step: Step, values: Mapping[str, Array]) -> Array:
@@ -190,11 +187,12 @@ def _whole(key: str, d: Array, shared: list[Array], of: _Differences) -> Iterato
     whole = weight.sum()
     if whole > 0:
         a = (of.w * of.r * d).sum() / whole
-        error = _standard_error(of, d, a, None)
         parts = sum(np.abs((of.w * other * d).sum(0)) for other in shared)
         # Scales of channels are off independently of each other, functions all in the same way.
         allowed = SHARED * of.u * (np.sqrt(np.square(parts).sum()) + parts.sum() / 4) / whole
-        beyond = (abs(a) - allowed) / error
+        beyond = _deviations(
+            abs(a) - allowed, _squares(of, d, a, None), whole, np.square(weight).sum()
+        )
         if beyond > DEVIATIONS:
             finding = Finding(key, None, 1 + float(a), float(beyond))
             yield _Candidate(float(a * a * whole), finding, None, a * d)
@@ -202,24 +200,36 @@ def _whole(key: str, d: Array, shared: list[Array], of: _Differences) -> Iterato
 
 def _each(key: str, d: Array, shared: list[Array], of: _Differences) -> Iterator[_Candidate]:
     """A number of a parameter that has one for each channel."""
-    whole = (of.w * d * d).sum(0)
+    weight = of.w * d * d
+    whole = weight.sum(0)
     a = (of.w * of.r * d).sum(0) / whole
-    error = _standard_error(of, d, a, 0)
     allowed = SHARED * of.u * sum(np.abs((of.w * other * d).sum(0)) for other in shared) / whole
-    beyond = np.where(whole > 0, (np.abs(a) - allowed) / error, 0)
+    beyond = _deviations(
+        np.abs(a) - allowed, _squares(of, d, a, 0), whole, np.square(weight).sum(0)
+    )
     j = int(np.nanargmax(np.where(beyond > DEVIATIONS, a * a * whole, -1)))
     if beyond[j] > DEVIATIONS:
         finding = Finding(key, (j,), 1 + float(a[j]), float(beyond[j]))
         yield _Candidate(float(a[j] ** 2 * whole[j]), finding, j, a[j] * d[:, j])
 
 
-def _standard_error(of: _Differences, d: Array, a: Array, axis: int | None) -> Array:
-    """White's; that of the bound's variance where few numbers count."""
-    weight = of.w * d * d
-    whole = weight.sum(axis)
-    robust = (np.square(of.w * d) * np.square(of.r - a * d)).sum(axis) / whole**2
-    few = whole**2 / np.square(weight).sum(axis) < FEW
-    return np.sqrt(np.where(few, 1 / whole, robust))
+def _squares(of: _Differences, d: Array, a: Array, axis: int | None) -> Array:
+    """The sum in White's standard error."""
+    found: Array = (np.square(of.w * d) * np.square(of.r - a * d)).sum(axis)
+    return found
+
+
+def _deviations(excess: Array, squares: Array, whole: Array, fourth: Array) -> Array:
+    """How many standard errors something is above zero.
+
+    With few numbers the standard error is not well known itself: t follows Student's distribution,
+    and is turned into the z that is as unlikely (Wallace 1959, "Bounds on normal approximations to
+    Student's and the chi-square distributions").
+    """
+    t = excess * whole / np.sqrt(squares)
+    freedom = np.maximum(np.square(whole) / fourth - 1, 0)
+    z = np.sqrt(freedom * np.log1p(np.square(t) / freedom))
+    return np.where((excess > 0) & (freedom > 0), z, 0)
 
 
 def _weights(
@@ -241,26 +251,25 @@ def _weights(
     h = 1e-4 * (1 + np.abs(pre))
     slope = (_from(chain, i, pre + h, values) - _from(chain, i, pre - h, values)) / 2
     g = _rows(slope, chosen) / _rows(h, chosen)  # how y moves with the result of the step
-    squares = np.square(x)
-    d_r, d_d = x.T @ (of.w * g * of.r), squares.T @ (of.w * g * g)  # (C_in, C_out)
-    robust = squares.T @ np.square(of.w * g * of.r)
-    few = d_d**2 / (np.square(squares).T @ np.square(of.w * g * g)) < FEW
-    error = np.sqrt(np.where(few, d_d, robust)) / d_d
+    wg = of.w * g
+    d_r, d_d = x.T @ (wg * of.r), np.square(x).T @ (wg * g)  # (C_in, C_out)
+    change = d_r / d_d  # of the weight, at the most likely
+    fourth = (x**4).T @ np.square(wg * g)
+    squares = np.square(x).T @ np.square(wg * of.r) - 2 * change * ((x**3).T @ (wg * wg * g * of.r))
+    squares = np.maximum(squares + change * change * fourth, np.finfo(np.float64).tiny)
     gram = x.T @ x
     alone = gram.diagonal()[:, None]
     rounding = of.u * np.sqrt(np.square(gram) @ np.square(w) / 3) / alone
     scale = SHARED * of.u * np.abs(gram @ w) / alone
-    change = d_r / d_d  # of the weight, at the most likely
-    beyond = (np.abs(change) - DEVIATIONS * rounding - scale) / error
-    beyond = np.where((d_d > 0) & (alone > 0) & (w != 0), beyond, 0)
+    excess = np.abs(change) - DEVIATIONS * rounding - scale
+    beyond = np.where(w != 0, _deviations(excess, squares, d_d, fourth), 0)
     energy = np.where(beyond > DEVIATIONS, change * change * d_d, -1)
     k, j = np.unravel_index(int(np.nanargmax(energy)), energy.shape)
     if energy[k, j] > 0:
-        params = step.params
-        shape = params.weight.shape  # type: ignore[union-attr]
-        index = tuple(int(n) for n in np.unravel_index(k, shape[:-1])) + (int(j),)
+        shape = step.parameters()[key].shape
+        place = tuple(int(n) for n in np.unravel_index(k, shape[:-1])) + (int(j),)
         factor = 1 + float(change[k, j] / w[k, j])
-        finding = Finding(key, index, factor, float(beyond[k, j]))
+        finding = Finding(key, place, factor, float(beyond[k, j]))
         explained = change[k, j] * x[:, k] * g[:, j]
         yield _Candidate(float(energy[k, j]), finding, int(j), explained)
 
@@ -268,11 +277,10 @@ def _weights(
 def _seen(step: Step, x: Array) -> tuple[Array, Array]:
     """What meets the matrix of a linear layer or a convolution, and the matrix."""
     p = step.params
-    if not isinstance(p, Conv2d):
-        return x, p.weight  # type: ignore[union-attr]
-    kh, kw, _, _ = p.weight.shape
-    stride, padding = step.options.get("stride", 1), step.options.get("padding", 0)
-    return im2col(x, kh, kw, stride, padding), as_linear(p).weight
+    if isinstance(p, Linear):
+        return x, p.weight
+    assert isinstance(p, Conv2d)
+    return windows(step, x), as_linear(p).weight
 
 
 def _channels(channel: int | None) -> int | slice:

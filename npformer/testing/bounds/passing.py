@@ -22,12 +22,12 @@ from ...layers import (
     LayerScale,
     Linear,
     as_linear,
-    im2col,
 )
 from ...layers.attend import merge_heads
 from ...layers.pooling import window_area, window_sum
 from ..steps import Step
 from .arithmetic import Error
+from .products import windows
 
 Passing: TypeAlias = "Callable[[Step, Array, tuple[Array, ...], tuple[Error, ...]], Error]"
 """From a step, its result, its inputs and their errors, to the error that comes of these"""
@@ -92,9 +92,8 @@ def convolved(step: Step, y: Array, xs: tuple[Array, ...], errors: tuple[Error, 
     (e,), p = errors, step.params
     assert isinstance(p, Conv2d)
     kh, kw, _, _ = p.weight.shape
-    stride, padding = step.options.get("stride", 1), step.options.get("padding", 0)
-    hard, variance = (im2col(part, kh, kw, stride, padding) for part in e)
     weight = as_linear(p).weight
+    hard, variance = (windows(step, part) for part in e)
     return Error(hard @ np.abs(weight), kh * kw * (variance @ np.square(weight)))
 
 
@@ -144,7 +143,7 @@ def compared(step: Step, y: Array, xs: tuple[Array, ...], errors: tuple[Error, .
 
 def mixed(step: Step, y: Array, xs: tuple[Array, ...], errors: tuple[Error, ...]) -> Error:
     """``attn v``."""
-    error = _product(*xs, *errors)
+    error = _product(xs[0], xs[1], errors[0], errors[1])
     return Error(merge_heads(error.hard), merge_heads(error.variance))
 
 

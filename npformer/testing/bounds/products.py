@@ -9,48 +9,46 @@ from ...layers.attend import merge_heads
 from ...layers.pooling import window_area, window_sum
 from ..steps import Step
 from .arithmetic import Arithmetic, Error, rounded
-from .sums import dot, in_any_order, in_groups, summed, without_order
+from .sums import dot, in_any_order, summed
+
+ZERO = np.zeros(())
+
 
 def linear(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic) -> Error:
-    """``x W + b``: each result is a dot product of C_in terms, in no particular order."""
+    """``x W + b``."""
     (x,), p = inputs, step.params
     assert isinstance(p, Linear)
-    terms, squares = np.abs(x) @ np.abs(p.weight), np.square(x) @ np.square(p.weight)
-    partial = without_order(y, p.bias)
-    return dot(len(p.weight), y, terms, squares, p.bias, partial, a)
+    return dot(x, p.weight, p.bias, y, a)
+
 
 def conv2d(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic) -> Error:
-    """A convolution: the same on windows, whose pixels are groups of terms in any order."""
+    """A convolution: the same on windows."""
     (x,), p = inputs, step.params
     assert isinstance(p, Conv2d)
-    kh, kw, C_in, _ = p.weight.shape
-    stride, padding = step.options.get("stride", 1), step.options.get("padding", 0)
-    windows = im2col(x, kh, kw, stride, padding)  # (B, H', W', kh·kw·C_in)
-    weight = as_linear(p).weight
-    terms, squares = np.abs(windows) @ np.abs(weight), np.square(windows) @ np.square(weight)
-    if kh * kw == 1:
-        partial = without_order(y, p.bias)
-    else:
-        pixels = [slice(k * C_in, (k + 1) * C_in) for k in range(kh * kw)]
-        partial = in_groups(p.bias, [windows[..., k] @ weight[k] for k in pixels])
-    return dot(len(weight), y, terms, squares, p.bias, partial, a)
+    return dot(windows(step, x), as_linear(p).weight, p.bias, y, a)
+
+
+def windows(step: Step, x: Array) -> Array:
+    """What meets the kernel of a convolution: (B, H, W, C_in) -> (B, H', W', kh·kw·C_in)."""
+    p = step.params
+    assert isinstance(p, Conv2d)
+    kh, kw, _, _ = p.weight.shape
+    return im2col(x, kh, kw, step.options.get("stride", 1), step.options.get("padding", 0))
+
 
 def scores(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic) -> Error:
     """``scale · q kᵀ``; queries may have been scaled before, or their weights."""
     (q, k), scale = inputs, step.options["scale"]
-    k = k.swapaxes(2, 3)
-    terms, squares = np.abs(q) @ np.abs(k) * scale, np.square(q) @ np.square(k) * scale**2
-    zero = np.zeros(())
-    error = dot(q.shape[-1], y, terms, squares, zero, without_order(y, zero), a)
+    error = dot(q, k.swapaxes(2, 3), ZERO, y / scale if scale else y, a).scaled(scale)
     return error + rounded(a.u, y, y)
 
+
 def weighted_sum(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic) -> Error:
-    """``attn v``. Tokens have an order: neighbors are alike."""
+    """``attn v``."""
     attn, v = inputs
-    terms = merge_heads(np.abs(attn) @ np.abs(v))
-    squares = merge_heads(np.square(attn) @ np.square(v))
-    zero = np.zeros(())
-    return dot(v.shape[2], y, terms, squares, zero, in_any_order(terms, y), a)
+    error = dot(attn, v, ZERO, attn @ v, a)
+    return Error(merge_heads(error.hard), merge_heads(error.variance))
+
 
 def average_pool(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic) -> Error:
     """The sum of a window, divided by its area or multiplied by one over it."""
@@ -60,6 +58,7 @@ def average_pool(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic)
     partial = in_any_order(terms, y * area)
     error = summed(size * size, terms, squares, partial, a).scaled(1 / area)
     return error + rounded(a.u, terms / area, y, y)
+
 
 def token_mean(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic) -> Error:
     """The sum of all tokens, divided by their number or multiplied by one over it."""

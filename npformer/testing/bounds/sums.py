@@ -6,21 +6,22 @@
 
 (Higham 2002, equation 4.2.) The order is not known: libraries add in lanes, blocks and threads. At
 worst every term is rounded n times, which gives the first bound, γₙ Σ |t|. The second needs the size
-of the partial sums. If terms come in no particular order, the partial sum of i of them is their
-share of the whole, plus what a random half of the terms differs from the other half:
+of the partial sums. Terms that stand next to each other may be alike: pixels of a window, channels
+of a head. So the terms are cut into `GROUPS` of neighbors. Whichever groups come first, their sum
+is at most the sum of all positive ones, or of all negative ones. Within a group terms come in no
+particular order: a partial sum is its share of the group, plus what a random half of the terms
+differs from the other half:
 
-    sᵢ = b + (i/n) (s − b) + √(Σ t²) · (a Brownian bridge, 0 at both ends)
+    |sᵢ| ≤ (groups in the worst order) + √(Σ t²) · |a Brownian bridge, 0 at both ends|
 
-The mean square of the first part over i is (b² + b s + s²)/3. Given the bridge, the error is
-sub-Gaussian with the variance u²/3 Σ sᵢ². The integral of a squared bridge is small on average,
-1/6, but sometimes large, which makes the tail exponential (its Laplace transform is that of
-√(θ/sin θ), with a pole at π):
+Given the bridge, the error is sub-Gaussian with the variance u²/3 Σ sᵢ². The integral of a squared
+bridge is small on average, 1/6, but sometimes large, which makes the tail exponential (its Laplace
+transform is that of √(θ/sin θ), with a pole at π):
 
     P(|Σ δᵢ bridgeᵢ| > τ u √(n Σ t²) / √3) ≈ exp(−π τ)
 
 So that one λ serves all, the variance is enlarged to `BRIDGE` times n Σ t², with which
-λ √BRIDGE = ln(2/p)/π at p = 1e-12. Where terms do have an order, as the rows of a window have in
-an image, the partial sums are bounded by those of their groups in the worst order.
+λ √BRIDGE = ln(2/p)/π at p = 1e-12.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from ...layers import Array
 from .arithmetic import Arithmetic, Error, gamma, rounded
 
 BRIDGE = 1.5
+GROUPS = 16
+"""of neighboring terms; sums of fewer terms than four for each are taken in any order"""
 
 
 def summed(n: int, terms: Array, squares: Array, partial: Array, a: Arithmetic) -> Error:
@@ -44,7 +47,7 @@ def summed(n: int, terms: Array, squares: Array, partial: Array, a: Arithmetic) 
     squares : ndarray
         Σ t².
     partial : ndarray
-        Mean square of the partial sums without their random part.
+        Square of the largest partial sum, without its random part.
     a : Arithmetic
 
     Returns
@@ -55,22 +58,16 @@ def summed(n: int, terms: Array, squares: Array, partial: Array, a: Arithmetic) 
     return Error(gamma(n, a.sums) * terms + n * a.tiny, variance + (n * a.tiny) ** 2)
 
 
-def dot(
-    n: int, total: Array, terms: Array, squares: Array, bias: Array, partial: Array, a: Arithmetic
-) -> Error:
-    """The error of a dot product with weights that may have been rounded once themselves.
+def dot(x: Array, weight: Array, bias: Array, total: Array, a: Arithmetic) -> Error:
+    """The error of ``x @ weight + bias``, whose weights may have been rounded once themselves.
 
     Parameters
     ----------
-    n : int
-        Number of products.
-    total : ndarray
-        The result, with its bias.
-    terms, squares : ndarray
-        Sums of |x w| and of (x w)².
+    x : ndarray, shape (..., n)
+    weight : ndarray, shape (..., n, C)
     bias : ndarray
-    partial : ndarray
-        As in `summed`.
+    total : ndarray
+        The result.
     a : Arithmetic
 
     Returns
@@ -79,21 +76,25 @@ def dot(
         Weights are rounded when something has been folded into them, or when they are stored in a
         smaller type.
     """
+    n = x.shape[-1]
+    terms, squares = np.abs(x) @ np.abs(weight), np.square(x) @ np.square(weight)
+    if n < 4 * GROUPS:
+        partial = in_any_order(terms + np.abs(bias), total)
+    else:
+        partial = in_groups(x, weight, bias)
     weights = Error(a.u * terms, a.u**2 / 3 * squares)
     products = Error(a.sums * terms, a.sums**2 / 3 * squares)
     rest = rounded(a.u, bias, total)
     return summed(n, terms + np.abs(bias), squares, partial, a) + products + weights + rest
 
 
-def without_order(total: Array, bias: Array) -> Array:
-    """Mean square of the partial sums of terms in no particular order, without the random part."""
-    return (bias * bias + bias * total + total * total) / 3
-
-
-def in_groups(bias: Array, groups: list[Array]) -> Array:
+def in_groups(x: Array, weight: Array, bias: Array) -> Array:
     """Square of the largest partial sum of groups that may come in any order."""
-    above = sum((np.maximum(g, 0) for g in groups), start=np.maximum(bias, 0))
-    below = sum((np.minimum(g, 0) for g in groups), start=np.minimum(bias, 0))
+    above, below = np.maximum(bias, 0), np.minimum(bias, 0)
+    for group in np.array_split(np.arange(x.shape[-1]), GROUPS):
+        part = slice(group[0], group[-1] + 1)
+        sums = x[..., part] @ weight[..., part, :]
+        above, below = above + np.maximum(sums, 0), below + np.minimum(sums, 0)
     return np.square(np.maximum(above, -below))
 
 
