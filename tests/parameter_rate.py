@@ -1,8 +1,8 @@
 """Print how many parameters that are off by 1e-5 are found: ``python tests/parameter_rate.py``.
 
-Parameters are drawn, one at a time; one is multiplied by 1 + 1e-5, as a whole or one of its numbers,
-and a right implementation runs with it in float32. Then every step is asked whether a parameter of
-it was changed. The same implementations with no fault at all must accuse nobody.
+Parameters are drawn, one at a time, and multiplied by 1 + 1e-5, as a whole or one of its numbers. A
+right implementation runs with it in float32. Then every step is asked whether a parameter of it was
+changed. The same implementations with no fault at all must accuse nobody.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def test_every_kind_of_step_has_its_rules():
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-@settings(max_examples=40)
+@settings(max_examples=10)
 @given(
     seed=st.integers(0, 2**32 - 1), size=st.sampled_from([1, 2, 7, 64, 300]),
     scale=st.sampled_from([1e-3, 1.0, 30.0]), shift=st.sampled_from([0.0, 1.0, 100.0]),
@@ -173,7 +173,7 @@ SMALL = Network(network(config(), 3), config(), images(2, seed=4))
         ("activation", lambda s: s._replace(options={"name": "gelu_new"})),
         ("scores", lambda s: s._replace(options={"scale": 1.0})),
         ("softmax", lambda s: s._replace(layer="identity")),
-        ("average_pool", lambda s: s._replace(options={"size": 5})),
+        ("average_pool", lambda s: s._replace(options={"size": 1})),
         ("residual", lambda s: s._replace(layer="subtract")),
         ("linear", lambda s: s._replace(params=s.params._replace(bias=s.params.bias * 1.001))),
     ],

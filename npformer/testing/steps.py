@@ -78,7 +78,7 @@ class Step(NamedTuple):
     """paths of the arrays that it reads"""
     params: Params = None
     """what it holds"""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {}  # noqa: RUF012 - never written to
     """keyword arguments of its function: ε, stride, padding, …"""
     prefix: str = ""
     """path of `params` in the network's tree; empty if there are none"""

@@ -1,9 +1,9 @@
 """Bounds of a step, and of steps one after the other.
 
-The error of a result has two sources, which add up: the roundings of the step itself, and the errors
-of what it was given. A recorded array is given exactly: whoever recorded it went on from these very
-numbers. So the bound of a step does not depend on what came before it, and a wrong step does not
-accuse those behind it.
+The error of a result has two sources, which add up: the roundings of the step itself, and the
+errors of what it was given. A recorded array is given exactly: whoever recorded it went on from
+these very numbers. So the bound of a step does not depend on what came before it, and a wrong step
+does not accuse those behind it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ...errors import ConfigError
-from ...layers import Array
+from ...layers import Array, BatchNorm, Conv2d
 from ..steps import LAYERS, Params, Step
 from . import elementwise, products
 from .arithmetic import Error, arithmetic, exact, unknown
 from .elementwise import Rule
 from .integers import OF_INTEGERS
 from .passing import PASSING
+from .sums import started
 
 ROUNDING: dict[str, Rule] = {
     "identity": elementwise.nothing,
@@ -51,6 +52,8 @@ class Estimate(NamedTuple):
     value: Array
     """float64"""
     error: Error
+    terms: int = 0
+    """of how many terms it is the sum, if what follows may be folded into that sum"""
 
     def bound(self, probability: float = 1e-12) -> Array:
         """Return what the error of an element exceeds with this probability at most."""
@@ -203,8 +206,12 @@ def estimate(step: Step, inputs: Sequence[Estimate], dtype: str = "float32") -> 
         errors = tuple(x.error for x in inputs)
         if any(e.hard.any() for e in errors):
             error += PASSING[step.layer](step, y, values, errors)
+        if isinstance(step.params, BatchNorm) and inputs[0].terms:
+            start = elementwise.shift(step.params, step.options["eps"])
+            error = started(error, inputs[0].terms, start, a)
         error = _within_range(y, error, a.tiny, a.huge)
-    return Estimate(y, error)
+    terms = step.params.weight[..., 0].size if isinstance(step.params, Conv2d) else 0
+    return Estimate(y, error, terms)
 
 
 def _within_range(y: Array, error: Error, tiny: float, huge: float) -> Error:

@@ -80,9 +80,15 @@ def batch_norm(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic) -
     (x,), p = inputs, step.params
     assert isinstance(p, BatchNorm)
     scale = p.weight / np.sqrt(p.running_var + step.options["eps"])
-    centered, shift = (x - p.running_mean) * scale, p.running_mean * scale
+    centered, mean = (x - p.running_mean) * scale, p.running_mean * scale
     of_scale = unknown((ROOT + 2) * a.u * np.abs(centered))
-    return of_scale + rounded(a.u, x * scale, shift, shift, p.bias - shift, p.bias, y)
+    return of_scale + rounded(a.u, x * scale, mean, mean, p.bias - mean, p.bias, y)
+
+
+def shift(p: BatchNorm, eps: float) -> Array:
+    """What a batch norm adds to ``x s``: β − μ s."""
+    found: Array = p.bias - p.running_mean * (p.weight / np.sqrt(p.running_var + eps))
+    return found
 
 
 def softmax(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic) -> Error:

@@ -1,7 +1,7 @@
 """Is one parameter off by a hundred-thousandth? A statistic, for what no single number shows.
 
-In float32 a fault of 1e-5 can be smaller than the bound of every element. But it is the same fault in
-all of them: if a parameter θ is really (1 + a) θ, then the differences are
+In float32 a fault of 1e-5 can be smaller than the bound of every element. But it is the same fault
+in all of them: if a parameter θ is really (1 + a) θ, then the differences are
 
     r = theirs − ours = a d + rounding          d = ∂y/∂log θ: the direction in which θ moves y
 
@@ -267,7 +267,7 @@ def _weights(
     k, j = np.unravel_index(int(np.nanargmax(energy)), energy.shape)
     if energy[k, j] > 0:
         shape = step.parameters()[key].shape
-        place = tuple(int(n) for n in np.unravel_index(k, shape[:-1])) + (int(j),)
+        place = (*(int(n) for n in np.unravel_index(k, shape[:-1])), int(j))
         factor = 1 + float(change[k, j] / w[k, j])
         finding = Finding(key, place, factor, float(beyond[k, j]))
         explained = change[k, j] * x[:, k] * g[:, j]

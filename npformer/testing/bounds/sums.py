@@ -5,12 +5,12 @@
     error = Σᵢ δᵢ sᵢ           sᵢ: the partial sums, |δᵢ| ≤ u
 
 (Higham 2002, equation 4.2.) The order is not known: libraries add in lanes, blocks and threads. At
-worst every term is rounded n times, which gives the first bound, γₙ Σ |t|. The second needs the size
-of the partial sums. Terms that stand next to each other may be alike: pixels of a window, channels
-of a head. So the terms are cut into `GROUPS` of neighbors. Whichever groups come first, their sum
-is at most the sum of all positive ones, or of all negative ones. Within a group terms come in no
-particular order: a partial sum is its share of the group, plus what a random half of the terms
-differs from the other half:
+worst every term is rounded n times, which gives the first bound, γₙ Σ |t|. The second needs the
+size of the partial sums. Terms that stand next to each other may be alike: pixels of a window,
+channels of a head. So the terms are cut into `GROUPS` of neighbors. Whichever groups come first,
+their sum is at most the sum of all positive ones, or of all negative ones. Within a group terms
+come in no particular order: a partial sum is its share of the group, plus what a random half of the
+terms differs from the other half:
 
     |sᵢ| ≤ (groups in the worst order) + √(Σ t²) · |a Brownian bridge, 0 at both ends|
 
@@ -101,3 +101,13 @@ def in_groups(x: Array, weight: Array, bias: Array) -> Array:
 def in_any_order(terms: Array, total: Array) -> Array:
     """Square of the largest partial sum of terms in any order: all of one sign come first."""
     return np.square((terms + np.abs(total)) / 2)
+
+
+def started(error: Error, n: int, start: Array, a: Arithmetic) -> Error:
+    """The error of a sum of n terms if `start` may have been folded into it, and come first.
+
+    Every partial sum is larger by that. (If it comes last, it is rounded once, which `error` has.)
+    """
+    more = a.sums * np.abs(start) * np.sqrt(n / 3)
+    hard = error.hard + gamma(n, a.sums) * np.abs(start)
+    return Error(hard, np.square(np.sqrt(error.variance) + more))
