@@ -34,10 +34,14 @@ from .products import windows
 
 DEVIATIONS = 8.0
 """Of millions of numbers none is so many standard errors out by chance."""
+FREEDOM = 6.0
+"""Of fewer numbers nothing is said."""
 SHARED = 8.0
 """A right scale of a channel is within so many u."""
 STEP = 2.0**-10
 """of the differences that give d; most parameters act linearly, the others nearly so"""
+LIKELY = 16
+"""How many weights of a matrix are looked at closely."""
 CHANNELWISE = frozenset(
     ("identity", "batch_norm", "activation", "layer_scale", "residual", "subtract", "flat")
 )
@@ -157,21 +161,22 @@ def _directions(
     chain: Sequence[Step], i: int, step: Step, values: Mapping[str, Array]
 ) -> Iterator[tuple[str, Array]]:
     """Yield the key of each parameter of a step, and ∂y/∂log θ."""
-    for key, _ in leaves(step.params, step.prefix):
+    inputs = [values[path] for path in step.inputs]
+    for key, leaf in leaves(step.params, step.prefix):
         ends = []
-        for sign in (1, -1):
-            params = build(partial(_scaled, key, 1 + sign * STEP), step.params, step.prefix)
-            ends.append(_result(chain, i, step._replace(params=params), values))
+        for factor in (1 + STEP, 1 - STEP):
+            if isinstance(step.params, (Linear, Conv2d)):  # no need to multiply once more
+                bias, y = step.params.bias, values[step.path]
+                moved = y + (factor - 1) * (bias if leaf is bias else y - bias)
+            else:
+                params = build(partial(_scaled, key, factor), step.params, step.prefix)
+                moved = step._replace(params=params)(*inputs)
+            ends.append(_from(chain, i, moved, values))
         yield key, (ends[0] - ends[1]) / (2 * STEP)
 
 
 def _scaled(key: str, factor: float, path: str, leaf: Array) -> Array:
     return leaf * factor if path == key else leaf
-
-
-def _result(chain: Sequence[Step], i: int, step: Step, values: Mapping[str, Array]) -> Array:
-    """The last result if step i is another."""
-    return _from(chain, i, step(*[values[path] for path in step.inputs]), values)
 
 
 def _from(chain: Sequence[Step], i: int, y: Array, values: Mapping[str, Array]) -> Array:
@@ -183,16 +188,12 @@ def _from(chain: Sequence[Step], i: int, y: Array, values: Mapping[str, Array]) 
 
 def _whole(key: str, d: Array, shared: list[Array], of: _Differences) -> Iterator[_Candidate]:
     """A parameter all of whose numbers have the same factor."""
-    weight = of.w * d * d
-    whole = weight.sum()
+    a, whole, fourth = _fit(of, d, None)
     if whole > 0:
-        a = (of.w * of.r * d).sum() / whole
         parts = sum(np.abs((of.w * other * d).sum(0)) for other in shared)
         # Scales of channels are off independently of each other, functions all in the same way.
         allowed = SHARED * of.u * (np.sqrt(np.square(parts).sum()) + parts.sum() / 4) / whole
-        beyond = _deviations(
-            abs(a) - allowed, _squares(of, d, a, None), whole, np.square(weight).sum()
-        )
+        beyond = _deviations(abs(a) - allowed, _squares(of, d, a, None), whole, fourth)
         if beyond > DEVIATIONS:
             finding = Finding(key, None, 1 + float(a), float(beyond))
             yield _Candidate(float(a * a * whole), finding, None, a * d)
@@ -200,17 +201,20 @@ def _whole(key: str, d: Array, shared: list[Array], of: _Differences) -> Iterato
 
 def _each(key: str, d: Array, shared: list[Array], of: _Differences) -> Iterator[_Candidate]:
     """A number of a parameter that has one for each channel."""
-    weight = of.w * d * d
-    whole = weight.sum(0)
-    a = (of.w * of.r * d).sum(0) / whole
+    a, whole, fourth = _fit(of, d, 0)
     allowed = SHARED * of.u * sum(np.abs((of.w * other * d).sum(0)) for other in shared) / whole
-    beyond = _deviations(
-        np.abs(a) - allowed, _squares(of, d, a, 0), whole, np.square(weight).sum(0)
-    )
+    beyond = _deviations(np.abs(a) - allowed, _squares(of, d, a, 0), whole, fourth)
     j = int(np.nanargmax(np.where(beyond > DEVIATIONS, a * a * whole, -1)))
     if beyond[j] > DEVIATIONS:
         finding = Finding(key, (j,), 1 + float(a[j]), float(beyond[j]))
         yield _Candidate(float(a[j] ** 2 * whole[j]), finding, j, a[j] * d[:, j])
+
+
+def _fit(of: _Differences, d: Array, axis: int | None) -> tuple[Array, Array, Array]:
+    """a, Σ w d² and Σ (w d²)²."""
+    weight = of.w * d * d
+    whole = weight.sum(axis)
+    return (of.w * of.r * d).sum(axis) / whole, whole, np.square(weight).sum(axis)
 
 
 def _squares(of: _Differences, d: Array, a: Array, axis: int | None) -> Array:
@@ -227,9 +231,9 @@ def _deviations(excess: Array, squares: Array, whole: Array, fourth: Array) -> A
     Student's and the chi-square distributions").
     """
     t = excess * whole / np.sqrt(squares)
-    freedom = np.maximum(np.square(whole) / fourth - 1, 0)
+    freedom = np.square(whole) / fourth - 1
     z = np.sqrt(freedom * np.log1p(np.square(t) / freedom))
-    return np.where((excess > 0) & (freedom > 0), z, 0)
+    return np.where((excess > 0) & (freedom >= FREEDOM), z, 0)
 
 
 def _weights(
@@ -242,7 +246,8 @@ def _weights(
 ) -> Iterator[_Candidate]:
     """A number of a matrix W: weight (k, j) moves channel j by its input k.
 
-    Sums run over positions, for all k and j at once: they are matrix products.
+    Which of all weights explain most is found with two matrix products; these few are then judged
+    as other parameters are.
     """
     step = chain[i]
     x, w = _seen(step, values[step.inputs[0]])
@@ -251,27 +256,37 @@ def _weights(
     h = 1e-4 * (1 + np.abs(pre))
     slope = (_from(chain, i, pre + h, values) - _from(chain, i, pre - h, values)) / 2
     g = _rows(slope, chosen) / _rows(h, chosen)  # how y moves with the result of the step
-    wg = of.w * g
-    d_r, d_d = x.T @ (wg * of.r), np.square(x).T @ (wg * g)  # (C_in, C_out)
-    change = d_r / d_d  # of the weight, at the most likely
-    fourth = (x**4).T @ np.square(wg * g)
-    squares = np.square(x).T @ np.square(wg * of.r) - 2 * change * ((x**3).T @ (wg * wg * g * of.r))
-    squares = np.maximum(squares + change * change * fourth, np.finfo(np.float64).tiny)
-    gram = x.T @ x
-    alone = gram.diagonal()[:, None]
-    rounding = of.u * np.sqrt(np.square(gram) @ np.square(w) / 3) / alone
-    scale = SHARED * of.u * np.abs(gram @ w) / alone
-    excess = np.abs(change) - DEVIATIONS * rounding - scale
-    beyond = np.where(w != 0, _deviations(excess, squares, d_d, fourth), 0)
-    energy = np.where(beyond > DEVIATIONS, change * change * d_d, -1)
-    k, j = np.unravel_index(int(np.nanargmax(energy)), energy.shape)
-    if energy[k, j] > 0:
-        shape = step.parameters()[key].shape
-        place = (*(int(n) for n in np.unravel_index(k, shape[:-1])), int(j))
-        factor = 1 + float(change[k, j] / w[k, j])
-        finding = Finding(key, place, factor, float(beyond[k, j]))
-        explained = change[k, j] * x[:, k] * g[:, j]
-        yield _Candidate(float(energy[k, j]), finding, int(j), explained)
+    products = _rows(pre, chosen) - step.parameters()[f"{step.prefix}.bias"]
+
+    weight = of.w / of.w.mean(0)
+    narrow = x.astype("float32")
+    d_r = narrow.T @ (weight * g * of.r).astype("float32")  # (C_in, C_out)
+    d_d = np.square(narrow).T @ (weight * g * g).astype("float32")
+    noise = (weight * np.square(of.r)).sum(0)
+    likely = np.where((w != 0) & (d_d > 0) & (noise > 0), np.square(d_r) / (d_d * noise), 0)
+    for k, j in zip(*_largest(likely, LIKELY), strict=True):
+        d = w[k, j] * x[:, k] * g[:, j]
+        channel = _Differences(of.r[:, j], of.y[:, j], of.w[:, j], of.u)
+        a, whole, fourth = _fit(channel, d, 0)
+        along = x.T @ x[:, k]
+        alone = along[k] * abs(w[k, j])
+        rounding = of.u * np.sqrt(np.square(along) @ np.square(w[:, j]) / 3) / alone
+        scale = SHARED * of.u * abs(x[:, k] @ products[:, j]) / alone
+        excess = abs(a) - DEVIATIONS * rounding - scale
+        beyond = _deviations(excess, _squares(channel, d, a, 0), whole, fourth)
+        if beyond > DEVIATIONS:
+            shape = step.parameters()[key].shape
+            place = (*(int(n) for n in np.unravel_index(k, shape[:-1])), int(j))
+            finding = Finding(key, place, 1 + float(a), float(beyond))
+            yield _Candidate(float(a * a * whole), finding, int(j), a * d)
+
+
+def _largest(x: Array, count: int) -> tuple[Array, Array]:
+    """Rows and columns of the largest numbers of a matrix."""
+    flat = x.ravel()
+    first = np.argpartition(flat, -count)[-count:] if count < flat.size else np.arange(flat.size)
+    rows, columns = np.unravel_index(first, x.shape)
+    return rows, columns
 
 
 def _seen(step: Step, x: Array) -> tuple[Array, Array]:

@@ -77,25 +77,37 @@ def dot(x: Array, weight: Array, bias: Array, total: Array, a: Arithmetic) -> Er
         smaller type.
     """
     n = x.shape[-1]
-    terms, squares = np.abs(x) @ np.abs(weight), np.square(x) @ np.square(weight)
+    size, x, weight = _for_bounds(x, weight)
+    terms = size * (np.abs(x) @ np.abs(weight))
+    squares = size**2 * (np.square(x) @ np.square(weight))
     if n < 4 * GROUPS:
         partial = in_any_order(terms + np.abs(bias), total)
     else:
-        partial = in_groups(x, weight, bias)
+        partial = in_groups(x, weight, size, bias)
     weights = Error(a.u * terms, a.u**2 / 3 * squares)
     products = Error(a.sums * terms, a.sums**2 / 3 * squares)
     rest = rounded(a.u, bias, total)
     return summed(n, terms + np.abs(bias), squares, partial, a) + products + weights + rest
 
 
-def in_groups(x: Array, weight: Array, bias: Array) -> Array:
+def _for_bounds(x: Array, weight: Array) -> tuple[float, Array, Array]:
+    """Both factors as float32, at most 1, and what their products have to be multiplied by.
+
+    A bound needs few digits, and float32 is twice as fast. The thousandth is for its roundings.
+    """
+    largest = [float(np.abs(part).max(initial=0)) or 1.0 for part in (x, weight)]
+    x, weight = ((p / m).astype("float32") for p, m in zip((x, weight), largest, strict=True))
+    return 1.001 * largest[0] * largest[1], x, weight
+
+
+def in_groups(x: Array, weight: Array, size: float, bias: Array) -> Array:
     """Square of the largest partial sum of groups that may come in any order."""
-    above, below = np.maximum(bias, 0), np.minimum(bias, 0)
+    above, below = np.maximum(bias, 0) / size, np.minimum(bias, 0) / size
     for group in np.array_split(np.arange(x.shape[-1]), GROUPS):
         part = slice(group[0], group[-1] + 1)
         sums = x[..., part] @ weight[..., part, :]
         above, below = above + np.maximum(sums, 0), below + np.minimum(sums, 0)
-    return np.square(np.maximum(above, -below))
+    return np.square(size * np.maximum(above, -below))
 
 
 def in_any_order(terms: Array, total: Array) -> Array:
