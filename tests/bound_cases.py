@@ -164,6 +164,10 @@ IMPLEMENTATIONS: dict[str, Callable[[Network], Recorded]] = {
 """All in float32. "blocks": only what comes out of blocks is recorded, the rest may be folded."""
 
 
+DTYPES = {"Numba, blocks": "float32 strassen"}
+"""What an implementation computes in, if it is not float32 alone."""
+
+
 class Ratio(NamedTuple):
     """Error ÷ bound of an array."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 
-from bound_cases import IMPLEMENTATIONS, Network, of_golden, ratios, tiny
+from bound_cases import DTYPES, IMPLEMENTATIONS, Network, of_golden, ratios, tiny
 
 NETWORKS = {
     "tiny": tiny,
@@ -35,7 +35,7 @@ def measure(name: str, network: Network, only: list[str]) -> dict[str, dict[str,
             continue
         worst: dict[str, float] = defaultdict(float)
         place = {}
-        for step, ratio, _ in ratios(network, recorded):
+        for step, ratio, _ in ratios(network, recorded, DTYPES.get(kind, "float32")):
             layer = step.layer if step.layer != "activation" else step.options["name"]
             if not ratio <= worst[layer]:
                 worst[layer], place[layer] = ratio, step.path

@@ -35,6 +35,8 @@ class Arithmetic(NamedTuple):
     """how far a number near 0 may be off: smaller ones become 0, or multiples of it in float16"""
     huge: float
     """largest number"""
+    strassen: bool = False
+    """whether matrices are multiplied as in `npformer.kernels.strassen`"""
 
 
 ARITHMETICS = {
@@ -42,10 +44,14 @@ ARITHMETICS = {
     "float32": Arithmetic(2.0**-24, 2.0**-24, 2.0**-126, float(np.finfo("float32").max)),
     "float16": Arithmetic(2.0**-11, 2.0**-24, 2.0**-24, 65504.0),
     "bfloat16": Arithmetic(2.0**-8, 2.0**-24, 2.0**-126, (2 - 2.0**-7) * 2.0**127),
+    "float32 strassen": Arithmetic(
+        2.0**-24, 2.0**-24, 2.0**-126, float(np.finfo("float32").max), True
+    ),
     "int8": Arithmetic(2.0**-24, 2.0**-24, 2.0**-126, float(np.finfo("float32").max)),
 }
-"""By dtype. In the 16-bit types libraries add up in float32. In ``"int8"`` the matrices and what
-they meet are whole numbers; everything else is float32."""
+"""By dtype. In the 16-bit types libraries add up in float32. ``"float32 strassen"`` is that of
+npformer's kernels. In ``"int8"`` the matrices and what they meet are whole numbers; everything else
+is float32."""
 
 
 def arithmetic(dtype: str) -> Arithmetic:

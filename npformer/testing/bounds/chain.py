@@ -81,9 +81,11 @@ def error_bound(
         What the implementation was given, with channels last; its own numbers, not ours.
     params : optional
         Its parameters, if `step` is a name.
-    dtype : {"float32", "float16", "bfloat16", "int8", "float64"}
-        What it computes in. In the 16-bit types sums are added up in float32. In ``"int8"``,
-        matrices and the rows that they meet are rounded as in `npformer.layers.quantized_linear`.
+    dtype : {"float32", "float16", "bfloat16", "float64", "float32 strassen", "int8"}
+        What it computes in. In the 16-bit types sums are added up in float32. ``"float32
+        strassen"`` is for npformer's kernels, which multiply large matrices by Strassen's method.
+        In ``"int8"``, matrices and the rows that they meet are rounded as in
+        `npformer.layers.quantized_linear`.
     probability : float
         With which an element may exceed the bound, if roundings are independent; at least 1e-12.
         With 0, the bound that none can exceed.

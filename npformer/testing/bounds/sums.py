@@ -34,6 +34,9 @@ from .arithmetic import Arithmetic, Error, gamma, rounded
 BRIDGE = 1.5
 GROUPS = 16
 """of neighboring terms; sums of fewer terms than four for each are taken in any order"""
+SEVEN_PRODUCTS = 9
+"""How many times as many terms Strassen's method adds up, half as long: P, S₂T₂, S₃T₃ and S₁T₁ of
+`npformer.kernels.strassen` have 1, 9, 4 and 4 terms where the direct product has one."""
 
 
 def summed(n: int, terms: Array, squares: Array, partial: Array, a: Arithmetic) -> Error:
@@ -84,6 +87,10 @@ def dot(x: Array, weight: Array, bias: Array, total: Array, a: Arithmetic) -> Er
         partial = in_any_order(terms + np.abs(bias), total)
     else:
         partial = in_groups(x, weight, size, bias)
+    if a.strassen:
+        terms, squares, partial = (
+            SEVEN_PRODUCTS * of_quarters(v) for v in (terms, squares, partial)
+        )
     weights = Error(a.u * terms, a.u**2 / 3 * squares)
     products = Error(a.sums * terms, a.sums**2 / 3 * squares)
     rest = rounded(a.u, bias, total)
@@ -98,6 +105,20 @@ def _for_bounds(x: Array, weight: Array) -> tuple[float, Array, Array]:
     largest = [float(np.abs(part).max(initial=0)) or 1.0 for part in (x, weight)]
     x, weight = ((p / m).astype("float32") for p, m in zip((x, weight), largest, strict=True))
     return 1.001 * largest[0] * largest[1], x, weight
+
+
+def of_quarters(x: Array) -> Array:
+    """The largest of the four numbers that Strassen's method brings together.
+
+    Row i of an image meets row i + p, where p is the number of pairs, and column j column j + N/2.
+    """
+    rows = x.reshape(len(x), -1, x.shape[-1]) if x.size else x
+    for axis in (-2, -1):
+        half = rows.shape[axis] // 2
+        first, second, rest = np.split(rows, [half, 2 * half], axis)
+        both = np.maximum(first, second)
+        rows = np.concatenate([both, both, rest], axis)
+    return rows.reshape(x.shape)
 
 
 def in_groups(x: Array, weight: Array, size: float, bias: Array) -> Array:
