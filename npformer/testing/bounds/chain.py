@@ -21,7 +21,7 @@ from .arithmetic import Error, arithmetic, exact, unknown
 from .elementwise import Rule
 from .integers import OF_INTEGERS
 from .passing import PASSING
-from .sums import started
+from .sums import of_quarters, started
 
 ROUNDING: dict[str, Rule] = {
     "identity": elementwise.nothing,
@@ -211,6 +211,8 @@ def estimate(step: Step, inputs: Sequence[Estimate], dtype: str = "float32") -> 
         if isinstance(step.params, BatchNorm) and inputs[0].terms:
             start = elementwise.shift(step.params, step.options["eps"])
             error = started(error, inputs[0].terms, start, a)
+        if a.strassen and step.layer in ("batch_norm", "layer_scale"):  # folded: before the product
+            error = Error(of_quarters(error.hard), of_quarters(error.variance))
         error = _within_range(y, error, a.tiny, a.huge)
     terms = step.params.weight[..., 0].size if isinstance(step.params, Conv2d) else 0
     return Estimate(y, error, terms)

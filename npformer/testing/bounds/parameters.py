@@ -72,6 +72,11 @@ class _Candidate(NamedTuple):
     """a d, of what `channel` says"""
 
 
+def _rank(candidate: _Candidate) -> float:
+    """Who explains most comes first; of those who explain the same, who is first in the tree."""
+    return -float(f"{candidate.energy:.2e}")
+
+
 class _Differences(NamedTuple):
     """Differences to a recorded array, at positions no two of which had the same input."""
 
@@ -128,7 +133,7 @@ def found_in_parameter(
     r, rows, w = (_rows(part, chosen) for part in (difference, y, 1 / variance))
     of = _Differences(r, rows, w, arithmetic(dtype).u)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        candidates = sorted(_candidates(chain, values, of, chosen), key=lambda c: -c.energy)
+        candidates = sorted(_candidates(chain, values, of, chosen), key=_rank)
     for candidate in candidates[:4]:
         left = of.r.copy()
         left[:, _channels(candidate.channel)] -= candidate.explained
