@@ -264,9 +264,9 @@ def _weights(
     products = _rows(pre, chosen) - step.parameters()[f"{step.prefix}.bias"]
 
     weight = of.w / of.w.mean(0)
-    narrow = x.astype("float32")
-    d_r = narrow.T @ (weight * g * of.r).astype("float32")  # (C_in, C_out)
-    d_d = np.square(narrow).T @ (weight * g * g).astype("float32")
+    narrow = _narrow(x)
+    d_r = narrow.T @ _narrow(weight * g * of.r)  # (C_in, C_out)
+    d_d = np.square(narrow).T @ _narrow(weight * g * g)
     noise = (weight * np.square(of.r)).sum(0)
     likely = np.where((w != 0) & (d_d > 0) & (noise > 0), np.square(d_r) / (d_d * noise), 0)
     for k, j in zip(*_largest(likely, LIKELY), strict=True):
@@ -284,6 +284,12 @@ def _weights(
             place = (*(int(n) for n in np.unravel_index(k, shape[:-1])), int(j))
             finding = Finding(key, place, 1 + float(a), float(beyond))
             yield _Candidate(float(a * a * whole), finding, int(j), a * d)
+
+
+def _narrow(x: Array) -> Array:
+    """As float32, relative to the largest; what is very small is 0, since it makes products slow."""
+    relative = (x / (np.abs(x).max(initial=0) or 1)).astype("float32")
+    return np.where(np.abs(relative) < 1e-9, np.float32(0), relative)
 
 
 def _largest(x: Array, count: int) -> tuple[Array, Array]:

@@ -34,6 +34,9 @@ from .arithmetic import Arithmetic, Error, gamma, rounded
 BRIDGE = 1.5
 GROUPS = 16
 """of neighboring terms; sums of fewer terms than four for each are taken in any order"""
+SMALL = np.float32(1e-9)
+"""Relative to the largest: what is smaller counts as this, since processors are slow where squares
+of squares fall below the smallest normal number."""
 SEVEN_PRODUCTS = 9
 """How many times as many terms Strassen's method adds up, half as long: P, S₂T₂, S₃T₃ and S₁T₁ of
 `npformer.kernels.strassen` have 1, 9, 4 and 4 terms where the direct product has one."""
@@ -81,8 +84,9 @@ def dot(x: Array, weight: Array, bias: Array, total: Array, a: Arithmetic) -> Er
     """
     n = x.shape[-1]
     size, x, weight = _for_bounds(x, weight)
-    terms = size * (np.abs(x) @ np.abs(weight))
-    squares = size**2 * (np.square(x) @ np.square(weight))
+    sizes = [np.maximum(np.abs(part), SMALL) for part in (x, weight)]
+    terms = size * (sizes[0] @ sizes[1])
+    squares = size**2 * (np.square(sizes[0]) @ np.square(sizes[1]))
     if n < 4 * GROUPS:
         partial = in_any_order(terms + np.abs(bias), total)
     else:
