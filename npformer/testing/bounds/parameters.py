@@ -287,7 +287,7 @@ def _weights(
 
 
 def _narrow(x: Array) -> Array:
-    """As float32, relative to the largest; what is very small is 0, since it makes products slow."""
+    """As float32, relative to the largest; very small numbers, which are slow, become 0."""
     relative = (x / (np.abs(x).max(initial=0) or 1)).astype("float32")
     return np.where(np.abs(relative) < 1e-9, np.float32(0), relative)
 
