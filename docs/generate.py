@@ -26,6 +26,7 @@ SECTIONS = {
     "Files and the hub": ("checkpoints", "files"),
     "Learning and teaching": ("learn", "teach", "teach.plots", "explorer"),
     "The engine": ("engine", "kernels", "bench"),
+    "Compare with others": ("testing", "testing.bounds"),
 }
 """Headings of the reference, and the modules and packages below each; others come at the end."""
 
