@@ -26,12 +26,12 @@ SECTIONS = {
     "Files and the hub": ("checkpoints", "files"),
     "Learning and teaching": ("learn", "teach", "teach.plots", "explorer"),
     "The engine": ("engine", "kernels", "bench"),
-    "Compare with others": ("testing", "testing.bounds"),
+    "Compare with others": ("testing", "testing.adapters", "testing.laws", "testing.bounds"),
 }
 """Headings of the reference, and the modules and packages below each; others come at the end."""
 
-ELSEWHERE = ("layers", "commands", "weights", "version", "checks")
-"""Not in the reference: layers have pages of their own, and commands explain themselves."""
+ELSEWHERE = ("layers", "commands", "weights", "version", "checks", "pytest_plugin")
+"""Not in the reference: layers have pages of their own, commands and options explain themselves."""
 
 
 def renew(folder: Path, files: dict[str, str]) -> None:

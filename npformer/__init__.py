@@ -71,6 +71,7 @@ _MODULES = {
     "network": "network",
     "scale": "scale",
     "plots": "teach.plots",
+    "testing": "testing",
     "teach": "teach",
 }
 """Modules that are attributes without an import of their own, and where they are."""
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
     from . import network as network
     from . import scale as scale
     from . import teach as teach
+    from . import testing as testing
     from .classification import Classifier as Classifier
     from .classification import Prediction as Prediction
     from .classification import Predictions as Predictions

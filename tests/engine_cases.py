@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from npformer.network import EfficientFormer
 from npformer.network.configuration import EfficientFormerConfig
-from npformer.network.params import initialize
-from npformer.network.tree import build
+from npformer.testing.random_networks import random_network as network
 
 SMALL = {
     "depths": (1, 1, 2, 3),
@@ -75,30 +73,6 @@ def config(**changes: object) -> EfficientFormerConfig:
     made = EfficientFormerConfig(**(SMALL | changes))
     made.validate()
     return made
-
-
-def network(
-    config: EfficientFormerConfig,
-    seed: int = 0,
-    dtype: str = "float32",
-    distilled: bool = True,
-    gamma: tuple[float, float] = (0.5, 1.0),
-) -> EfficientFormer:
-    rng = np.random.default_rng(seed)
-
-    def fill(path: str, leaf: np.ndarray) -> np.ndarray:
-        kind = path.rsplit(".", 1)[-1]
-        if kind == "gamma":
-            array = rng.uniform(*gamma, leaf.shape)
-        elif kind == "running_var" or (kind == "weight" and leaf.ndim == 1):
-            array = rng.uniform(0.5, 1.5, leaf.shape)
-        elif leaf.ndim == 1 or kind == "attention_biases":
-            array = rng.standard_normal(leaf.shape) * 0.3
-        else:
-            array = rng.standard_normal(leaf.shape) / np.sqrt(np.prod(leaf.shape[:-1]))
-        return array.astype(dtype)
-
-    return build(fill, initialize(config, distilled=distilled))
 
 
 def images(count: int, height: int = 64, width: int = 64, seed: int = 1) -> np.ndarray:

@@ -14,7 +14,6 @@ import pytest
 from golden.image_processing import CASES, FILE, HUB, excerpt, picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layouts import arrays, sizes
 from PIL import Image
 
 from npformer.errors import ConfigError, ImageError, MissingWeights
@@ -22,6 +21,7 @@ from npformer.images import transforms as image_transforms
 from npformer.images.layout import channels_first, channels_last
 from npformer.images.processor import EfficientFormerImageProcessor
 from npformer.images.transforms import center_crop, crop_start, resize
+from npformer.testing.array_strategies import arrays, sizes
 
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)

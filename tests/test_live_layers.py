@@ -14,7 +14,6 @@ pytest.importorskip("timm")
 from golden import cases, check, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layouts import arrays, assert_close, sizes
 from transformers.activations import ACT2FN
 
 from npformer.checkpoints import assemble
@@ -39,6 +38,7 @@ from npformer.layers import (
     update_running_stats,
 )
 from npformer.network.tree import leaves
+from npformer.testing.array_strategies import arrays, assert_close, sizes
 
 # timm can make the usual networks, too, and with more attention blocks.
 CASES = cases.SMALL | {

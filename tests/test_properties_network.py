@@ -9,12 +9,12 @@ import pytest
 from golden import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layouts import LAYOUTS, arrange
 
 from npformer.errors import ConfigError
 from npformer.layers import EVALUATION, Array, Trace
 from npformer.network import forward
 from npformer.network.tree import build, leaves, transform
+from npformer.testing.array_strategies import LAYOUTS, arrange
 
 
 def setting(name: str, dtype: str = "float32") -> tuple[Any, Any, Array]:

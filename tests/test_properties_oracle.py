@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from layouts import arrange, arrays, assert_close, sizes
 
 from npformer.layers import (
     ACTIVATIONS,
@@ -41,6 +40,7 @@ from npformer.layers import (
     softmax,
     update_running_stats,
 )
+from npformer.testing.array_strategies import arrange, arrays, assert_close, sizes
 
 quick = settings(max_examples=30, deadline=None)
 

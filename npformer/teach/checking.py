@@ -91,6 +91,18 @@ def examine(
     exercise = EXERCISES[layer]
     drawn = draw_cases(exercise, cases, seed, function=function)
     outcomes = [call(function, case.args, exercise) for case in drawn]
+    return explained(layer, exercise, function, drawn, outcomes, clock)
+
+
+def explained(
+    layer: str,
+    exercise: Exercise,
+    function: Callable[..., Any],
+    drawn: list[Case],
+    outcomes: list[Outcome],
+    clock: Clock,
+) -> Report:
+    """Explain what a function made of its inputs."""
     problems = [problem(o, case, exercise) for o, case in zip(outcomes, drawn, strict=True)]
     failures = [i for i, (kind, _) in enumerate(problems) if kind]
     if not failures:
