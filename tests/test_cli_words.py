@@ -182,6 +182,7 @@ def test_warnings_are_one_line_each_and_told_once(capsys: Any, tmp_path: Path) -
         ["download", ""],
         ["profile", "--model", ""],
         ["bench", "--model", ""],
+        ["vectors", ""],
     ],
 )
 def test_an_empty_word_is_no_folder(
@@ -203,6 +204,7 @@ def test_an_empty_word_is_no_folder(
         ["explain", "HTTP://example.org/cat.jpg"],
         ["explore", "https://example.org/cat.jpg"],
         ["info", "https://example.org/model"],
+        ["vectors", "https://example.org/out"],
         ["classify", COFFEE, "--model=https://example.org/model"],
     ],
 )

@@ -16,6 +16,7 @@ from npformer.commands import main as cli
 from npformer.errors import ImageError, MissingWeights, NpformerError
 from npformer.files.paths import as_path, is_address
 from npformer.learn import evaluate, find_photographs, fit
+from npformer.testing.vectors import write_vectors
 
 ADDRESS = "https://example.org/photos/cat.jpg"
 HUB = "https://huggingface.co/someone/flowers"
@@ -68,6 +69,7 @@ OTHERS: dict[str, Callable[[Any], Any]] = {
     "save the model": MODEL.save_pretrained,
     "save the configuration": C.save_pretrained,
     "save the processor": PROCESSOR.save_pretrained,
+    "write test vectors": write_vectors,
     "write the configuration": C.to_json_file,
     "write the processor": PROCESSOR.to_json_file,
     "read a configuration": npformer.EfficientFormerConfig.from_json_file,

@@ -35,6 +35,7 @@ COMMANDS = {
     "info": "show a model's layers, shapes, parameters and multiply-adds",
     "convert": "rename the tensors of a checkpoint as Hugging Face, timm or the original do",
     "quantize": "put the weights of a network into eight bits",
+    "vectors": "write test vectors for an implementation in any language",
     "bench": "measure the network's speed beside every other runtime that is installed",
     "profile": "show where the time of a forward pass goes, layer by layer",
     "download": "fetch published models for use without a connection",

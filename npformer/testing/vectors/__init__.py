@@ -1,0 +1,17 @@
+"""Test vectors: what layers and small networks answer, for implementations in any language.
+
+    drawing     numbers that are the same everywhere
+    cases       the inputs of each layer, and what they are for
+    networks    the small networks
+    carried     arrays that carry a bound on the rounding error
+    answers     outputs, gradients, bounds, and what typical mistakes answer
+    layout      channels first or last
+    writing     files and the manifest
+
+``npformer vectors OUT`` writes them; `docs/vectors.md`, which is copied into the folder, specifies
+the format.
+"""
+
+from .writing import Vectors, write_vectors
+
+__all__ = ["Vectors", "write_vectors"]
