@@ -108,7 +108,7 @@ def judge(port: Port, made: Made, order: list[str], found: bool, path: Any, caus
     place = "wrong"
     if last_of(path, order) in {last_of(right, order) for right in (port.first, *port.also)}:
         place = "exact"
-    elif within(path, accepted(port, made, order)):
+    elif within(last_of(path, order), accepted(port, made, order)):
         place = "near"
     return Verdict(place, words)
 
@@ -129,21 +129,21 @@ def accepted(port: Port, made: Made, order: list[str]) -> list[str]:
 
     From behind the last recorded array that is right to the first that is wrong.
     """
-    at = order.index(str(port.first)) if port.first in order else 0
-    heard = set(made.heard or made.paths or order)
-    start = max((i + 1 for i in range(at) if order[i] in heard), default=0)
-    stop = next((i + 1 for i in range(at, len(order)) if order[i] in heard), len(order))
-    return [*order[start:stop], *port.also]
+    arrays = [path for path in order if last_of(path, order) == path]
+    heard = {last_of(path, order) for path in made.heard or made.paths or order}
+    at = arrays.index(last_of(port.first, order))
+    start = max((i + 1 for i in range(at) if arrays[i] in heard), default=0)
+    stop = next((i + 1 for i in range(at, len(arrays)) if arrays[i] in heard), len(arrays))
+    return [*arrays[start:stop], *port.also]
 
 
 def within(path: Any, paths: list[str]) -> bool:
     """Whether a path is among others, or a step of the same module that timm does not name."""
     if not isinstance(path, str):
         return False
-    return path in paths or (
-        path.rpartition(".")[0] in {other.rpartition(".")[0] for other in paths}
-        and path.rpartition(".")[2] not in _TIMM
-    )
+    module, _, step = path.rpartition(".")
+    modules = {*paths, *(other.rpartition(".")[0] for other in paths)}
+    return path in paths or (module in modules and step not in _TIMM)
 
 
 _TIMM = {

@@ -27,19 +27,22 @@ Patch = Callable[[Any], Any]
 def timm_model(ours: Reference) -> nn.Module:
     """Return timm's network with the reference's parameters."""
     case = ours.config.to_dict() | {"num_labels": ours.config.num_labels}
-    model = reference.timm_network(case)
+    with torch.device("meta"):  # nobody waits for random numbers
+        model = reference.timm_network(case)
     return loaded(model, state_dict(ours.params, ours.config, "timm"))
 
 
 def transformers_model(ours: Reference, **changes: Any) -> nn.Module:
     """Return the network of transformers with the reference's parameters."""
     case = cases.keywords(ours.case) | {"distilled": ours.params.head_dist is not None} | changes
-    model = reference.transformers_network(case)
+    with torch.device("meta"):
+        model = reference.transformers_network(case)
     return loaded(model, state_dict(ours.params, ours.config, "hf"))
 
 
 def loaded(model: nn.Module, tensors: dict[str, Array]) -> nn.Module:
-    model.load_state_dict({key: torch.tensor(value) for key, value in tensors.items()})
+    state = {key: torch.tensor(value) for key, value in tensors.items()}
+    model.load_state_dict(state, assign=True)
     model.eval()  # the biases are gathered here
     return model
 
@@ -191,6 +194,13 @@ def attend(self: Any, x: torch.Tensor, **other: Any) -> torch.Tensor:
     step = SimpleNamespace(**(vars(usual) | other))
     attn = step.scores(q, k, self.scale, bias).softmax(dim=step.axis)
     return self.proj(step.merge(attn @ v))
+
+
+def scaled_bias(self: Any, x: torch.Tensor) -> torch.Tensor:
+    """Timm's attention, whose biases are scaled with the scores."""
+    return attend(
+        self, x, scores=lambda q, k, scale, bias: (q @ k.transpose(-2, -1) + bias) * scale
+    )
 
 
 def identity(_: Any) -> nn.Module:

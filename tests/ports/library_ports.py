@@ -18,6 +18,7 @@ from .libraries import (
     identity,
     module,
     replaced,
+    scaled_bias,
     seeded,
     weights,
 )
@@ -64,8 +65,7 @@ wrong("timm: softmax over queries", "small", f"{MIXER}.attn", "softmax_axis",
       hooked(forwards("blocks.2.token_mixer", lambda s, x: attend(s, x, axis=-2)),
              dress=numbered))  # fmt: skip
 wrong("timm: biases scaled with the scores", "small", f"{MIXER}.attn", "bias_scaled",
-      hooked(forwards("blocks.2.token_mixer", lambda s, x: attend(
-          s, x, scores=lambda q, k, scale, bias: (q @ k.transpose(-2, -1) + bias) * scale)),
+      hooked(forwards("blocks.2.token_mixer", scaled_bias),
           keep=without("*.attn")))  # fmt: skip
 wrong("timm: heads not moved behind tokens", "tiny", f"{DEEP}.proj",
       ("head_order", "flatten_order", "token_order"),

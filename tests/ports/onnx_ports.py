@@ -7,7 +7,7 @@ from torch import nn
 
 from .answers import wrong
 from .graphs import Edit, Graph, ours, run_by_runtime, theirs
-from .libraries import at, attend, forwards, replaced
+from .libraries import at, forwards, replaced, scaled_bias
 
 MIXER = "stages.2.blocks.2.token_mixer"  # of "small"
 DEEP = "stages.3.blocks.2.token_mixer"  # of "deep"
@@ -192,8 +192,7 @@ wrong("export: epsilon of batch norms", "small", "stem.norm1", "eps",
       theirs(patch=at("stem.norm1", eps=1e-3)), also=("stem.conv1",))  # fmt: skip
 wrong("export: biases scaled with the scores", "oblong", "stages.1.blocks.2.token_mixer.attn",
       "bias_scaled",
-      theirs(patch=forwards("blocks.2.token_mixer", lambda s, x: attend(
-          s, x, scores=lambda q, k, scale, bias: (q @ k.mT + bias) * scale))))  # fmt: skip
+      theirs(patch=forwards("blocks.2.token_mixer", scaled_bias)))  # fmt: skip
 wrong("export: SiLU, from transformers", "deep", "stages.0.blocks.0.mlp.act", "activation",
       theirs(patch=replaced("mlp.activation", lambda _: nn.SiLU()),
              library="transformers"))  # fmt: skip

@@ -76,7 +76,7 @@ def folded(model: Any) -> None:
         pairs = [("conv1", "norm1"), ("conv2", "norm2"), ("conv", "norm"), ("fc1", "norm1"),
                  ("fc2", "norm2")]  # fmt: skip
         for conv, norm in pairs:
-            if hasattr(part, conv) and isinstance(getattr(part, norm), nn.BatchNorm2d):
+            if hasattr(part, conv) and isinstance(getattr(part, norm, None), nn.BatchNorm2d):
                 setattr(part, conv, fuse(getattr(part, conv), getattr(part, norm)))
                 setattr(part, norm, nn.Identity())
 
