@@ -98,7 +98,7 @@ wrong("checkpoint: a new MLP", "tiny", "stages.2.blocks.1.mlp.fc1", "random_star
                   "stages.2.blocks.1.mlp.fc1.bias": np.zeros_like}))  # fmt: skip
 wrong("checkpoint: half precision", "small", "stem.conv1", "half_precision",
       checkpoint({"": half}, naming="original", file="pth"))  # fmt: skip
-wrong("checkpoint: half precision in the heads", "tiny", "head", "half_precision",
+wrong("checkpoint: half precision in the heads", "deep", "head", "half_precision",
       checkpoint({"head.weight": half, "head_dist.weight": half}))  # fmt: skip
 wrong("checkpoint: kernels with rows for columns", "deep", "stem.conv1", "weight_transposed",
       checkpoint({"stem.conv1.weight": lambda w: w.swapaxes(2, 3),

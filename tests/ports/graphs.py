@@ -18,7 +18,7 @@ from npformer.bench.onnx_graph import export
 from npformer.layers import Array
 
 from .answers import Made, Maker
-from .libraries import Patch, timm_model, transformers_model
+from .libraries import Patch, patched
 from .recordings import save
 from .shop import Reference, Shop
 
@@ -109,8 +109,7 @@ def theirs(*edits: Edit, patch: Patch | None = None, library: str = "timm") -> M
     """Return the maker of a graph that PyTorch exports from a module of a library."""
 
     def make(shop: Shop, reference: Reference, path: Path) -> Made:
-        model = {"timm": timm_model, "transformers": transformers_model}[library](reference)
-        model = (patch and patch(model)) or model
+        model = patched(reference, patch, library)
         place = path.with_name(f"{path.name}.onnx")
         export_module(model, reference, place)
         return edited(place, edits, seen_in_theirs(shop.order(reference)))

@@ -47,12 +47,17 @@ def loaded(model: nn.Module, tensors: dict[str, Array]) -> nn.Module:
     return model
 
 
+def patched(ours: Reference, patch: Patch | None, library: str, **changes: Any) -> nn.Module:
+    """Return a library's network after a patch."""
+    model = timm_model(ours) if library == "timm" else transformers_model(ours, **changes)
+    return (patch and patch(model)) or model
+
+
 def module(patch: Patch | None = None, library: str = "timm", **changes: Any) -> Maker:
     """Return the maker of a module of a library, for `compare` to run."""
 
     def make(shop: Shop, ours: Reference, path: Path) -> Made:
-        model = timm_model(ours) if library == "timm" else transformers_model(ours, **changes)
-        model = (patch and patch(model)) or model
+        model = patched(ours, patch, library, **changes)
         no_modules = (".attn", "pooled", *((".ls1", ".ls2") if library != "timm" else ()))
         seen = (path for path in shop.order(ours) if not path.endswith(no_modules))
         return Made(model, paths=tuple(seen))
@@ -73,8 +78,7 @@ def hooked(
     """Return the maker of a recording of a library's modules by hooks."""
 
     def make(shop: Shop, ours: Reference, path: Path) -> Made:
-        model = timm_model(ours) if library == "timm" else transformers_model(ours, **changes)
-        model = (patch and patch(model)) or model
+        model = patched(ours, patch, library, **changes)
         pixels = ours.pixels(3, batch)
         heard = listen(model, ours, pixels, library)
         return written(heard, dress, keep, kind, path)

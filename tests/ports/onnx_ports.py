@@ -7,7 +7,7 @@ from torch import nn
 
 from .answers import wrong
 from .graphs import Edit, Graph, ours, run_by_runtime, theirs
-from .libraries import at, forwards, replaced, scaled_bias
+from .libraries import at, each, forwards, replaced, scaled_bias
 
 MIXER = "stages.2.blocks.2.token_mixer"  # of "small"
 DEEP = "stages.3.blocks.2.token_mixer"  # of "deep"
@@ -188,8 +188,10 @@ wrong("export: scores not scaled", "small", f"{MIXER}.attn", "scores_not_scaled"
 wrong("export: pooling does not subtract", "oblong", "stages.0.blocks.0.token_mixer",
       "pooling_keeps_input",
       theirs(patch=forwards("blocks.0.token_mixer", lambda self, x: self.pool(x))))  # fmt: skip
-wrong("export: epsilon of batch norms", "small", "stem.norm1", "eps",
-      theirs(patch=at("stem.norm1", eps=1e-3)), also=("stem.conv1",))  # fmt: skip
+wrong("export: epsilon of Keras in batch norms", "small", "stem.norm1", "eps",
+      theirs(patch=each(*(at(norm, eps=1e-3) for norm in (
+          "stem.norm1", "stem.norm2", "mlp.norm1", "mlp.norm2", "downsample.norm")))),
+      also=("stem.conv1",))  # fmt: skip
 wrong("export: biases scaled with the scores", "oblong", "stages.1.blocks.2.token_mixer.attn",
       "bias_scaled",
       theirs(patch=forwards("blocks.2.token_mixer", scaled_bias)))  # fmt: skip
