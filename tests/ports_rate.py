@@ -10,7 +10,8 @@ diagnosis may be tuned with, of the half that was kept back (``--kept``), or of 
 * fine faults, one part in 10⁵ of one parameter: how many were found, at which layer,
 * and how long it took.
 
-``--show`` prints what is not as it should be.
+``--show`` prints what is not as it should be. ``--check`` compares nothing: it proves that
+the ports are what they say, by their numbers; but for fine faults, which no number shows by itself.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 import ports
 from ports import Port, Shop, judge
 from ports.answers import Verdict
+from ports.truth import objection
 
 import npformer
 
@@ -73,6 +75,17 @@ def run(chosen: list[Port], progress: bool = False) -> Iterator[Outcome]:
         if progress and sys.stderr.isatty():
             print(f"\r{i + 1} of {len(chosen)} ", end="", file=sys.stderr)
         yield compared(shop, port, shop.folder / f"port{i}")
+
+
+def check(chosen: list[Port]) -> list[str]:
+    """Return what is to be said against ports."""
+    shop = Shop()
+    said = []
+    for i, port in enumerate(chosen):
+        made = port.make(shop, shop.reference(port.network), shop.folder / f"port{i}")
+        if why := objection(shop, port, made):
+            said.append(f"{port.name} ({port.network}): {why}")
+    return said
 
 
 def rate(number: int, total: int) -> str:
@@ -135,6 +148,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only ports whose name matches")
     parser.add_argument("--set", choices=("wrong", "right", "fine"), help="only one set")
     parser.add_argument("--show", action="store_true", help="print what is not right")
+    parser.add_argument("--check", action="store_true", help="prove that ports are what they say")
     arguments = parser.parse_args()
     sets: dict[str, Any] = {"wrong": ports.WRONG, "right": ports.RIGHT, "fine": ports.FINE}
     chosen = [
@@ -149,7 +163,12 @@ def main() -> None:
         raise SystemExit(f"no port has a name that matches {arguments.only!r}")
     outcomes = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # of what libraries say while they make ports
+        if arguments.check:
+            chosen = [port for port in chosen if port not in ports.FINE]
+            said = check(chosen)
+            print("\n".join([*said, f"{len(chosen)} ports, {len(said)} are not what they say"]))
+            sys.exit(bool(said))
         for outcome in run(chosen, progress=True):
             outcomes.append(outcome)
             if arguments.show and not is_good(outcome):
