@@ -25,6 +25,7 @@ _NAMES = {
         "MissingWeights",
         "NpformerError",
         "OfflineError",
+        "RecordingError",
         "UnsafeCheckpointError",
         "WeightsError",
     ),
@@ -50,6 +51,8 @@ _NAMES = {
     "teach.checking": ("check",),
     "teach.explaining": ("explain",),
     "teach.explanation": ("Explanation",),
+    "testing.compare.comparing": ("compare",),
+    "testing.compare.comparison": ("Comparison",),
 }
 """Functions and classes that are imported from here, by the module that defines them."""
 
@@ -70,6 +73,7 @@ _MODULES = {
     "scale": "scale",
     "plots": "teach.plots",
     "teach": "teach",
+    "testing": "testing",
 }
 """Modules that are attributes without an import of their own, and where they are."""
 
@@ -89,6 +93,7 @@ if TYPE_CHECKING:
     from . import network as network
     from . import scale as scale
     from . import teach as teach
+    from . import testing as testing
     from .classification import Classifier as Classifier
     from .classification import Prediction as Prediction
     from .classification import Predictions as Predictions
@@ -102,6 +107,7 @@ if TYPE_CHECKING:
     from .errors import MissingWeights as MissingWeights
     from .errors import NpformerError as NpformerError
     from .errors import OfflineError as OfflineError
+    from .errors import RecordingError as RecordingError
     from .errors import UnsafeCheckpointError as UnsafeCheckpointError
     from .errors import WeightsError as WeightsError
     from .hf.auto import AutoConfig as AutoConfig
@@ -127,6 +133,8 @@ if TYPE_CHECKING:
     from .teach.checking import check as check
     from .teach.explaining import explain as explain
     from .teach.explanation import Explanation as Explanation
+    from .testing.compare.comparing import compare as compare
+    from .testing.compare.comparison import Comparison as Comparison
 
 else:  # type checkers would take a module with __getattr__ to have any name
 

@@ -180,6 +180,9 @@ def test_warnings_are_one_line_each_and_told_once(capsys: Any, tmp_path: Path) -
         ["download", ""],
         ["profile", "--model", ""],
         ["bench", "--model", ""],
+        ["compare", "tiny", ""],
+        ["compare", "", "port.onnx"],
+        ["compare", "tiny", "port.onnx", "--image", ""],
     ],
 )
 def test_an_empty_word_is_no_folder(
@@ -200,6 +203,7 @@ def test_an_empty_word_is_no_folder(
         ["train", "s3://photos", "--out", "x"],
         ["explain", "HTTP://example.org/cat.jpg"],
         ["info", "https://example.org/model"],
+        ["compare", "tiny", "https://example.org/port.onnx"],
         ["classify", COFFEE, "--model=https://example.org/model"],
     ],
 )

@@ -31,6 +31,7 @@ COMMANDS = {
     "explain": "make a page on what the network sees in a photograph, and why it answers so",
     "train": "teach a network the classes of a folder of photographs",
     "evaluate": "count how often a network is right about a folder of photographs",
+    "compare": "find the first layer in which another implementation goes wrong, and why",
     "info": "show a model's layers, shapes, parameters and multiply-adds",
     "convert": "rename the tensors of a checkpoint as Hugging Face, timm or the original do",
     "quantize": "put the weights of a network into eight bits",
