@@ -25,6 +25,7 @@ _NAMES = {
         "MissingWeights",
         "NpformerError",
         "OfflineError",
+        "RecordingError",
         "UnsafeCheckpointError",
         "WeightsError",
     ),
@@ -51,6 +52,8 @@ _NAMES = {
     "teach.checking": ("check",),
     "teach.explaining": ("explain",),
     "teach.explanation": ("Explanation",),
+    "testing.compare.comparing": ("compare",),
+    "testing.compare.comparison": ("Comparison",),
 }
 """Functions and classes that are imported from here, by the module that defines them."""
 
@@ -73,6 +76,7 @@ _MODULES = {
     "plots": "teach.plots",
     "testing": "testing",
     "teach": "teach",
+    "testing": "testing",
 }
 """Modules that are attributes without an import of their own, and where they are."""
 
@@ -107,6 +111,7 @@ if TYPE_CHECKING:
     from .errors import MissingWeights as MissingWeights
     from .errors import NpformerError as NpformerError
     from .errors import OfflineError as OfflineError
+    from .errors import RecordingError as RecordingError
     from .errors import UnsafeCheckpointError as UnsafeCheckpointError
     from .errors import WeightsError as WeightsError
     from .explorer.page import Exploration as Exploration
@@ -134,6 +139,8 @@ if TYPE_CHECKING:
     from .teach.checking import check as check
     from .teach.explaining import explain as explain
     from .teach.explanation import Explanation as Explanation
+    from .testing.compare.comparing import compare as compare
+    from .testing.compare.comparison import Comparison as Comparison
 
 else:  # type checkers would take a module with __getattr__ to have any name
 

@@ -45,6 +45,10 @@ class MissingWeights(WeightsError, FileNotFoundError):  # noqa: N818 - the name 
         return FileNotFoundError.__new__(cls, *args)
 
 
+class RecordingError(NpformerError, ValueError):
+    """Recorded arrays, or another implementation, that cannot be compared with a reference."""
+
+
 class OfflineError(NpformerError, OSError):
     """Weights that have to be downloaded, when that is impossible or forbidden."""
 

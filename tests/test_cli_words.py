@@ -183,6 +183,9 @@ def test_warnings_are_one_line_each_and_told_once(capsys: Any, tmp_path: Path) -
         ["profile", "--model", ""],
         ["bench", "--model", ""],
         ["vectors", ""],
+        ["compare", "tiny", ""],
+        ["compare", "", "port.onnx"],
+        ["compare", "tiny", "port.onnx", "--image", ""],
     ],
 )
 def test_an_empty_word_is_no_folder(
@@ -205,6 +208,7 @@ def test_an_empty_word_is_no_folder(
         ["explore", "https://example.org/cat.jpg"],
         ["info", "https://example.org/model"],
         ["vectors", "https://example.org/out"],
+        ["compare", "tiny", "https://example.org/port.onnx"],
         ["classify", COFFEE, "--model=https://example.org/model"],
     ],
 )

@@ -48,6 +48,7 @@ MODELS: dict[str, Callable[[Any], Any]] = {
     ),
     "evaluate": lambda place: evaluate(".", place),
     "quantize": lambda place: npformer.quantize(place, "photos"),
+    "compare": lambda place: npformer.compare(place, {}),
 }
 """What takes the name of a model."""
 
@@ -56,6 +57,7 @@ OTHERS: dict[str, Callable[[Any], Any]] = {
     "classify a list": lambda place: npformer.classify([np.zeros((8, 8), np.uint8), place]),
     "explain": npformer.explain,
     "explore": npformer.explore,
+    "compare": lambda place: npformer.compare("tiny", place),
     "processor": lambda place: PROCESSOR(place),
     "trace": lambda place: npformer.load("tiny", engine="numpy").trace(place),
     "evaluate": evaluate,

@@ -32,6 +32,7 @@ COMMANDS = {
     "explore": "make a page on which the network runs, to look at every number and change it",
     "train": "teach a network the classes of a folder of photographs",
     "evaluate": "count how often a network is right about a folder of photographs",
+    "compare": "find the first layer in which another implementation goes wrong, and why",
     "info": "show a model's layers, shapes, parameters and multiply-adds",
     "convert": "rename the tensors of a checkpoint as Hugging Face, timm or the original do",
     "quantize": "put the weights of a network into eight bits",

@@ -6,6 +6,7 @@ strategies draw inputs for tests of one's own by Hypothesis. These need the extr
 
 steps     the network as a list of elementary steps
 bounds    how far rounding may take the result of a step
+compare   another implementation beside the reference: the first wrong layer, and its cause
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .bounds import Error, Estimate, Finding, error_bound, found_in_parameter, propagate, walk
+from .compare import CAUSES
 from .steps import Step, run_steps, steps
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ _HOME = {
 """What is imported on first use, and the module that it is in."""
 
 __all__ = [
+    "CAUSES",
     "Error",
     "Estimate",
     "Finding",

@@ -1,0 +1,282 @@
+"""Compare another implementation with the reference, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...checkpoints import safetensors_file
+from ...errors import MissingWeights, RecordingError
+from ...layers import Array
+from ..bounds.parameters import Finding as Changed
+from ..steps import INPUT, Step
+from .bridge import recorded as taken
+from .comparison import Comparison
+from .diagnose import Diagnosis, Finding
+from .entrance import Entrance, enter
+from .names import claims, layer_of
+from .pictures import Pictures, shapes_of
+from .recorded import Candidate, Recorded, file_of, from_mapping, from_npz, is_checkpoint
+from .reference import (
+    Reference,
+    as_reference,
+    chain_of,
+    other_parameter,
+    record_checkpoint,
+)
+from .rows import Layer, Wrong
+from .small import small_fault
+from .torch_module import is_module, record_module
+from .walk import Pool, Walk
+
+Progress = Callable[[str, int, int], None]
+
+
+def compare(
+    reference: Any,
+    other: Any,
+    image: Any = None,
+    *,
+    entry: str | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Find the first layer in which another implementation goes wrong, and why.
+
+    Each layer is judged by itself, on what the other network gave to it, with a bound on rounding
+    that is derived, not guessed (`npformer.testing.error_bound`). A cause is named only if the
+    mistake reproduces the other's numbers.
+
+    Parameters
+    ----------
+    reference : str, path, or what `npformer.load` returns
+        A folder, a file or a name, as in `npformer.load`. It is right by definition.
+    other : str, path, mapping of arrays, torch.nn.Module, or what `npformer.load` returns
+        An ONNX file, which is run with every intermediate value exposed; activations that were
+        recorded anywhere, in a mapping, an ``.npz`` or a ``.safetensors`` file, under any names and
+        with axes in any order; a PyTorch module, which is run as it is; or another checkpoint.
+    image : path, bytes, file, PIL.Image or ndarray, optional
+        The photograph that went in; an array of four dimensions is taken for ``pixel_values``,
+        (B, C, H, W). Needed for recorded arrays that do not contain the picture. If it is given,
+        how it was prepared is compared as well.
+    entry : str, optional
+        Which weights to read from a PyTorch file that has several.
+    progress : callable, optional
+        Called as ``progress(path, done, total)`` before each step.
+
+    Returns
+    -------
+    Comparison
+        True if no layer is wrong; prints as a table; ``save("page.html")`` writes a page.
+
+    Raises
+    ------
+    RecordingError
+        If `other` is nothing that can be compared with this reference, such as a file that is no
+        network, arrays of other pictures, or too few of them.
+    MissingWeights, WeightsError, UnsafeCheckpointError, ConfigError, OfflineError, OSError
+        If the reference, or another checkpoint, cannot be read.
+    ImageError
+        If the photograph cannot be read.
+    MissingPackage
+        If a package is missing that an ONNX file or a module needs.
+    TypeError
+        If `reference` or `other` is of another kind.
+
+    Examples
+    --------
+    >>> npformer.compare("tiny", "port.onnx")  # doctest: +SKIP
+    """
+    known = as_reference(reference, entry)
+    chain = chain_of(known)
+    pictures = Pictures(known.config, known.params, known.processor, image)
+    source = _record(other, known, pictures, entry)
+    claimed = claims(source.arrays, chain, known.config)
+    entrance = enter(source, pictures, chain)
+    if entrance.cause is not None or not entrance.is_right:
+        return _wrong_picture(known, source, entrance)
+    found = [
+        Candidate(name, array)
+        for name, array in source.arrays.items()
+        if array.size > 1 and name != entrance.name
+    ]
+    walk = Walk(chain, Pool(found), claimed)
+    walk.start(INPUT, taken(entrance.pixels))
+    total = len(chain)
+    numbers = {step.path: i for i, step in enumerate(chain)}
+
+    def tell(path: str) -> None:
+        if progress is not None:
+            progress(path, numbers[path], total)
+
+    walk.run(tell)
+    diagnosis = Diagnosis(walk, found, source, known.config, entrance)
+    finding = diagnosis.run()
+    finding = _by_parameters(finding, chain, source, walk)
+    if finding is None and (small := small_fault(walk, tell)) is not None:
+        step, match, changed = small
+        finding = Finding(step, "parameter", match, _how_small(changed))
+    unknown = finding is None or (finding.cause is None and source.fed is None)
+    if unknown and not walk.matches:
+        raise _nothing_fits(source, walk, entrance)
+    return _comparison(known, source, walk, finding, entrance)
+
+
+def _how_small(found: Changed) -> str:
+    """Say which parameter has how slightly another value."""
+    index: tuple[int, ...] | None = found[1]
+    which = "" if index is None else f"[{', '.join(str(n) for n in index)}]"
+    return f"{found.parameter}{which} times {found.factor:.7g}"
+
+
+def _record(other: Any, known: Reference, pictures: Pictures, entry: str | None) -> Recorded:
+    """Get the arrays of the other network, whatever it is."""
+    if is_module(other):
+        return record_module(other, pictures.make(*pictures.size))
+    if isinstance(other, Mapping):
+        return from_mapping(other, "the recorded arrays")
+    if isinstance(other, (str, PathLike)):
+        file = file_of(fspath(other))
+        if file is not None and file.suffix.lower() == ".onnx":
+            from .onnx_file import record_onnx  # onnx is optional
+
+            return record_onnx(file, pictures.size, known.config.num_channels, pictures.make)
+        if file is not None and file.suffix.lower() == ".npz":
+            return from_npz(file)
+        if file is not None and file.suffix.lower() == ".safetensors":
+            arrays = _safetensors(file)
+            if arrays is not None:
+                return from_mapping(arrays, str(file))
+        theirs = as_reference(other, entry)
+    else:
+        try:
+            theirs = as_reference(other)
+        except TypeError:
+            raise TypeError(
+                f"the other network is a {type(other).__name__}; expected an ONNX file, recorded "
+                "arrays (a mapping, .npz or .safetensors), a PyTorch module, or a checkpoint"
+            ) from None
+    pixels = pictures.make(*pictures.size)
+    if pictures.image is not None:
+        own = Pictures(theirs.config, theirs.params, theirs.processor, pictures.image).given()
+        pixels = pixels if own is None or own.shape != pixels.shape else own
+    return record_checkpoint(theirs, known, pixels)
+
+
+def _safetensors(file: Path) -> dict[str, Array] | None:
+    """Read recorded arrays; None if the file is a checkpoint."""
+    if not file.is_file():
+        raise MissingWeights(f"{file}: no such file; expected recorded arrays or a checkpoint")
+    arrays = safetensors_file.read(file)[0]
+    return None if is_checkpoint(list(arrays)) else arrays
+
+
+def _by_parameters(
+    finding: Finding | None, chain: tuple[Step, ...], source: Recorded, walk: Walk
+) -> Finding | None:
+    """Take the parameters themselves into account, where they are known."""
+    if not source.parameters:
+        return finding
+    differs = other_parameter(chain, source.parameters)
+    if differs is None:
+        return finding
+    step, word, path = differs
+    order = [s.path for s in chain]
+    if finding is None or order.index(step.path) <= order.index(finding.step.path):
+        match = finding.match if finding is not None and finding.step is step else None
+        return Finding(step, word, match or walk.matches.get(step.path), path)
+    return finding
+
+
+def _comparison(
+    known: Reference, source: Recorded, walk: Walk, finding: Finding | None, entrance: Entrance
+) -> Comparison:
+    """Put together what was found."""
+    layers = []
+    for step in walk.chain:
+        if finding is not None and step.path == finding.step.path:
+            break
+        match = walk.matches.get(step.path)
+        if match is not None and step.layer != "identity":
+            layers.append(
+                Layer(step.path, match.candidate.name, match.error, match.bound, match.ratio)
+            )
+    if finding is None:
+        return Comparison(
+            known.source,
+            source.source,
+            None,
+            None,
+            tuple(layers),
+            notes=_notes(walk, source, entrance),
+        )
+    wrong = None
+    path = finding.step.path
+    if (match := finding.match) is not None:
+        layers.append(Layer(path, match.candidate.name, match.error, match.bound, match.ratio))
+        right = walk.bridged.get(path)
+        if right is not None and right.value.shape == match.way.shape:
+            wrong = Wrong(path, match.array().astype(np.float64), right.value, right.bound)
+    first = layer_of(path, f"{path.rpartition('.')[0]}.norm2" in walk.by_path)
+    more = finding.more
+    if match is not None and match.candidate.not_finite:
+        count = f"{match.candidate.not_finite} of {match.candidate.array.size} numbers"
+        more = f"{more}; {count} are not finite" if more else f"{count} are not finite"
+    return Comparison(
+        known.source, source.source, first, finding.cause, tuple(layers), path, more,
+        _notes(walk, source, entrance), wrong,
+    )  # fmt: skip
+
+
+def _notes(walk: Walk, source: Recorded, entrance: Entrance) -> tuple[str, ...]:
+    """Say what was not compared."""
+    notes = []
+    if entrance.note:
+        notes.append(entrance.note)
+    final = walk.chain[-1].path
+    if walk.matches and final not in walk.matches:
+        last = [step.path for step in walk.chain if step.path in walk.matches][-1]
+        notes.append(f"the last layer that is right is {last}")
+    if not source.outputs and len(walk.matches) < 3:
+        notes.append("few arrays were recorded: record more layers for a sharper answer")
+    return tuple(notes)
+
+
+def _wrong_picture(known: Reference, source: Recorded, entrance: Entrance) -> Comparison:
+    """Say that the picture itself is wrong."""
+    error = float(entrance.error)
+    layer = Layer(INPUT, entrance.name, error, entrance.bound, error / entrance.bound)
+    return Comparison(
+        known.source, source.source, INPUT, entrance.cause, (layer,), INPUT, entrance.note
+    )
+
+
+def _nothing_fits(source: Recorded, walk: Walk, entrance: Entrance) -> RecordingError:
+    """Say that the arrays have nothing to do with the reference."""
+    sizes = {bridge.value.size for bridge in walk.bridged.values()}
+    alike = [
+        name
+        for name, array in source.arrays.items()
+        if array.size in sizes and name != entrance.name
+    ]
+    shapes = [
+        f"{step.path} {'×'.join(map(str, walk.bridged[step.path].value.shape))}"
+        for step in walk.chain
+        if step.path in walk.bridged and step.path in ("stem", "norm", "logits")
+    ]
+    expected = f"the reference has {', '.join(shapes)} (channels last; any order of axes will do)"
+    if not alike:
+        return RecordingError(
+            f"{source.source}: none of its {len(source.arrays)} arrays ({shapes_of(source)}) has "
+            f"as many numbers as the result of a layer; {expected}. Expected arrays of this "
+            "network, or the reference that they belong to"
+        )
+    return RecordingError(
+        f"{source.source}: {len(alike)} of its {len(source.arrays)} arrays have the size of a "
+        f"layer's result, but nothing in them follows from this picture by the reference; "
+        f"{expected}. They may be of another picture or another network: record the picture that "
+        "went in, too, or name it with --image"
+    )

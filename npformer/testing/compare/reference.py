@@ -1,0 +1,180 @@
+"""The reference of a comparison, and other checkpoints beside it."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...checkpoints import read
+from ...checkpoints.dtypes import Tensors
+from ...checkpoints.processor import default_processor
+from ...errors import ConfigError, RecordingError
+from ...images.processor import EfficientFormerImageProcessor
+from ...layers import Array, Trace
+from ...network import EfficientFormer, forward
+from ...network.configuration import EfficientFormerConfig
+from ...network.tree import leaves, transform
+from ..steps import INPUT, Step, steps
+from .recorded import Recorded
+from .variants.products import rounded
+
+SHAPES = (
+    "depths", "hidden_sizes", "num_meta3d_blocks", "num_channels", "num_attention_heads", "key_dim",
+    "num_labels",
+)  # fmt: skip
+"""Settings in which two checkpoints must agree for their layers to be the same ones."""
+
+ROUNDING = 2.0**-21
+"""Two numbers are the same parameter if they differ by no more than this share of it."""
+
+
+class Reference(NamedTuple):
+    """A network that is right by definition."""
+
+    source: str
+    config: EfficientFormerConfig
+    params: EfficientFormer
+    """in float64"""
+    processor: EfficientFormerImageProcessor
+
+
+def as_reference(place: Any, entry: str | None = None) -> Reference:
+    """Read a network.
+
+    Parameters
+    ----------
+    place : str, path, or an object with `params` and `config`
+        As in `npformer.checkpoints.read`; or what `npformer.load` or `from_pretrained` returned.
+    entry : str, optional
+        As in `npformer.checkpoints.read`.
+
+    Returns
+    -------
+    Reference
+
+    Raises
+    ------
+    MissingWeights, WeightsError, UnsafeCheckpointError, ConfigError, OfflineError, OSError
+        As in `npformer.checkpoints.read`.
+    TypeError
+        If it is none of these.
+    """
+    if isinstance(place, (str, PathLike)):
+        found = read(place, dtype="float64", entry=entry)
+        return Reference(found.source, found.config, found.params, found.image_processor())
+    params, config = getattr(place, "params", None), getattr(place, "config", None)
+    if not isinstance(config, EfficientFormerConfig) or params is None:
+        raise TypeError(
+            f"the reference is a {type(place).__name__}; expected a folder, a file or a name, or "
+            "what npformer.load returns"
+        )
+    if not isinstance(params, EfficientFormer):
+        raise ConfigError(
+            f"the reference is a {type(params).__name__}; expected real weights: load the network "
+            "that it was quantized from"
+        )
+    processor = getattr(place, "processor", None)
+    if not isinstance(processor, EfficientFormerImageProcessor):
+        keys = processor if isinstance(processor, dict) else default_processor(config, "hf")
+        processor = EfficientFormerImageProcessor.from_dict(keys)
+    params = transform(lambda a: a.astype(np.float64, copy=False), params)
+    return Reference(type(place).__name__, config, params, processor)
+
+
+def record_checkpoint(other: Reference, reference: Reference, pixels: Array) -> Recorded:
+    """Run another checkpoint by the plain layers in float32, and record every array.
+
+    Parameters
+    ----------
+    other, reference : Reference
+    pixels : ndarray, shape (B, H, W, C)
+
+    Returns
+    -------
+    Recorded
+
+    Raises
+    ------
+    RecordingError
+        If it is another network than the reference.
+    """
+    for key in SHAPES:
+        ours, theirs = getattr(reference.config, key), getattr(other.config, key)
+        if ours != theirs:
+            raise RecordingError(
+                f"{other.source}: its {key} is {theirs}, and {ours} in {reference.source}; "
+                "expected a checkpoint of the same network"
+            )
+    tape = Trace()
+    params = transform(lambda a: a.astype(np.float32), other.params)
+    answer = forward(pixels.astype(np.float32), params, other.config, tape)
+    arrays = {INPUT: pixels, **dict(tape.items()), "logits": answer.logits}
+    return Recorded(
+        other.source, arrays, ("logits",), pixels, parameters=dict(leaves(other.params))
+    )
+
+
+def other_parameter(chain: tuple[Step, ...], theirs: Tensors) -> tuple[Step, str, str] | None:
+    """Find the first parameter that two checkpoints do not share.
+
+    Parameters
+    ----------
+    chain : tuple of Step
+        Those of the reference.
+    theirs : dict of str to ndarray
+        Parameters of the other, by path.
+
+    Returns
+    -------
+    tuple or None
+        The step that holds it, the word for how it differs, and the path.
+    """
+    for step in chain:
+        for path, right in step.parameters().items():
+            found = theirs.get(path)
+            if found is None or found.shape != right.shape:
+                continue
+            if np.any(abs(found - right) > ROUNDING * abs(right) + 1e-30):
+                return step, how(path, right, found), path
+    return None
+
+
+def how(path: str, right: Array, found: Array) -> str:
+    """Name the way in which a parameter differs."""
+    for kind in ("float16", "bfloat16"):
+        near = abs(found - rounded(right, kind)) <= ROUNDING * abs(right) + 1e-30
+        if np.array_equal(rounded(found, kind), found) and near.all():
+            return "half_precision"
+    last = path.rpartition(".")[2]
+    if not found.any() and right.any():
+        return {"bias": "bias_zero", "attention_biases": "bias_missing"}.get(last, "random_start")
+    square = right.ndim == 3 and right.shape[1] == right.shape[2]
+    if last == "attention_biases" and square and np.allclose(found, right.swapaxes(1, 2)):
+        return "bias_transposed"
+    if path == "stem.conv1.weight" and np.allclose(found, right[:, :, ::-1]):
+        return "bgr"
+    if path.endswith(("token_mixer.qkv.weight", "token_mixer.qkv.bias")):
+        ours, theirs = np.sort(right, axis=-1), np.sort(found, axis=-1)
+        if np.allclose(ours, theirs):
+            return "qkv_blocks"
+    if last == "weight" and right.ndim == 4:
+        turned = right.shape[0] == right.shape[1] and np.allclose(found, right.swapaxes(0, 1))
+        if right.size > right[0, 0].size and (turned or np.allclose(found, right[::-1, ::-1])):
+            return "weight_transposed"
+    if last == "weight" and right.ndim >= 2:
+        square = right.shape[-1] == right.shape[-2]
+        if square and np.allclose(found, right.swapaxes(-1, -2)):
+            return "weight_transposed"
+    if right.size > 8:
+        with np.errstate(all="ignore"):
+            alike = np.corrcoef(right.ravel(), found.ravel())[0, 1]
+        if not abs(alike) > 0.3:  # constant: not a number
+            return "random_start"
+    return "parameter"
+
+
+def chain_of(reference: Reference) -> tuple[Step, ...]:
+    """List the steps of a reference; ConfigError if it has others."""
+    return steps(reference.params, reference.config)

@@ -1,0 +1,73 @@
+"""Typical mistakes, each as a variant of a step: what it computes instead of the right result.
+
+A cause is never guessed from symptoms. A variant is run on what the other network recorded; if it
+gives the other's numbers where the right step does not, the cause is proved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from ....layers import Array
+from ....network.configuration import EfficientFormerConfig
+from ...steps import Step
+from . import attention, elementwise, norms, products, spatial
+
+Mistakes = Callable[[Step, list[Array], EfficientFormerConfig], Iterator[tuple[str, Array]]]
+
+MISTAKES: dict[str, tuple[Mistakes, ...]] = {
+    "conv2d": (products.conv2d_mistakes, products.rounded_weights),
+    "linear": (products.linear_mistakes, products.rounded_weights),
+    "batch_norm": (norms.batch_norm_mistakes,),
+    "layer_norm": (norms.layer_norm_mistakes,),
+    "activation": (elementwise.activation_mistakes,),
+    "layer_scale": (elementwise.layer_scale_mistakes,),
+    "residual": (elementwise.residual_mistakes,),
+    "average": (elementwise.average_mistakes,),
+    "average_pool": (spatial.pool_mistakes,),
+    "subtract": (spatial.subtract_mistakes,),
+    "flat": (spatial.flat_mistakes,),
+    "token_mean": (spatial.mean_mistakes,),
+    "scores": (attention.scores_mistakes,),
+    "position_bias": (attention.bias_mistakes,),
+    "softmax": (attention.softmax_mistakes,),
+    "weighted_sum": (attention.context_mistakes,),
+}
+"""By the kind of step; `split_head` has mistakes of three steps together."""
+
+
+class Variant(NamedTuple):
+    """A mistake, and what it computes."""
+
+    word: str
+    """a key of `CAUSES`"""
+    arrays: dict[str, Array]
+    """by path; usually that of one step"""
+
+
+def variants(step: Step, inputs: list[Array], config: EfficientFormerConfig) -> Iterator[Variant]:
+    """Yield the mistakes that can be made in a step, the likeliest first.
+
+    Parameters
+    ----------
+    step : Step
+        In float64.
+    inputs : list of ndarray
+        Of float64, what the other network gave to this step.
+    config : EfficientFormerConfig
+
+    Yields
+    ------
+    Variant
+    """
+    with np.errstate(all="ignore"):
+        if step.layer == "split_head":
+            stem = step.path[:-1]
+            for word, parts in attention.split_mistakes(step, inputs[0]):
+                yield Variant(word, {f"{stem}{n}": a for n, a in zip("qkv", parts, strict=True)})
+        for mistakes in MISTAKES.get(step.layer, ()):
+            for word, array in mistakes(step, inputs, config):
+                yield Variant(word, {step.path: array})
