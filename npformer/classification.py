@@ -296,7 +296,7 @@ class Classifier:
 
     def _pixels(self, image: Image, index: int | None = None, decode: str = "exact") -> Array:
         """Preprocess an image, on the compiled kernels if the network runs on them, (H, W, 3)."""
-        kernels = self.model.network.fast is not None
+        kernels = getattr(self.model.network, "fast", None) is not None
         return self.processor.pixels(image, index, decode, kernels)
 
     def _answers(self, outputs: Logits, top: int) -> list[Predictions]:

@@ -149,8 +149,8 @@ def weigh(x: NDArray[np.uint8], t: Taps, axis: int) -> NDArray[np.uint8]:
 def columns_first(old: tuple[int, int], new: tuple[int, int]) -> bool:
     """Whether Pillow 13 resizes the columns first, and then the rows.
 
-    It does if more than twice as many pixels of the height go as of the width. Earlier releases
-    always begin with the rows.
+    It does if the height loses more than twice as many pixels as the width. Earlier releases always
+    begin with the rows.
 
     Parameters
     ----------

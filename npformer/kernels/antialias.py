@@ -129,6 +129,7 @@ def look_up(y: Array, x: Array, numbers: Array, pixels: int) -> None:
     numbers : ndarray of float32, flat
         256 for each of three colors.
     pixels : int
+        How many there are.
     """
     for i in range(pixels):
         y[3 * i] = numbers[np.int64(x[4 * i])]
