@@ -129,7 +129,7 @@ class Classifier:
         ConfigError
             If `decode` is another word.
         """
-        return channels_first(self.processor.pixels(image, decode=decode))
+        return channels_first(self._pixels(image, decode=decode))
 
     def forward(self, pixel_values: Array, run: Run = EVALUATION) -> Logits:
         """Run the network on preprocessed images.
@@ -174,7 +174,7 @@ class Classifier:
             As in `preprocess`.
         """
         trace = Trace(*only)
-        self.model.network(self.processor.pixels(image)[None], trace)
+        self.model.network(self._pixels(image)[None], trace)
         return trace
 
     def features(self, pixel_values: Array) -> Array:
@@ -240,7 +240,7 @@ class Classifier:
         if isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) == 4:
             return list(self.stream(cast(Iterable[Image], images), top, batch_size, decode))
         top, _ = at_least_one("top", top), at_least_one("batch_size", batch_size)
-        x = self.processor.pixels(images, decode=decode)[None]
+        x = self._pixels(images, decode=decode)[None]
         return self._answers(self.model.network(x), top)[0]
 
     def stream(
@@ -266,7 +266,7 @@ class Classifier:
             As in `classify`.
         """
         top, batch_size = at_least_one("top", top), at_least_one("batch_size", batch_size)
-        remaining, pixels = enumerate(images), self.processor.pixels
+        remaining, pixels = enumerate(images), self._pixels
         while batch := [pixels(image, i, decode) for i, image in islice(remaining, batch_size)]:
             for x in stacks(batch):
                 yield from self._answers(self.model.network(x), top)
@@ -293,6 +293,11 @@ class Classifier:
         """
         top = at_least_one("top", top)
         return self._answers(self.forward(pixel_values), top)
+
+    def _pixels(self, image: Image, index: int | None = None, decode: str = "exact") -> Array:
+        """Preprocess an image, on the compiled kernels if the network runs on them, (H, W, 3)."""
+        kernels = getattr(self.model.network, "fast", None) is not None
+        return self.processor.pixels(image, index, decode, kernels)
 
     def _answers(self, outputs: Logits, top: int) -> list[Predictions]:
         """Return the `top` best classes of each image."""

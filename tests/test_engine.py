@@ -502,15 +502,15 @@ def test_a_directory_that_cannot_be_written_to_is_told_once(tmp_path, monkeypatc
     blocked.write_text("not a directory")
     monkeypatch.setenv("NPFORMER_CACHE_DIR", str(blocked / "cache"))
     monkeypatch.setattr(machine_code, "compile_walk", lambda: b"code")
-    monkeypatch.setattr(machine_code, "_link", lambda code: code)
-    machine_code._entry.cache_clear()
+    monkeypatch.setattr(machine_code, "_link", lambda code: {"execute": code})
+    machine_code._entries.cache_clear()
     try:
         with pytest.warns(RuntimeWarning, match="NPFORMER_CACHE_DIR") as caught:
             assert machine_code.entry() == b"code"
         assert machine_code.entry() == b"code"
         assert len(caught) == 1
     finally:
-        machine_code._entry.cache_clear()
+        machine_code._entries.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -317,7 +317,7 @@ assert machine_code.compile_walk().count(functions) == usual.count(functions)
 
 def test_code_is_made_once_and_then_needs_no_numba(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("NPFORMER_CACHE_DIR", str(tmp_path / "cache"))
-    machine_code._entry.cache_clear()
+    machine_code._entries.cache_clear()
     machine_code.entry()
     assert capsys.readouterr().err == COMPILING
     (file,) = (tmp_path / "cache").iterdir()

@@ -11,11 +11,11 @@ from functools import cache
 
 import numpy as np
 import pytest
+from antialias_laws import LAWS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from laws import conv2d_is_im2col_times_weights
 from planting import planted
-from quantized_laws import LAWS
 
 import npformer.kernels
 from npformer.kernels import activations, erf, integers, quantized_linear, softmax, vector

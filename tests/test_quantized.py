@@ -210,10 +210,10 @@ features = processor.features() | {{"avxvnni": True}}
 features.update({{name: False for name in features if {INSTRUCTIONS[name]}}})
 processor.features = lambda: features
 from hypothesis import HealthCheck, given, settings, strategies
-from quantized_laws import LAWS
-from npformer.kernels import quantized_linear, vector
+from antialias_laws import LAWS
+from npformer.kernels import antialias, quantized_linear, vector
 often = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-for name in ("quantize_rows", "quantized_linear"):
+for name in ("quantize_rows", "quantized_linear", "weigh_along", "weigh_down"):
     machine = vector.compiled(vector.KERNELS[name])
     @often
     @given(strategies.data())

@@ -8,7 +8,7 @@
     fast           a network that is ready to run                     (all of the above)
     quantize       a folded network in eight bits        (`quantized_plan`, `quantized_walk`)
     training       the same for training, forward and backward        (`training_plan`, …)
-    machine_code   compiled once for a processor, and kept in a file
+    machine_code   compiled once for a processor, and kept in a file              (`entries`)
 
 Results are the same bits for any number of threads, any batch, and any processor with fused
 multiply-add: every number is computed by one thread, in an order that the kernels' source fixes,

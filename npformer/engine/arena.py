@@ -11,6 +11,7 @@ import numpy as np
 from ..kernels.layout import LANES, PLACE
 from ..layers import Array
 from . import machine_code
+from .entries import arguments
 from .threads import run
 
 RELEASED = 2**62
@@ -138,13 +139,13 @@ class Arena:
         status = np.zeros((threads, 2), np.int64)
         pixels = self.memory if pixels is None else pixels
         arrays = [table, counters, self.memory, weights, pixels]
-        arguments = [number for array in arrays for number in machine_code.arguments(array)]
+        values = [number for array in arrays for number in arguments(array)]
 
         def enter(thread: int, first: int, last: int, alive: list[Array] = arrays) -> None:
             result = status[thread].ctypes.data
             scratch = self._size + thread * self._scratch
             where = images, first, last, threads, thread, scratch
-            if entry(result, result + 8, *arguments, *where):
+            if entry(result, result + 8, *values, *where):
                 raise IndexError("a kernel reached outside of its memory")
 
         def work(thread: int) -> None:

@@ -9,28 +9,24 @@ everything that the code depends on (see `npformer.engine.code_file`).
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 import platform
 import sys
 import threading
 import warnings
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
+
+import numpy as np
 
 from ..kernels.processor import features as _features
 from ..layers import Array
 from . import code_file
+from .entries import ENTRIES, Entry, arguments, function_at, symbol
 
-Entry: TypeAlias = Callable[..., int]
-"""`npformer.engine.walk.execute`, compiled. It takes two addresses, to which Numba's functions
-write a result and an error, then what `arguments` makes of each array, and the numbers. It returns
-0 if all went well."""
-
-NAME = "npformer_walk"
+NAME = "npformer"
 
 _lock = threading.RLock()
 _keep: list[Any] = []  # the execution engine owns the code
@@ -89,17 +85,40 @@ def has_fma(machine: str, features: dict[str, bool]) -> bool:
     return machine.lower() in ("x86_64", "amd64") and features.get("fma", False)
 
 
-def entry() -> Entry:
-    """Return the compiled kernels, from the file, or compiled now.
+def entry(name: str = "execute") -> Entry:
+    """Return one of `ENTRIES`, from the file, or compiled now.
 
     Raises whatever Numba or LLVM raise where they cannot compile them.
     """
     with _lock:
-        return _entry()
+        return _entries()[name]
+
+
+def call(name: str, *values: Array | int) -> None:
+    """Run one of `ENTRIES` in this thread.
+
+    Parameters
+    ----------
+    name : str
+    *values : ndarray or int
+        Flat arrays, then numbers.
+
+    Raises
+    ------
+    IndexError
+        If it reaches outside of an array; seen with ``NPFORMER_BOUNDSCHECK=1`` only.
+    """
+    status = np.zeros(2, np.int64)
+    result = status.ctypes.data
+    flat: list[int | None] = []
+    for value in values:
+        flat += arguments(value) if isinstance(value, np.ndarray) else (value,)
+    if entry(name)(result, result + 8, *flat):
+        raise IndexError(f"{name} reached outside of its memory")
 
 
 @cache
-def _entry() -> Entry:
+def _entries() -> dict[str, Entry]:
     code = read()
     if code is None:
         code = compile_walk()
@@ -115,7 +134,7 @@ def key() -> str:
 
     package = Path(__file__).parent.parent
     sources = sorted((package / "kernels").glob("*.py"))
-    ours = "walk.py", "quantized_walk.py", "turns.py", "steps.py", "machine_code.py"
+    ours = "walk.py", "quantized_walk.py", "turns.py", "steps.py", "machine_code.py", "entries.py"
     sources += [package / "engine" / name for name in ours]
     defined = "erf.py", "gelu_polynomial.py", "quantized_linear.py"
     sources += [package / "layers" / name for name in defined]
@@ -151,13 +170,15 @@ def compile_walk() -> bytes:
         file=sys.stderr,
         flush=True,
     )
-    text, name = _intermediate_code()
-    module = llvm.parse_assembly(text)
-    for function in module.functions:
-        if function.name == name:
-            function.name = NAME
-        elif not function.is_declaration:
-            function.linkage = "internal"
+    module = llvm.parse_assembly("")
+    for name, (text, inside) in _intermediate_code().items():
+        part = llvm.parse_assembly(text)
+        for function in part.functions:
+            if function.name == inside:
+                function.name = symbol(name)
+            elif not function.is_declaration:
+                function.linkage = "internal"
+        module.link_in(part)
     machine = _target_machine()
     # The kernels are vectors already, and their loops as long as they should be.
     tuning = llvm.create_pipeline_tuning_options(speed_level=2)
@@ -168,8 +189,8 @@ def compile_walk() -> bytes:
     return code
 
 
-def _intermediate_code() -> tuple[str, str]:
-    """Return LLVM's intermediate representation of the kernels, and their entry's name in it.
+def _intermediate_code() -> dict[str, tuple[str, str]]:
+    """Return LLVM's intermediate representation of each of `ENTRIES`, and its name in there.
 
     Notes
     -----
@@ -186,6 +207,7 @@ def _intermediate_code() -> tuple[str, str]:
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.registry import cpu_target
 
+    from ..kernels.antialias import look_up, weigh_along, weigh_down
     from .steps import STEP
     from .walk import execute
 
@@ -208,8 +230,14 @@ def _intermediate_code() -> tuple[str, str]:
         def set_env(self, env_name: str, env: Any) -> None:
             pass
 
-    number, floats = types.int64, types.float32[::1]
-    signature = from_dtype(STEP)[::1], number[::1], floats, floats, floats, *6 * [number]
+    number, floats, pixels = types.int64, types.float32[::1], types.uint8[::1]
+    weighing = pixels, pixels, types.int32[::1]
+    taken = {
+        execute: (from_dtype(STEP)[::1], number[::1], floats, floats, floats),
+        weigh_along: weighing,
+        weigh_down: weighing,
+        look_up: (floats, pixels, floats),
+    }
     flags = compiler.Flags()
     flags.error_model = "numpy"
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
@@ -224,6 +252,7 @@ def _intermediate_code() -> tuple[str, str]:
             RuntimeWarning,
             stacklevel=2,
         )
+    found: dict[str, tuple[str, str]] = {}
     with global_compiler_lock:
         usual = cpu_target.typing_context, cpu_target.target_context
         vars(cpu_target).update(ours)
@@ -231,13 +260,17 @@ def _intermediate_code() -> tuple[str, str]:
             context.refresh()
             target.refresh()
             target._internal_codegen = Codegen("npformer")
-            result = compiler.compile_extra(
-                context, target, execute, signature, types.void, flags, locals={}
-            )
-            result.library.finalize()
+            for function, arrays in taken.items():
+                name = function.__name__
+                signature = *arrays, *ENTRIES[name].numbers * [number]
+                result = compiler.compile_extra(
+                    context, target, function, signature, types.void, flags, locals={}
+                )
+                result.library.finalize()
+                found[name] = result.library.get_llvm_str(), result.fndesc.llvm_func_name
         finally:
             vars(cpu_target).update(zip(ours, usual, strict=True))
-    return result.library.get_llvm_str(), result.fndesc.llvm_func_name
+    return found
 
 
 def missing_internals(target: Any) -> list[str]:
@@ -281,22 +314,15 @@ def _target_machine() -> Any:
     )
 
 
-def _link(code: bytes) -> Entry:
-    """Load machine code into memory and return it as a function."""
+def _link(code: bytes) -> dict[str, Entry]:
+    """Load machine code into memory and return its functions, by their names in `ENTRIES`."""
     import llvmlite.binding as llvm
 
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _keep.append(engine)
-    address, number = ctypes.c_void_p, ctypes.c_int64
-    array = [address, address, number, number, address, number, number]
-    kind = ctypes.CFUNCTYPE(ctypes.c_int32, address, address, *5 * array, *6 * [number])
-    function: Entry = kind(engine.get_function_address(NAME))
-    return function
-
-
-def arguments(array: Array) -> tuple[int | None, ...]:
-    """A flat array as Numba's functions take it: owner, parent, size, …, address, shape, step."""
-    size, step = len(array), array.itemsize
-    return None, None, size, step, array.ctypes.data, size, step
+    return {
+        name: function_at(engine.get_function_address(symbol(name)), takes)
+        for name, takes in ENTRIES.items()
+    }

@@ -193,7 +193,9 @@ class EfficientFormerImageProcessor(PretrainedProcessor):
             results.append(np.ascontiguousarray(channels_first(x) if first else x))
         return BatchFeature(pixel_values=together(results, return_tensors))
 
-    def pixels(self, image: Any, index: int | None = None, decode: str = "exact") -> Array:
+    def pixels(
+        self, image: Any, index: int | None = None, decode: str = "exact", kernels: bool = False
+    ) -> Array:
         """Process one image for the layers of this package.
 
         Parameters
@@ -205,6 +207,9 @@ class EfficientFormerImageProcessor(PretrainedProcessor):
         decode : {"exact", "fast"}
             "fast" decodes a large JPEG only as finely as the resized image needs, which is faster
             and moves pixels a little (`npformer.images.reduced`). Not in the reference.
+        kernels : bool
+            Whether the engine's compiled kernels, which have to work here, resize the image where
+            they can, to the same bits (`npformer.images.compiled`).
 
         Returns
         -------
@@ -219,7 +224,8 @@ class EfficientFormerImageProcessor(PretrainedProcessor):
             As in `npformer.images.open_image`.
         """
         with _saying_which(index):
-            return np.ascontiguousarray(process(image, self.settings, decode=decode)[0])
+            x, _ = process(image, self.settings, decode=decode, kernels=kernels)
+        return np.ascontiguousarray(x)
 
 
 @contextmanager

@@ -53,3 +53,11 @@ def resize_reduced(stored: Stored, size: Mapping[str, int], resample: int) -> Im
     # The few pixels of the small picture are turned, not the many that were decoded.
     small = stored.rgb.resize(lying, resample, box=(0, 0, *stored.part), reducing_gap=REDUCING_GAP)
     return small if stored.turn is None else small.transpose(stored.turn)
+
+
+def averages(part: tuple[float, float], new: tuple[int, int]) -> bool:
+    """Whether the pixels of a `Stored.part` are averaged before they are resized; new is its size.
+
+    Both are a width and a height.
+    """
+    return any(int(old / side / REDUCING_GAP) > 1 for old, side in zip(part, new, strict=True))

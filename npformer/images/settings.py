@@ -18,9 +18,17 @@ from ..errors import ImageError
 from ..files.optional import optional
 from ..layers.arrays import Array
 from .arrays import DataFormat, as_array, as_picture, layout_of, view_channels_last, white_of
-from .open import open_image, open_stored
-from .reduced import needed, resize_reduced
-from .transforms import MAX_RESIZED, center_crop, normalize, rescale, resize
+from .open import Stored, open_image, open_stored
+from .reduced import averages, needed, resize_reduced
+from .transforms import (
+    MAX_RESIZED,
+    center_crop,
+    crop_start,
+    normalize,
+    rescale,
+    resize,
+    resized_size,
+)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of the red, green and blue values of ImageNet's photographs; white is 1."""
@@ -56,6 +64,12 @@ class Settings(NamedTuple):
         return self.do_normalize and any(
             isinstance(v, list) and len(v) == 3 for v in (self.image_mean, self.image_std)
         )
+
+    def scaled(self, x: Array, unit: bool = False) -> Array:
+        """Rescale and normalize, (H, W, C); `unit` says that 1 is white in x."""
+        if self.do_rescale:
+            x = rescale(x, 255 * self.rescale_factor if unit else self.rescale_factor)
+        return normalize(x, self.image_mean, self.image_std) if self.do_normalize else x
 
     def checked(self) -> Settings:
         """Return the settings in their standard form.
@@ -94,6 +108,7 @@ def process(
     settings: Settings,
     input_data_format: str | None = None,
     decode: str = "exact",
+    kernels: bool = False,
 ) -> tuple[Array, DataFormat]:
     """Process one image.
 
@@ -107,6 +122,9 @@ def process(
         Layout of an array, as in `open_image`.
     decode : {"exact", "fast"}
         See `DECODE`. An array or a ``PIL.Image`` is decoded already.
+    kernels : bool
+        Whether the engine's compiled kernels resize, where they can, to the same bits. They have to
+        be available. Arrays are left to Pillow.
 
     Returns
     -------
@@ -129,6 +147,8 @@ def process(
     if isinstance(image, Image.Image) or not hasattr(image, "__array__"):
         reduce = decode == "fast" and s.do_resize
         stored = open_stored(image, at_least=needed(s.size) if reduce else None)
+        if kernels and (found := _on_kernels(stored, s)) is not None:
+            return found, layout
         resized = stored.part is not None
         picture: Image.Image | Array = (
             resize_reduced(stored, s.size, s.resample) if resized else stored.upright()
@@ -145,11 +165,31 @@ def process(
         x = rescale(x, 1 / 255)
     if s.do_center_crop:
         x = center_crop(x, height, width, s.crop_rounding)
-    if s.do_rescale:
-        x = rescale(x, 255 * s.rescale_factor if unit else s.rescale_factor)
-    if s.do_normalize:
-        x = normalize(x, s.image_mean, s.image_std)
-    return x, layout
+    return s.scaled(x, unit), layout
+
+
+def _on_kernels(stored: Stored, s: Settings) -> Array | None:
+    """Do all steps from resizing on by the compiled kernels; None where they cannot."""
+    from . import compiled  # here, since it loads the engine
+
+    reduced, turned = stored.part is not None, stored.turn is not None
+    if not s.do_resize or not (s.do_rescale or s.do_normalize) or (reduced and turned):
+        return None
+    axes = (0, 1) if stored.on_its_side else (1, 0)  # of (width, height), for height and width
+    high = stored.part or stored.size
+    new = resized_size(stored.size[axes[0]], stored.size[axes[1]], s.size)
+    kept = (s.crop_size["height"], s.crop_size["width"]) if s.do_center_crop else new
+    if new[0] * new[1] > MAX_RESIZED or kept[0] > new[0] or kept[1] > new[1]:
+        return None
+    if stored.part is not None and averages(stored.part, new[::-1]):
+        return None
+    down, across = (
+        compiled.Side(stored.rgb.size[axis], n, high[axis], crop_start(n, k, s.crop_rounding), k)
+        for axis, n, k in zip(axes, new, kept, strict=True)
+    )
+    levels = np.arange(256, dtype=np.uint8)[:, None, None].repeat(3, axis=2)  # (256, 1, 3)
+    numbers = np.ascontiguousarray(s.scaled(levels)[:, 0].T)  # (3, 256)
+    return compiled.resize(stored.rgb, stored.turn, across, down, s.resample, numbers)
 
 
 def _read(

@@ -89,13 +89,13 @@ def _dot(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         pointer = address(context, builder, array, data, at, 1)
         x = builder.bitcast(spread(builder, builder.load(pointer)), INTS)
         for panel, vector, old in zip(sums, vectors, olds, strict=True):
-            total = _products(builder, builder.bitcast(old, INTS), x, vector)
+            total = products(builder, builder.bitcast(old, INTS), x, vector)
             panel.append(builder.bitcast(total, FLOATS))
         at = builder.add(at, step)
     return make_tile(context, builder, kind, sums)
 
 
-def _products(builder: Any, total: Any, x: Any, w: Any) -> Any:
+def products(builder: Any, total: Any, x: Any, w: Any) -> Any:
     """``total`` plus the groups' products: whole numbers of 32 bits, `LANES` of them."""
     if GROUP == 4:
         if has("avx512vnni"):

@@ -280,3 +280,59 @@ def sums_size(K: int, N: int) -> int:
 def strassen_scratch(pairs: int, K: int, N: int) -> int:
     """How many numbers `npformer.kernels.strassen.strassen` needs for so many pairs of rows."""
     return padded(pairs * (2 * K + 3 * (N // 2) + 1))
+
+
+TAPS = 4
+"""How many neighbors are weighed at a time when a photograph is resized: the bytes of a slot."""
+WEIGHT_BITS = 24
+"""Bits of a weight there, with its sign."""
+
+
+def digits_of(group: int) -> int:
+    """How many digits a weight has, of as many bits as `npformer.kernels.integers` multiplies."""
+    return -(-WEIGHT_BITS * group // 32)
+
+
+def slots_of(group: int) -> int:
+    """Slots of `TAPS` weights with all their digits."""
+    return digits_of(group) * TAPS // group
+
+
+def pack_taps(start: Array, weights: Array, length: int, group: int) -> tuple[Array, int] | None:
+    """Lay out the weights by which a side is resized, as the kernels read them.
+
+    Parameters
+    ----------
+    start : ndarray of int, shape (N,)
+        The first pixel that is weighed, for each pixel of the result.
+    weights : ndarray of int32, shape (N, K)
+        The weights from there on. They are 0 outside of the side.
+    length : int
+        Pixels of the side.
+    group : int
+        How many bytes or shorts are multiplied together, see `npformer.kernels.integers`.
+
+    Returns
+    -------
+    (ndarray of int32, int) or None
+        For each pixel of the result where its groups of four begin, and then their digits, lowest
+        first; and how many groups each has. None if so many pixels are not there.
+    """
+    N, K = weights.shape
+    groups = -(-K // TAPS)
+    if TAPS * groups > length:
+        return None
+    begin = np.clip(start, 0, length - TAPS * groups)
+    rest = np.zeros((N, TAPS * groups), np.int32)
+    row, column = weights.nonzero()
+    rest[row, (start - begin)[row] + column] = weights[row, column]
+    bits, digits = 32 // group, []
+    for _ in range(digits_of(group) - 1):
+        digits.append(rest.astype(f"int{bits}"))  # the lowest bits, with a sign
+        rest = (rest - digits[-1]) >> bits
+    digits.append(rest.astype(f"int{bits}"))
+    packed = np.stack(digits, axis=1).reshape(N, len(digits), groups, TAPS).swapaxes(1, 2)
+    if group == 2:
+        packed = packed[..., [0, 2, 1, 3]]
+    slots = np.ascontiguousarray(packed).reshape(N, -1).view(np.int32)
+    return np.concatenate([begin[:, None], slots], axis=1, dtype=np.int32).reshape(-1), groups
