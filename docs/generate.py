@@ -26,7 +26,14 @@ SECTIONS = {
     "Files and the hub": ("checkpoints", "files"),
     "Learning and teaching": ("learn", "teach", "teach.plots", "explorer"),
     "The engine": ("engine", "kernels", "bench"),
-    "Compare with others": ("testing", "testing.adapters", "testing.laws", "testing.bounds"),
+    "Compare with others": (
+        "testing",
+        "testing.adapters",
+        "testing.laws",
+        "testing.bounds",
+        "testing.compare",
+        "testing.vectors",
+    ),
 }
 """Headings of the reference, and the modules and packages below each; others come at the end."""
 

@@ -76,7 +76,6 @@ _MODULES = {
     "plots": "teach.plots",
     "testing": "testing",
     "teach": "teach",
-    "testing": "testing",
 }
 """Modules that are attributes without an import of their own, and where they are."""
 
