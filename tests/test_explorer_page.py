@@ -146,7 +146,7 @@ NUMBERS = {
     "layer_norm": (LAST, f"{LAST}.norm1", [5, 17]),
     "linear": (LAST, f"{LAST}.token_mixer.qkv", [5, 17]),
     "attend": (LAST, f"{MIXER}.attn", [3, 5, 9]),
-    "weighted_sum": (LAST, f"{MIXER}.heads", [5, 300]),
+    "weighted_sum": (LAST, f"{MIXER}.context", [5, 300]),
     "mean": ("norm", "pooled", [100]),
     "average": ("norm", "logits", [7]),
     "softmax": ("norm", "scores", [7]),

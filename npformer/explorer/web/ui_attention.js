@@ -5,7 +5,7 @@ import { shade, largest, legend } from "./ui_pictures.js";
 import { frame } from "./ui_chart.js";
 import { drawPixels } from "./ui_paint.js";
 import { numberView } from "./ui_number.js";
-import { sourceView } from "./ui_block.js";
+import { sourceView, switchButton } from "./ui_block.js";
 import { titleOf } from "./ui_map.js";
 
 /** Show the attention of a block: index is [head, query, key]. */
@@ -238,25 +238,11 @@ function distanceTable(table, rows, columns, query, key) {
 
 function headTools(app, step, head) {
   const mixer = `${step.path}.token_mixer`;
-  const button = (intervention, words) => {
-    const on = app.changeLike(intervention) !== undefined;
-    return h(
-      "button",
-      {
-        type: "button",
-        class: "off",
-        id: `change-${app.wordsOf(intervention)}`,
-        "aria-pressed": on,
-        onclick: () => app.toggle(intervention),
-      },
-      words,
-    );
-  };
   return h(
     "fieldset",
     { class: "row" },
     h("legend", {}, "Change it"),
-    button({ kind: "head", path: mixer, head }, `Head ${head} off`),
-    button({ kind: "biases", path: mixer }, "No biases"),
+    switchButton(app, { kind: "head", path: mixer, head }, `Head ${head} off`),
+    switchButton(app, { kind: "biases", path: mixer }, "No biases"),
   );
 }

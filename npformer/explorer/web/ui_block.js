@@ -170,23 +170,25 @@ export function sourceView(app, name) {
   );
 }
 
+/** A button that is down while an intervention is on; `name` says what the words alone do not. */
+export function switchButton(app, intervention, words, name = null) {
+  return h(
+    "button",
+    {
+      type: "button",
+      class: "off",
+      id: `change-${app.wordsOf(intervention)}`,
+      "aria-pressed": app.changeLike(intervention) !== undefined,
+      "aria-label": name,
+      onclick: () => app.toggle(intervention),
+    },
+    words,
+  );
+}
+
 /** What can be changed in a block. */
 function changesOf(app, step) {
-  const button = (intervention, words, name) => {
-    const on = app.changeLike(intervention) !== undefined;
-    return h(
-      "button",
-      {
-        type: "button",
-        class: "off",
-        id: `change-${app.wordsOf(intervention)}`,
-        "aria-pressed": on,
-        "aria-label": name ?? null,
-        onclick: () => app.toggle(intervention),
-      },
-      words,
-    );
-  };
+  const button = (intervention, words, name) => switchButton(app, intervention, words, name);
   const { path, kind } = step;
   if (!isBlock(step)) return null;
   const rows = [
