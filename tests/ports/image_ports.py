@@ -68,7 +68,8 @@ wrong("left in training", "deep", "stem.norm1", "batch_statistics",
       recorded({"*norm*": "batch_statistics"}, batch=2))  # fmt: skip
 wrong("one norm left in training", "tiny", "stages.1.blocks.0.mlp.norm2", "batch_statistics",
       recorded({"stages.1.blocks.0.mlp.norm2": "batch_statistics"}, as_keras))  # fmt: skip
-wrong("divided by the variance", "small", "stages.1.blocks.0.mlp.norm1", None,
+# No number tells this from another running variance.
+wrong("divided by the variance", "small", "stages.1.blocks.0.mlp.norm1", (None, "parameter"),
       recorded({"stages.1.blocks.0.mlp.norm1": "variance"}, last))  # fmt: skip
 
 # Activations
@@ -109,9 +110,10 @@ wrong("pooling does not subtract", "tiny", "stages.0.blocks.0.token_mixer", "poo
 wrong("one pooling does not subtract", "deep", "stages.2.blocks.1.token_mixer",
       "pooling_keeps_input",
       recorded({"stages.2.blocks.1.token_mixer": "pooling_keeps_input"}, as_keras))  # fmt: skip
-wrong("maximum in the place of the average", "deep", "stages.0.blocks.0.token_mixer", None,
+wrong("maximum in the place of the average", "deep", "stages.0.blocks.0.token_mixer",
+      (None, "pooling_other"),
       recorded({"stages.?.blocks.?.token_mixer": "maximum"}))  # fmt: skip
-wrong("windows of five pixels", "small", "stages.0.blocks.0.token_mixer", (None, "pool_size"),
+wrong("windows of five pixels", "small", "stages.0.blocks.0.token_mixer", (None, "pooling_other"),
       recorded({"*.token_mixer": "pool_size=5"}, numbered))  # fmt: skip
 wrong("no scale of the pooling branch", "small", "stages.0.blocks.0.ls1", "layer_scale_missing",
       recorded({"stages.[01].blocks.?": "layer_scale_missing=1"}, last))  # fmt: skip

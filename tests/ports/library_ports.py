@@ -108,7 +108,7 @@ wrong("transformers: weights loaded after the biases were gathered", "deep", f"{
 wrong("transformers: no layer scales", "deep", "stages.0.blocks.0.ls1", "layer_scale_missing",
       hooked(lambda model: unscaled(model), library="transformers", dress=last))  # fmt: skip
 wrong("transformers: a larger pool", "alone", "stages.0.blocks.0.token_mixer",
-      (None, "pool_size"),
+      (None, "pooling_other"),
       module(library="transformers", pool_size=5))  # fmt: skip
 wrong("transformers: no norm before the attention", "deep", "stages.3.blocks.2.norm1",
       "norm_missing",

@@ -76,7 +76,7 @@ def error_bound(
     Parameters
     ----------
     step : Step or str
-        A step, or the name of its kind, a key of `npformer.testing.steps.LAYERS`.
+        A step, or the name of its kind, such as ``"conv2d"``.
     inputs : sequence of ndarray
         What the implementation was given, with channels last; its own numbers, not ours.
     params : optional

@@ -62,6 +62,7 @@ def misread(x: Array, processor: EfficientFormerImageProcessor) -> Iterator[tupl
     yield "mean_std", (unit - std) / mean
     yield "rescale", (255 * unit - mean) / std
     yield "rescale", (unit / 255 - mean) / std
+    yield "rescale", (unit * 255 / 256 - mean) / std
     yield "rescale", 255 * unit
     yield "rescale", 2 * unit - 1 if not np.allclose(mean, 0.5) else 255 * x
     yield "rescale", x / 255
@@ -154,7 +155,7 @@ def affine_cause(x: Array, found: Array, processor: EfficientFormerImageProcesso
             return "bgr"
         scale = factor * std
         same = np.allclose(offset, -mean / std, atol=1e-3)
-        if same and (np.allclose(scale, 255, rtol=1e-3) or np.allclose(scale, 1 / 255, rtol=1e-3)):
+        if same and any(np.allclose(scale, s, rtol=1e-3) for s in (255, 1 / 255, 255 / 256)):
             return "rescale"
         return "rescale" if np.allclose(factor, 255, rtol=1e-3) else "mean_std"
     return None
