@@ -391,7 +391,7 @@ def test_no_command_that_takes_a_model_lacks_the_option() -> None:
         parser = cli.make_parser([name])
         (commands,) = (a for a in parser._actions if isinstance(a.choices, dict))
         command = commands.choices[name]
-        takes_model = {"--model", "--from", "model", "source"} & {
+        takes_model = {"--model", "--from", "model", "source", "reference"} & {
             word for a in command._actions for word in (a.option_strings or [a.dest])
         }
         assert ("--entry" in command._option_string_actions) == bool(takes_model), name
