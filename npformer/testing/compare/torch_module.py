@@ -116,7 +116,7 @@ class _Tape:
 
         tape = self
 
-        class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        class Watch(TorchDispatchMode):
             def __torch_dispatch__(
                 self, func: Any, types: Any, args: Any = (), kwargs: Any = None
             ) -> Any:
@@ -127,7 +127,7 @@ class _Tape:
                         tape.keep(f"{tape.inside[-1]}:{operator}", tensor)
                 return result
 
-        return Watch()  # type: ignore[no-untyped-call]
+        return Watch()
 
 
 def _tensors(value: Any) -> list[Any]:
