@@ -169,7 +169,8 @@ def test_the_law_notices_a_mistake(law: Law) -> None:
         wrong = [through(ours(law.layer), unevenly(-3))]
     else:
         wrong = [mistake.function for mistake in EXERCISES[law.layer].mistakes]
-    assert any(law in broken_laws(law.layer, function, 10) for function in wrong)
+    # Ten inputs are enough for most; Hypothesis of 2024 tries the simplest for longer.
+    assert any(law in broken_laws(law.layer, f, n) for n in (10, 200) for f in wrong)
 
 
 @pytest.mark.parametrize("drop", [dropout, drop_path])
