@@ -159,7 +159,9 @@ def _prefixes(tensors: Mapping[str, Array], names: Mapping[str, str]) -> Iterato
     first = next((name for path, name in names.items() if not path.endswith("gamma")), "")
     first = first or next(iter(names.values()))
     ends = [name.removesuffix(first) for name in tensors if name.endswith(first)]
-    yield from sorted({end for end in ends if not end or end.endswith(".")}, key=len)
+    yield from sorted(
+        {end for end in ends if not end or end.endswith(".")}, key=lambda end: (len(end), end)
+    )
 
 
 def _tree(

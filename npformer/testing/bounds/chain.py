@@ -82,7 +82,8 @@ def error_bound(
     params : optional
         Its parameters, if `step` is a name.
     dtype : {"float32", "float16", "bfloat16", "float64", "float32 strassen", "int8"}
-        What it computes in. In the 16-bit types sums are added up in float32. ``"float32
+        What it computes in, and keeps its parameters in: that these were rounded to it is not
+        counted. In the 16-bit types sums are added up in float32. ``"float32
         strassen"`` is for npformer's kernels, which multiply large matrices by Strassen's method.
         In ``"int8"``, matrices and the rows that they meet are rounded as in
         `npformer.layers.quantized_linear`.
