@@ -43,12 +43,12 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ..errors import ConfigError
+    from ..files.paths import as_html_path
     from ..testing.compare.comparing import compare
-    from ..testing.compare.comparison import check_page
 
     if args.report is not None:
         try:
-            check_page(args.report)
+            as_html_path(args.report)
         except ConfigError as error:
             args.parser.error(str(error))
     with tqdm(unit="step", disable=None, file=sys.stderr, leave=False) as bar:

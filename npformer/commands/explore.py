@@ -30,9 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page, and say where."""
-    from ..explorer.page import check_suffix, explore
+    from ..explorer.page import explore
+    from ..files.paths import as_html_path
 
-    check_suffix(args.output)
+    as_html_path(args.output)
     page = explore(args.photo, args.model, entry=args.entry)
     print(f"the page is {page.save(args.output)}; open it in a browser")
     return 0

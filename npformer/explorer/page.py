@@ -25,7 +25,7 @@ from ..display import encoded
 from ..engine.fold import FoldedNetwork
 from ..errors import ConfigError
 from ..files.atomic import replacing
-from ..files.paths import as_path
+from ..files.paths import as_html_path
 from ..images.open import open_image
 from ..images.processor import EfficientFormerImageProcessor
 from ..images.settings import Settings
@@ -76,8 +76,7 @@ class Exploration:
         OSError
             If the file cannot be written.
         """
-        path = as_path(path, "the path of the page", ConfigError)
-        check_suffix(path)
+        path = as_html_path(path)
         with replacing(path) as temporary:
             temporary.write_text(self.html, encoding="utf-8")
         return path
@@ -244,18 +243,6 @@ def assembled(title: str, data: dict[str, Any], weights: str) -> str:
             raise ValueError(f"the {name} of the page holds {odd[0]!r}, which would end it")
     template = (WEB / "page.html").read_text("utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda place: filled[place[1]], template)
-
-
-def check_suffix(path: Path) -> None:
-    """Refuse a path that is not that of a page.
-
-    Raises
-    ------
-    ConfigError
-        If it does not end in ``.html`` or ``.htm``.
-    """
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"{path}: expected a name that ends in .html, for the page is HTML")
 
 
 def _name(image: Any) -> str:

@@ -7,7 +7,7 @@ import re
 from os import PathLike
 from pathlib import Path
 
-from ..errors import NpformerError
+from ..errors import ConfigError, NpformerError
 
 # Path("https://a.org/b") has lost a slash. Drives of Windows, such as C:/, have one letter.
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|(https?|ftp|s3|gs|hf|file):/[^/]", re.IGNORECASE)
@@ -56,3 +56,25 @@ def as_path(
         raise error(f"{text}: is an address, which is not fetched here; {remedy}")
     path = Path(text)
     return path.expanduser() if path.parts and path.parts[0] == "~" else path
+
+
+def as_html_path(place: str | PathLike[str]) -> Path:
+    """Return the path of a page that is to be written.
+
+    Parameters
+    ----------
+    place : str or path
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ConfigError
+        As in `as_path`, or if it does not end in ``.html`` or ``.htm``.
+    """
+    path = as_path(place, "the path of the page", ConfigError)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"{path}: expected a name that ends in .html, for the page is HTML")
+    return path

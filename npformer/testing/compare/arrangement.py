@@ -170,3 +170,11 @@ def sums_of(array: Array) -> tuple[float, float]:
     flat = array.reshape(-1).astype(np.float64, copy=False)
     with np.errstate(invalid="ignore", over="ignore"):
         return float(flat.sum()), float(np.square(flat).sum())
+
+
+def likeness(a: Array, b: Array) -> float:
+    """Return the correlation of two arrays of one size; 0 if one of them is constant."""
+    with np.errstate(all="ignore"):
+        a, b = a.ravel() - a.mean(), b.ravel() - b.mean()
+        value = float(a @ b / np.sqrt((a @ a) * (b @ b)))
+    return value if np.isfinite(value) else 0.0

@@ -7,10 +7,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ...errors import ConfigError
 from ...files.atomic import replacing
 from ...files.finite import finite
-from ...files.paths import as_path
+from ...files.paths import as_html_path
 from .causes import CAUSES
 from .report import Contents, body, page
 from .rows import Layer, Wrong
@@ -110,14 +109,7 @@ class Comparison:
         OSError
             If it cannot be written.
         """
-        place = as_path(path, "the page to write", ConfigError)
-        check_page(place)
+        place = as_html_path(path)
         with replacing(place) as temporary:
             temporary.write_text(page(self._contents()), encoding="utf-8")
         return place
-
-
-def check_page(place: Path) -> None:
-    """Refuse a page that is no page; ConfigError says what is expected."""
-    if place.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"{place}: a page is written as HTML; expected a name that ends in .html")

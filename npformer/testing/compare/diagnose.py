@@ -20,7 +20,7 @@ import numpy as np
 from ...layers import Array
 from ...network.configuration import EfficientFormerConfig
 from ..steps import INPUT, Step
-from .arrangement import Arrangement, arrangements
+from .arrangement import Arrangement, arrangements, likeness
 from .bridge import recorded as taken
 from .bridge import within
 from .entrance import Entrance
@@ -443,7 +443,4 @@ def _likeness(way: Arrangement, found: Array, right: Array) -> float:
     places = np.arange(step // 2, right.size, step)
     a = way.sample(found, places).astype(np.float64)
     b = right.reshape(-1)[places]
-    with np.errstate(all="ignore"):
-        a, b = a - a.mean(), b - b.mean()
-        value = float(a @ b / np.sqrt((a @ a) * (b @ b)))
-    return value if np.isfinite(value) else 0.0
+    return likeness(a, b)

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import RecordingError
 from ...layers import Array
 from ..steps import INPUT, Step
-from .arrangement import Expected, sums_of
+from .arrangement import Expected, likeness, sums_of
 from .bridge import ahead
 from .bridge import recorded as taken
 from .pictures import NAMES, Picture, Pictures, choose, mean_and_std, no_picture, pictures_in
@@ -151,7 +151,7 @@ def _compared(found: list[Picture], given: Array, pictures: Pictures) -> Entranc
         wrong = Entrance(pixels, False, cause, name, error=error, pictures=pictures)
         if cause is not None:
             return wrong
-        if words_of(name) in NAMES or name == INPUT or _likeness(pixels, given) > LIKE:
+        if words_of(name) in NAMES or name == INPUT or likeness(pixels, given) > LIKE:
             best = best or wrong
     return best
 
@@ -170,12 +170,7 @@ def _cause(pixels: Array, given: Array, pictures: Pictures) -> str | None:
     if crop_of(pixels, pictures):
         return "crop"
     # The same picture with the same colors at the same place, but not the same pixels.
-    return "resize" if _likeness(pixels, given) > SAME else None
-
-
-def _likeness(a: Array, b: Array) -> float:
-    a, b = a.ravel() - a.mean(), b.ravel() - b.mean()
-    return float(a @ b / np.sqrt((a @ a) * (b @ b) + 1e-30))
+    return "resize" if likeness(pixels, given) > SAME else None
 
 
 def _follows(pixels: Array, source: Recorded, chain: tuple[Step, ...]) -> int:

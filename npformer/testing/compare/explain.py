@@ -25,6 +25,7 @@ from ...layers import (
 )
 from ...network.configuration import EfficientFormerConfig
 from ..steps import Step
+from .arrangement import likeness
 from .bridge import Bridge
 
 Told: TypeAlias = "tuple[str, str] | None"
@@ -113,12 +114,12 @@ def _linear(step: Step, x: Array, p: Linear, found: Array, right: Bridge, slack:
         rest = abs(D[:, wrong] - design @ change)
         if np.mean(rest <= 3 * S[:, wrong]) < 0.999:
             return None
-        if not few and _likeness(p.weight[:, wrong] + change[:-1], p.weight[:, wrong]) < UNLIKE:
+        if not few and abs(likeness(p.weight[:, wrong] + change[:-1], p.weight[:, wrong])) < UNLIKE:
             return "random_start", f"{step.prefix}.weight"
         return "parameter", f"{step.prefix}.weight"
     if few:
         return "parameter", f"{step.prefix}.weight"
-    if _likeness(found, right.value) < UNLIKE:
+    if abs(likeness(found, right.value)) < UNLIKE:
         return "random_start", f"{step.prefix}.weight"
     return None
 
@@ -240,9 +241,3 @@ def _softmax(found: Array) -> Told:
         if abs(found.sum(axis) - 1).max() < 1e-3:
             return "softmax_axis", ""
     return None
-
-
-def _likeness(a: Array, b: Array) -> float:
-    a, b = a.ravel() - a.mean(), b.ravel() - b.mean()
-    value = float(a @ b / np.sqrt((a @ a) * (b @ b)))
-    return abs(value) if np.isfinite(value) else 0.0
