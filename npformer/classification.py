@@ -18,6 +18,7 @@ from .errors import ConfigError
 from .hf.modeling import model_class
 from .hf.pretrained import EfficientFormerPreTrainedModel
 from .images.layout import channels_first, channels_last_pixels, stacks
+from .images.memory import reused
 from .images.processor import EfficientFormerImageProcessor
 from .layers import EVALUATION, Array, Run
 from .network import EfficientFormer, Logits
@@ -267,9 +268,10 @@ class Classifier:
         """
         top, batch_size = at_least_one("top", top), at_least_one("batch_size", batch_size)
         remaining, pixels = enumerate(images), self._pixels
-        while batch := [pixels(image, i, decode) for i, image in islice(remaining, batch_size)]:
-            for x in stacks(batch):
-                yield from self._answers(self.model.network(x), top)
+        with reused():
+            while batch := [pixels(image, i, decode) for i, image in islice(remaining, batch_size)]:
+                for x in stacks(batch):
+                    yield from self._answers(self.model.network(x), top)
 
     def predict(self, pixel_values: Array, top: int = 5) -> list[Predictions]:
         """Name what is on preprocessed images.

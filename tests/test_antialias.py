@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ import npformer
 from npformer.images import antialias, compiled, memory
 from npformer.images.antialias import FILTERS, columns_first, resize, taps
 from npformer.images.processor import EfficientFormerImageProcessor
+from npformer.scale.pipeline import rows
+from npformer.scale.reading import read_image
 
 ORIENTATION = 0x0112
 PHOTOGRAPHS = Path(__file__).parents[1] / "notebooks" / "images"
@@ -285,6 +288,48 @@ def no_view(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         Image.core.set_block_size(4096)
         yield
         Image.core.set_block_size(size)
+
+
+def reader(count: int, tmp_path: Path) -> list[str]:
+    """Write photographs of more than a block of 16 MB; return their names."""
+    picture = Image.new("RGB", (2400, 2000), "teal")
+    names = [str(tmp_path / f"{i}.jpg") for i in range(count)]
+    for name in names:
+        picture.save(name)
+    return names
+
+
+def by_rows(model: npformer.Classifier, names: list[str]) -> None:
+    read = partial(read_image, model, "exact")
+    assert all(row.error is None for row in rows(names, read, model.predict, threads=2))
+
+
+def by_stream(model: npformer.Classifier, names: list[str]) -> None:
+    assert len(list(model.stream(names))) == len(names)
+
+
+@pytest.mark.parametrize("read_all", [by_rows, by_stream])
+def test_many_photographs_reuse_memory(read_all: Any, tmp_path: Path) -> None:
+    names, model = reader(6, tmp_path), npformer.load(network(tmp_path / "network"))
+    before, state = Image.core.get_stats(), (Image.core.get_block_size(), Image.core.get_blocks_max())
+    read_all(model, names)
+    after = Image.core.get_stats()
+    assert after["allocated_blocks"] - before["allocated_blocks"] <= 3
+    assert after["reused_blocks"] - before["reused_blocks"] > 0
+    assert state == (Image.core.get_block_size(), Image.core.get_blocks_max())
+
+
+def test_memory_is_reused_until_the_last_has_ended() -> None:
+    before = Image.core.get_block_size(), Image.core.get_blocks_max()
+    first, second = memory.reused(), memory.reused()
+    first.__enter__()
+    second.__enter__()
+    meanwhile = Image.core.get_block_size(), Image.core.get_blocks_max()
+    assert meanwhile == (memory.BLOCK, memory.BLOCKS)
+    first.__exit__(None, None, None)
+    assert meanwhile == (Image.core.get_block_size(), Image.core.get_blocks_max())
+    second.__exit__(None, None, None)
+    assert before == (Image.core.get_block_size(), Image.core.get_blocks_max())
 
 
 @pytest.mark.parametrize("orientation", [1, 2, 6, 7])

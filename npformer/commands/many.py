@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -52,24 +51,8 @@ def add_photographs(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(takes_addresses=("images", "output", "dask"))
 
 
-def keep_memory() -> None:
-    """Let Pillow keep the memory of a decoded photograph for the next one.
-
-    Otherwise the system takes it back and clears it anew each time, which costs a large JPEG a
-    fifth of its time. Pillow reads the variable when it is first imported.
-    """
-    from ..engine.threads import get_num_threads
-
-    os.environ.setdefault("PILLOW_BLOCKS_MAX", str(BLOCKS * get_num_threads()))
-
-
-BLOCKS = 4
-"""Blocks, of 16 MB, that are kept for each thread: as many as 16 megapixels take."""
-
-
 def gather(args: argparse.Namespace) -> Paths:
     """List the photographs; exit with 2 if there are none, or the output is impossible."""
-    keep_memory()
     from ..errors import ConfigError
     from ..images.files import words_about
     from ..scale.outputs import check_output

@@ -2,15 +2,19 @@
 
 Pillow 11.3 and later hand out their memory by Arrow's C data interface, if an image lies in one
 block; larger ones lie in several, by default of 16 MB each (``PILLOW_BLOCK_SIZE``). Of what does
-not lie in one block, parts are copied that fit into a processor's cache.
+not lie in one block, parts are copied that fit into a processor's cache. Where many photographs are
+decoded, `reused` asks Pillow for one block each, and to keep it for the next.
 
-Source: https://arrow.apache.org/docs/format/CDataInterface.html
+Sources: https://arrow.apache.org/docs/format/CDataInterface.html,
+https://pillow.readthedocs.io/en/stable/reference/block_allocator.html
 """
 
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +23,40 @@ from PIL import Image, _imaging
 
 PART = 2**18
 """How many bytes are copied at a time, about."""
+BLOCK = 2**29
+"""The largest block in bytes: every photograph that is read lies in one, of its own size."""
+BLOCKS = 64
+"""How many are kept at most: two for each thread, of a photograph as it is decoded and as RGB."""
+
+
+_users = 0
+_before = 0, 0
+_lock = threading.Lock()
+
+
+@contextmanager
+def reused() -> Iterator[None]:
+    """Let Pillow use the memory of one photograph for the next, as long as this lasts.
+
+    By default it returns the memory of each to the system, which clears it anew, page by page, when
+    the next one is decoded: of a photograph of 12 megapixels 48 MB.
+    """
+    global _users, _before
+    core = Image.core
+    with _lock:
+        if _users == 0:
+            _before = core.get_block_size(), core.get_blocks_max()
+            core.set_block_size(max(BLOCK, _before[0]))
+            core.set_blocks_max(max(BLOCKS, _before[1]))
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                core.set_block_size(_before[0])
+                core.set_blocks_max(_before[1])
 
 
 class _ArrowArray(ctypes.Structure):

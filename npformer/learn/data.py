@@ -17,6 +17,7 @@ from PIL import Image
 from ..checks import require
 from ..errors import ConfigError, ImageError
 from ..images.layout import stacks
+from ..images.memory import reused
 from ..images.open import open_image
 from ..images.processor import EfficientFormerImageProcessor
 from ..layers import Array
@@ -234,7 +235,8 @@ def _batches(
                 f"{message}; or leave such files out with unreadable='skip' (--skip-unreadable)"
             ) from error
 
-    with closing(map_in_order(attempt, order, workers, ahead=2 * batch_size)) as results:
+    photographs = map_in_order(attempt, order, workers, ahead=2 * batch_size)
+    with reused(), closing(photographs) as results:
         for start in range(0, len(order), batch_size):
             images, labels, messages = [], [], []
             for index in order[start : start + batch_size]:

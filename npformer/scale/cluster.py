@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..engine.threads import limited
 from ..errors import ConfigError
 from ..files.optional import optional
+from ..images.memory import reused
 from .identity import check_same
 from .parts import Parts, gaps
 from .paths import Paths
@@ -188,7 +189,7 @@ def _rows(name: str, packed: bytes) -> tuple[Task, list[Row]]:
     task: Task = get_worker().plugins[name].task
     names = [os.fsdecode(n) for n in zlib.decompress(packed).split(b"\0") if n]
     rows: list[Row] = []
-    with limited(1):
+    with limited(1), reused():
         for i in range(0, len(names), BATCH_SIZE):
             rows += answered(names[i : i + BATCH_SIZE], task.read, task.ask)
     return task, rows

@@ -19,6 +19,7 @@ from ..engine.threads import get_num_threads, limited
 from ..errors import ConfigError, ImageError
 from ..files.describing import describe
 from ..images.layout import stacks
+from ..images.memory import reused
 from ..layers.arrays import Array
 from ..learn.parallel import map_in_order
 
@@ -74,15 +75,17 @@ def rows(
     remaining = iter(images)
     batches = iter(lambda: list(islice(remaining, batch_size)), [])
     if threads == 1 or total == 1:  # one photograph: the network uses all threads
-        for batch in batches:
-            yield from answered(batch, read, ask)
+        with reused():
+            for batch in batches:
+                yield from answered(batch, read, ask)
         return
     stopped = threading.Event()
     work = partial(_alone, read=read, ask=ask, stopped=stopped)
     try:
         # Whoever stops early, as with Ctrl-C, does not wait for batches that are under way.
-        for batch_rows in map_in_order(work, batches, threads, 2 * threads, wait=False):
-            yield from batch_rows
+        with reused():
+            for batch_rows in map_in_order(work, batches, threads, 2 * threads, wait=False):
+                yield from batch_rows
     finally:
         stopped.set()
 
