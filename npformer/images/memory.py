@@ -42,12 +42,11 @@ def reused() -> Iterator[None]:
     the next one is decoded: of a photograph of 12 megapixels 48 MB.
     """
     global _users, _before
-    core = Image.core
     with _lock:
         if _users == 0:
-            _before = core.get_block_size(), core.get_blocks_max()
-            core.set_block_size(max(BLOCK, _before[0]))
-            core.set_blocks_max(max(BLOCKS, _before[1]))
+            _before = _imaging.get_block_size(), _imaging.get_blocks_max()
+            _imaging.set_block_size(max(BLOCK, _before[0]))
+            _imaging.set_blocks_max(max(BLOCKS, _before[1]))
         _users += 1
     try:
         yield
@@ -55,8 +54,8 @@ def reused() -> Iterator[None]:
         with _lock:
             _users -= 1
             if _users == 0:
-                core.set_block_size(_before[0])
-                core.set_blocks_max(_before[1])
+                _imaging.set_block_size(_before[0])
+                _imaging.set_blocks_max(_before[1])
 
 
 class _ArrowArray(ctypes.Structure):
