@@ -1,6 +1,6 @@
 """Photographs a second of a local Dask cluster, beside one process with as many threads.
 
-    python tests/compare_cluster.py [--workers 2] [--photographs 96] [--rounds 3]
+    python tests/compare_cluster.py [--workers 2] [--photographs 384] [--rounds 3]
 
 Both write Parquet, in alternation, with full decoding. Needs an otherwise idle machine.
 """
@@ -8,7 +8,6 @@ Both write Parquet, in alternation, with full decoding. Needs an otherwise idle 
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -21,12 +20,10 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--photographs", type=int, default=96)
+    parser.add_argument("--photographs", type=int, default=384)
     parser.add_argument("--side", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
     words = parser.parse_args()
-    # As the command line sets it; Pillow reads it when it is imported, in the workers too.
-    os.environ["PILLOW_BLOCKS_MAX"] = "8"
     from distributed import Client, LocalCluster
 
     import npformer

@@ -100,7 +100,9 @@ def seconds(command: list[str], tree: str) -> Array:
     """Run a process to its end; return the seconds that passed, and those of all cores."""
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = os.environ | {"PYTHONPATH": os.path.realpath(tree)}
-    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+    # `python -m` would take a package in the current folder before that of the tree
+    where = tempfile.gettempdir()
+    subprocess.run(command, env=environment, cwd=where, stdout=subprocess.DEVNULL, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cores = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return np.array([time.perf_counter() - start, cores])
