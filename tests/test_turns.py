@@ -142,12 +142,20 @@ def test_the_clock_is_pythons():
     assert monotonic_ns() <= time_now() <= monotonic_ns()
 
 
+@pytest.mark.parametrize(
+    ("after_tick", "turn"), [(0, 0), (1, 0), (3_599_999, 0), (3_600_000, 1), (3_999_999, 1)]
+)
+def test_a_turn_begins_at_a_tick(after_tick, turn, monkeypatch):
+    monkeypatch.setattr(turns, "clock", lambda: 7 * turns.TICK + after_tick)
+    assert turns.new_turn() == (7 + turn) * turns.TICK
+
+
 def test_in_plain_python_cores_are_not_known():
     counters = np.zeros(2 * PLACE, np.int64)
     assert core_now() == -1
     assert not turns.shares_core(counters, 2, 1)
     assert not turns.leave_core(counters, 2, 1)
-    assert turns.offer(counters, 2, 1) <= monotonic_ns()
+    assert turns.offer(counters, 2, 1) < monotonic_ns() + turns.TICK
     assert not counters.any()
 
 
@@ -197,7 +205,8 @@ def test_waiting_ends_when_the_counter_is_there():
     begun = monotonic_ns()
     turn = turns.wait(counters, 2 * PLACE, 3, 2, 0, begun, 1000)
     assert counters[2 * PLACE] == 3
-    assert begun < turn <= monotonic_ns()  # it has offered its core
+    assert begun - turns.TICK < turn < monotonic_ns() + turns.TICK
+    assert turn % turns.TICK == 0  # it has offered its core
     for wait in (turns.wait, compiled(turns.wait)):
         assert wait(counters, 2 * PLACE, 3, 2, 0, begun, 1000) == begun
 

@@ -6,7 +6,8 @@ part, and all wait until it runs again, milliseconds later: two threads are then
 Between two parts it keeps nothing, and the others go on without it. Hence three rules.
 
 * A thread *offers* its core by itself, between two parts, before the system would take it away. If
-  nobody wants the core, that costs less than a microsecond in a turn of milliseconds.
+  nobody wants the core, that costs less than a microsecond in a turn of milliseconds. One that was
+  stopped all the same, as a part that takes too long tells, has a new turn.
 * A thread that waits keeps its core for as long as a part may take, because what is given away is
   away for milliseconds. Then it yields: whoever it waits for is stopped, maybe for want of a core.
 * Threads of one call that find themselves on the same core, while the stranger has another for
@@ -27,13 +28,15 @@ from ..layers import Array
 
 LOOKS = 250
 """How often to look at a counter before looking at the clock: about a microsecond."""
-PATIENCE = 200_000
+PATIENCE = 1_000_000
 """Nanoseconds for which a thread waits without giving its core away, or longer: for as long as its
 longest part took, since a thread that is not stopped has finished its own by then."""
-TURN = 2_500_000
-"""Nanoseconds after which a thread offers its core to others. Linux changes turns at the ticks of
-its clock, every 4 ms with the usual setting: a program that is offered the core keeps it to the
-next tick, when it is this thread's again. So both get about half."""
+TICK = 4_000_000
+"""Nanoseconds between two ticks of Linux's clock, with the usual setting. Turns change at ticks,
+and ticks are at multiples of this: a program that is offered the core just before one keeps it to
+the next but one. So both get about half."""
+TURN = 3_600_000
+"""Nanoseconds from a tick after which a thread offers its core to others."""
 
 
 @kernel
@@ -89,6 +92,15 @@ def leave_core(counters: Array, threads: int, thread: int) -> bool:
 
 
 @kernel
+def new_turn() -> int:
+    """Return when a turn began of a thread that just got its core: at the last tick, or the next.
+
+    Whoever gets a core between two ticks has a short turn; just before a tick, a whole one.
+    """
+    return (clock() + TICK - TURN) // TICK * TICK
+
+
+@kernel
 def offer(counters: Array, threads: int, thread: int) -> int:
     """Let others have the core, or leave it to the thread of this call that is on it too.
 
@@ -109,7 +121,7 @@ def offer(counters: Array, threads: int, thread: int) -> int:
         moved = leave_core(counters, threads, thread)
     if not moved:
         yield_thread()
-    return clock()
+    return new_turn()
 
 
 @kernel
@@ -147,4 +159,5 @@ def wait(
                 until = now + patience
             if now > min(until, begun + TURN) or shares_core(counters, threads, thread):
                 begun = offer(counters, threads, thread)
+                until = begun + patience
     return begun

@@ -50,7 +50,7 @@ from ..kernels.vector import kernel
 from ..layers import Array
 from .quantized_walk import QUANTIZED, run_quantized_step
 from .steps import Kind, Step
-from .turns import PATIENCE, TURN, leave_core, offer, shares_core, wait
+from .turns import PATIENCE, TURN, leave_core, new_turn, offer, shares_core, wait
 
 CHUNK = 131072
 """How many numbers of both matrices `linear_backward` goes through at a time: 512 kB."""
@@ -251,7 +251,7 @@ def execute(
     scratch : int
         Where in the arena this thread may scribble.
     """
-    begun, part, patience = clock(), 0, PATIENCE
+    begun, part, patience = new_turn(), 0, PATIENCE
     if thread > 0 and shares_core(counters, threads, thread):
         leave_core(counters, threads, thread)
     for i in range(first, last):
@@ -272,14 +272,17 @@ def execute(
             begin, end = share * jobs // threads, (share + 1) * jobs // threads
             while True:
                 if threads > 1 and now + part > begun + TURN:
-                    begun = now = offer(counters, threads, thread)
+                    begun, now = offer(counters, threads, thread), clock()
                 job = begin + fetch_add(counters, taken + share, 1)
                 if job >= end:
                     break
                 run_step(s, m, w, pixels, images, job, parts, scratch)
                 fetch_add(counters, finished, 1)
                 before, now = now, clock()
-                part = min(now - before, TURN)
-                patience = max(patience, part)
+                if now - before > TURN:  # it was stopped in the middle
+                    begun, part = new_turn(), 0
+                else:
+                    part = now - before
+                    patience = max(patience, part)
         begun = wait(counters, finished, jobs, threads, thread, begun, patience)
     counters[thread * PLACE] = 0
