@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 import subprocess
 from math import cos, log, pi, sqrt
@@ -20,13 +21,21 @@ from npformer.engine.fold import FoldedNetwork
 from npformer.explorer.page import page_data
 from npformer.explorer.weights import pack, rounded
 from npformer.hf.modeling import model_class
-from npformer.layers import Trace, relu, softmax
+from npformer.layers import ACTIVATIONS, Trace, softmax
 from npformer.layers.attend import split_heads
 from npformer.network import forward
 from npformer.network.tree import build, transform
 
 NODE = shutil.which("node")
+WEB = ROOT / "npformer/explorer/web"
 needs_node = pytest.mark.skipif(NODE is None, reason="Node is not installed")
+
+
+def kinds_of_interventions() -> set[str]:
+    """All kinds that the page has, read from its sources."""
+    text = (WEB / "interventions.js").read_text("utf-8")
+    table = re.search(r"INTERVENTIONS = \{\n(.*?)\n\};", text, re.S)
+    return set(re.findall(r"^  (\w+):", table[1], re.M)) if table else set()
 
 
 class Explored:
@@ -132,7 +141,8 @@ class Intervened(Trace):
             return softmax(q @ k.swapaxes(2, 3) / sqrt(K))
         if kind == "activation" and (path == place or (place == "*" and path.endswith(".mlp.act"))):
             before = path.replace("act", "norm1")
-            return relu(seen[before if before in seen else path.replace("act", "fc1")])
+            found = seen[before if before in seen else path.replace("act", "fc1")]
+            return ACTIVATIONS[each["activation"]](found)
         if path != place:
             return x
         if kind == "branch":

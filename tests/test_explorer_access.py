@@ -6,7 +6,7 @@ import json
 from importlib import resources
 
 import pytest
-from browser import chromium
+from browser import browser
 from readme import ROOT, blocks
 
 import npformer
@@ -32,9 +32,9 @@ LEVELS = {
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     file = npformer.explore().save(tmp_path_factory.mktemp("page") / "page.html")
-    with chromium() as browser:
-        browser.open(file)
-        yield browser
+    with browser() as opened:
+        opened.open(file)
+        yield opened
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,10 +1,10 @@
 // The page: holds what is shown and changed, asks the network, and lays out what comes back.
 
-import { h, replaceChildren, percent, counted } from "./ui_dom.js";
+import { h, replaceChildren, percent, counted, darker } from "./ui_dom.js";
 import { addressOf, firstState, stateOf } from "./ui_state.js";
 import { Explorer } from "./explorer.js";
-import { photographPanel, pixelsOf, blobOf } from "./ui_photo.js";
-import { Asking } from "./ui_asking.js";
+import { altersPictures, photographPanel, photographOf } from "./ui_photo.js";
+import { Asking, earlyPhotograph } from "./ui_asking.js";
 import { Changing } from "./ui_changing.js";
 import { wayView } from "./ui_way.js";
 import { firstPlace, indexFits, isAttention, resolved } from "./ui_places.js";
@@ -28,6 +28,7 @@ class Page extends Changing {
   #asking = null;
   #leaving = [];
   #panel = null;
+  #altered = ""; // said of every photograph in a browser that alters them
   #writing = 0; // the timer after which the address says what was replaced
 
   async start() {
@@ -37,6 +38,9 @@ class Page extends Changing {
     const { network, photographs } = this.explorer;
     this.lessons = Object.fromEntries(network.lessons.map((lesson) => [lesson.name, lesson]));
     this.#panel = photographPanel(this);
+    if (altersPictures())
+      this.#altered =
+        " This browser changes a photograph a little before a page may read it, to protect you from being recognized. The numbers are those of the changed photograph.";
     element("photograph").replaceChildren(this.#panel.element);
     element("others").replaceChildren(this.#panel.others);
     element("tools").replaceChildren(
@@ -228,7 +232,7 @@ class Page extends Changing {
         : field.whole
           ? "The number that is open depends on the whole photograph."
           : `The number that is open depends on the framed ${field.right - field.left} × ${field.bottom - field.top} pixels alone.`;
-    this.#panel.update(this.seen, field, words);
+    this.#panel.update(this.seen, field, words + this.#altered);
     replaceChildren(element("lesson"), lessonPanel(this));
     this.#answered();
     const [{ label, score }] = this.answer.top;
@@ -288,7 +292,7 @@ class Page extends Changing {
 
   async take(file, name) {
     try {
-      this.#asking.take(await pixelsOf(file, name));
+      this.#asking.take(await photographOf(file, name));
     } catch (error) {
       this.complain(error.message);
       return;
@@ -330,29 +334,6 @@ class Page extends Changing {
       this.complain(`Copy the address of this page: it holds all that you see.${own}`);
     }
   }
-}
-
-/** Begin to read the photograph that will be wanted first. */
-function earlyPhotograph() {
-  try {
-    const { photographs } = JSON.parse(element("explorer-data").textContent);
-    const wanted = stateOf(location.hash).state.photo;
-    const { name, title, url } =
-      photographs.find((photograph) => photograph.name === wanted) ?? photographs[0];
-    const pixels = pixelsOf(blobOf(url), title);
-    pixels.catch(() => {}); // whoever asks for it is told
-    return { name, pixels };
-  } catch {
-    return null; // what is damaged is said by the network
-  }
-}
-
-function darker() {
-  const root = document.documentElement;
-  const dark = root.style.colorScheme
-    ? root.style.colorScheme === "dark"
-    : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.style.colorScheme = dark ? "light" : "dark";
 }
 
 window.npformerStarted = true;

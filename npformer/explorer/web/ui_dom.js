@@ -80,3 +80,12 @@ export function oncePerFrame(work) {
     latest = values;
   };
 }
+
+/** Change from light to dark, or back. */
+export function darker() {
+  const root = document.documentElement;
+  const dark = root.style.colorScheme
+    ? root.style.colorScheme === "dark"
+    : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.style.colorScheme = dark ? "light" : "dark";
+}
