@@ -1,15 +1,9 @@
-"""The page of the explorer in a headless browser, for the tests and the measurement of it.
-
-    EXPLORER_BROWSER=firefox pytest tests/test_explorer_page.py
-
-runs the tests in Firefox, with Debian's firefox-esr and a geckodriver.
-"""
+"""The page of the explorer in headless Chromium, for the tests and the measurement of it."""
 
 from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -166,41 +160,15 @@ class Browser:
         file.write_bytes(base64.b64decode(shot["data"]))
 
 
-class Firefox(Browser):
-    """The same in Firefox, which tells nothing of its console, and neither requests nor wishes."""
-
-    def errors(self) -> list[str]:
-        return []
-
-    def requests(self) -> list[str]:
-        return []
-
-    def size(self, width: int, height: int) -> None:
-        self.driver.set_window_size(width, height)  # never narrower than 450
-
-    def prefer(self, **features: str) -> None:
-        pytest.skip("Firefox takes wishes only when it starts")
-
-    def picture(self, file: Path, *, whole: bool = True) -> None:
-        shot = self.driver.get_full_page_screenshot_as_png if whole else None
-        file.write_bytes(shot() if shot else self.driver.get_screenshot_as_png())
-
-
-@contextmanager
-def browser() -> Iterator[Browser]:
-    """Start the browser of the tests: headless Chromium, or what ``EXPLORER_BROWSER`` names."""
-    name = os.environ.get("EXPLORER_BROWSER", "chromium")
-    with {"chromium": chromium, "firefox": firefox}[name]() as page:
-        yield page
-
-
 @contextmanager
 def chromium(*words: str) -> Iterator[Browser]:
     """Start headless Chromium, with more words on its command line; skip the test without it."""
     pytest.importorskip("selenium")
     from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
-    program, driver_program = found("chromium", "chromedriver")
+    program, driver_program = shutil.which("chromium"), shutil.which("chromedriver")
+    if not program or not driver_program:
+        pytest.skip("there is no chromium, or no chromedriver, on this machine")
     options = ChromeOptions()
     options.binary_location = program
     for word in (
@@ -217,31 +185,3 @@ def chromium(*words: str) -> Iterator[Browser]:
         yield Browser(driver)
     finally:
         driver.quit()
-
-
-@contextmanager
-def firefox() -> Iterator[Browser]:
-    """Start headless Firefox, of Debian's firefox-esr; skip the test without it."""
-    pytest.importorskip("selenium")
-    from selenium.webdriver import Firefox as Driver
-    from selenium.webdriver import FirefoxOptions, FirefoxService
-
-    program, driver_program = found("firefox-esr", "geckodriver")
-    options = FirefoxOptions()
-    options.binary_location = program
-    options.add_argument("-headless")
-    options.add_argument("--width=1280")
-    options.add_argument("--height=900")
-    driver = Driver(options=options, service=FirefoxService(driver_program))
-    try:
-        yield Firefox(driver)
-    finally:
-        driver.quit()
-
-
-def found(*programs: str) -> list[str]:
-    """Return where programs are; without one of them a test is skipped."""
-    places = [shutil.which(name) for name in programs]
-    if not all(places):
-        pytest.skip(f"there is no {', or no '.join(programs)}, on this machine")
-    return [str(place) for place in places]

@@ -3,8 +3,8 @@
     python tests/explorer_vectors.py
 
 prints how much of their bounds the page uses, under Node. What the page does not compute is left
-out and named: gradients, batch norms in training, the head of a network that has none, other types than
-float32, and layers that it does not have.
+out and named: gradients, batch norms in training, the head of a network that has none, types
+other than float32, and layers that it does not have.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from math import sqrt
 
 import numpy as np
 import pytest
-from browser import browser
+from browser import chromium
 from PIL import Image
 
 pytest.importorskip("selenium")
@@ -38,7 +38,7 @@ def file(tiny, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def started(file):
-    with browser() as opened:
+    with chromium() as opened:
         opened.open(file)
         yield opened
 
@@ -143,8 +143,6 @@ def test_too_many_pixels_get_a_sentence(page):
 
 def test_a_browser_that_alters_pictures_is_named(started, file):
     """As some do against being recognized: one byte of what a page reads is another."""
-    if "chrom" not in started.driver.name:
-        pytest.skip("only Chromium is told what to run before a page")
     script = (
         "const read = OffscreenCanvasRenderingContext2D.prototype.getImageData;"
         "OffscreenCanvasRenderingContext2D.prototype.getImageData = function (...box) {"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from browser import browser
+from browser import chromium
 from explorer_cases import needs_node
 from explorer_vectors import (
     HARNESS,
@@ -54,7 +54,7 @@ def test_every_layer_and_network_is_right_in_a_browser(vectors, tmp_path):
         f"<script>{bundle(HARNESS)}</script><script>window.questions = {asked};</script>",
         "utf-8",
     )
-    with browser() as opened:
+    with chromium() as opened:
         opened.driver.get(page.as_uri())
         answers = json.loads(opened.run("return JSON.stringify(answerVectors(questions))"))
         assert opened.errors() == []

@@ -1,12 +1,13 @@
 // The page: holds what is shown and changed, asks the network, and lays out what comes back.
 
-import { h, replaceChildren, percent, counted, darker } from "./ui_dom.js";
+import { counted, darker, element, h, percent, replaceChildren } from "./ui_dom.js";
 import { addressOf, firstState, stateOf } from "./ui_state.js";
 import { Explorer } from "./explorer.js";
 import { altersPictures, photographPanel, photographOf } from "./ui_photo.js";
 import { Asking, earlyPhotograph } from "./ui_asking.js";
 import { Changing } from "./ui_changing.js";
 import { wayView } from "./ui_way.js";
+import { arrangeForWidth, briefAnswer } from "./ui_narrow.js";
 import { firstPlace, indexFits, isAttention, resolved } from "./ui_places.js";
 import { mapView } from "./ui_map.js";
 import { blockView } from "./ui_block.js";
@@ -14,8 +15,6 @@ import { arrayView } from "./ui_array.js";
 import { attentionView } from "./ui_attention.js";
 import { answerView, changesView, mattersView } from "./ui_changes.js";
 import { lessonOf, lessonPanel, lessonsView, stateOfStep } from "./ui_lessons.js";
-
-const element = (id) => document.getElementById(id);
 
 /** The page as one object. Views read from it, and call it when the reader does something. */
 class Page extends Changing {
@@ -61,6 +60,7 @@ class Page extends Changing {
         "The network in JavaScript is part of npformer, and does what it does in Python, layer for layer.",
       ),
     );
+    arrangeForWidth();
     document.addEventListener("click", (event) => this.#follow(event));
     window.addEventListener("popstate", () => {
       clearTimeout(this.#writing);
@@ -243,6 +243,7 @@ class Page extends Changing {
   #answered() {
     if (this.answer && !performance.getEntriesByName("answer").length) performance.mark("answer"); // for measurements
     replaceChildren(element("answer"), answerView(this));
+    if (this.answer) replaceChildren(element("brief"), briefAnswer(this));
     replaceChildren(element("changes"), changesView(this));
   }
 

@@ -33,7 +33,7 @@ export async function attentionView(app, step, tensor, index) {
         h(
           "fieldset",
           {},
-          h("legend", { style: "margin-top:0.6rem" }, "Head"),
+          h("legend", {}, "Head"),
           h(
             "div",
             { class: "heads" },

@@ -220,8 +220,8 @@ function changesOf(app, step) {
       .map(([words, buttons]) =>
         h(
           "fieldset",
-          { class: "row" },
-          h("legend", { style: "float:left;min-width:8.5rem" }, words),
+          { class: "row switches" },
+          h("legend", {}, words),
           buttons,
         ),
       ),

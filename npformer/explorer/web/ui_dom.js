@@ -1,5 +1,10 @@
 // Small tools of the page: elements, numbers, words.
 
+/** What the page has under an id. */
+export function element(id) {
+  return document.getElementById(id);
+}
+
 /** Make an element: h("button", { class: "quiet", onclick: f }, "text", child, …). */
 export function h(tag, attributes, ...children) {
   return filled(document.createElement(tag), attributes, children);
