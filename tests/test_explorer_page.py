@@ -111,6 +111,21 @@ def test_a_photograph_is_dropped(page, tiny):
             "“empty.json” is no lesson: expected a title, and a list",
         ),
         ("mute.json", b'{"title": "x", "steps": [{}]}', "“mute.json”: step 1 needs a text"),
+        (
+            "typo.json",
+            b'{"title": "x", "steps": [{"text": "It is {anser}."}]}',
+            "“typo.json”: the text of step 1 says {anser}, which stands for nothing",
+        ),
+        (
+            "address.json",
+            b'{"title": "x", "steps": [{"text": "x", "show": "vieuw=map"}]}',
+            "Step 1 of the lesson: The address says “vieuw=map”",
+        ),
+        (
+            "path.json",
+            b'{"title": "x", "steps": [{"text": "x", "show": "view={lastPool}"}]}',
+            "This network has nothing that is called {lastPool} in the lesson",
+        ),
     ],
 )
 def test_what_cannot_be_taken_gets_a_sentence(page, name, data, words):
@@ -435,6 +450,8 @@ def test_a_notebook_shows_it_in_place(started, tiny, file, tmp_path):
     same(started.answers(), answer(tiny, npformer.data.photograph(npformer.data.PHOTOGRAPHS[0])))
     started.press(f"open-{FIRST}")
     assert started.text("#level-title").startswith("Pooling block 0.0")
+    started.run("document.getElementById('copy').click()")
+    assert started.trouble().endswith(f"write behind its address: #photo=coffee&view={FIRST}")
     assert started.errors() == []
     started.driver.switch_to.default_content()
     started.open(file)

@@ -88,7 +88,7 @@ class Page extends Changing {
       problems.push(`This page holds no photograph “${state.photo}”; here is another one.`);
     if (state.photo !== "own" || !this.#asking.own) state.photo = (known ?? photographs[0])?.name ?? "";
     if (state.lesson && !this.lessons[state.lesson]) {
-      problems.push(`This page holds no lesson “${state.lesson}”.`);
+      problems.push(`This page holds no lesson “${state.lesson}”. If you have its file, drop it here.`);
       state.lesson = "";
     }
     this.complain(...problems);
@@ -327,6 +327,12 @@ class Page extends Changing {
 
   async #copy() {
     const own = this.state.photo === "own" ? " Your own photograph is not part of it." : "";
+    if (location.protocol === "about:") {
+      this.complain(
+        `A notebook gives this page no address. Save the page, open the file, and write behind its address: #${addressOf(this.state)}`,
+      );
+      return;
+    }
     try {
       await navigator.clipboard.writeText(location.href);
       this.#say(`The link is copied.${own}`);
