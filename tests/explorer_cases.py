@@ -73,6 +73,24 @@ class Explored:
         return run
 
 
+def off_by_bounds(explored: Explored, name: str) -> tuple[dict[str, float], float]:
+    """Return how far off each step is, and the logits after all of them, relative to its bound."""
+    from npformer import testing  # has dependencies of its own
+
+    photograph = explored.photograph(name, npformer.data.photograph(name))
+    _, _, tensors = explored.ask(["open"], ["show", photograph], ["all"])
+    found = {t["path"]: t["data"].reshape(1, *t["shape"]) for t in tensors}
+    del found["scores"]
+    chain = testing.steps(explored.params, explored.classifier.config)
+    steps = {
+        step.path: float((np.abs(found[step.path] - estimate.value) / estimate.bound()).max())
+        for step, estimate in testing.walk(chain, found)
+        if step.path in found
+    }
+    whole = testing.propagate(chain, {"pixel_values": found["pixel_values"]})["logits"]
+    return steps, float((np.abs(found["logits"] - whole.value) / whole.bound()).max())
+
+
 def arrays(value: dict[str, Any]) -> Any:
     """Turn what stands for an array into one."""
     if "f32" in value:

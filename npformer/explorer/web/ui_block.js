@@ -217,13 +217,6 @@ function changesOf(app, step) {
     h("h3", { id: "change-title", style: "margin-top:0" }, "Change it, and watch the answer"),
     rows
       .filter(([, buttons]) => buttons.length)
-      .map(([words, buttons]) =>
-        h(
-          "fieldset",
-          { class: "row switches" },
-          h("legend", {}, words),
-          buttons,
-        ),
-      ),
+      .map(([words, buttons]) => h("fieldset", { class: "row switches" }, h("legend", {}, words), buttons)),
   );
 }

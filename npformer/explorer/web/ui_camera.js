@@ -59,7 +59,9 @@ export function cameraOf(take) {
       shoot.disabled = false;
       shoot.focus();
     });
-    stream.getTracks().forEach((track) => track.addEventListener("ended", () => close("The camera was switched off.")));
+    stream
+      .getTracks()
+      .forEach((track) => track.addEventListener("ended", () => close("The camera was switched off.")));
     video.srcObject = stream;
     said.textContent = "";
     button.hidden = true;

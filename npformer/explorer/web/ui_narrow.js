@@ -22,7 +22,10 @@ export function arrangeForWidth() {
 export function briefAnswer({ answer, baseline }) {
   const [{ index, label, score }] = answer.top;
   const before = baseline.scores[index];
-  const change = Math.abs(score - before) < 5e-4 ? "" : ` ${score > before ? "▲" : "▼"} ${(100 * Math.abs(score - before)).toFixed(1)}`;
+  const change =
+    Math.abs(score - before) < 5e-4
+      ? ""
+      : ` ${score > before ? "▲" : "▼"} ${(100 * Math.abs(score - before)).toFixed(1)}`;
   return h(
     "button",
     {

@@ -59,7 +59,9 @@ export async function pixelsOf(file, name) {
 
 /** Whether this browser alters what a page reads from a picture; some do, so that nobody is recognized by it. */
 export function altersPictures() {
-  const given = Uint8ClampedArray.from({ length: 4 * 32 * 32 }, (_, i) => (i % 4 === 3 ? 255 : (i * 37) % 256));
+  const given = Uint8ClampedArray.from({ length: 4 * 32 * 32 }, (_, i) =>
+    i % 4 === 3 ? 255 : (i * 37) % 256,
+  );
   const context = new OffscreenCanvas(32, 32).getContext("2d", { willReadFrequently: true });
   context.putImageData(new ImageData(given.slice(), 32, 32), 0, 0);
   const { data } = context.getImageData(0, 0, 32, 32);

@@ -31,5 +31,9 @@ export function reluButton(app, path) {
   const own = app.explorer.network.config.hidden_act;
   if (own === "relu") return null;
   const everywhere = path === "*" ? " in every block" : "";
-  return switchButton(app, { kind: "activation", path, activation: "relu" }, `${curveName(own)} by ReLU${everywhere}`);
+  return switchButton(
+    app,
+    { kind: "activation", path, activation: "relu" },
+    `${curveName(own)} by ReLU${everywhere}`,
+  );
 }
