@@ -161,8 +161,8 @@ class Browser:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start headless Chromium; a test that cannot is skipped."""
+def chromium(*words: str) -> Iterator[Browser]:
+    """Start headless Chromium, with more words on its command line; skip the test without it."""
     pytest.importorskip("selenium")
     from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
@@ -176,6 +176,7 @@ def chromium() -> Iterator[Browser]:
         "--no-sandbox",
         "--disable-dev-shm-usage",
         "--window-size=1280,900",
+        *words,
     ):
         options.add_argument(word)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})

@@ -4,7 +4,8 @@
 
 DIR holds photographs; without it, those that come with npformer are compared. The first table says
 how large the weights are as text in a page, and on how many photographs the first answer is that of
-Python's float32. The second times the network under Node: a new photograph, and interventions.
+Python's float32. The second tells how far the logits are from exact ones, relative to the derived
+bound of float32, and times the network under Node: a new photograph, and interventions.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from explorer_cases import Explored
+from explorer_cases import Explored, off_by_bounds
 
 import npformer
 from npformer.explorer.weights import pack, rounded
@@ -82,6 +83,8 @@ def time(model: npformer.Classifier) -> None:
         photograph = explored.photograph("coffee", npformer.data.photograph("coffee"))
         job = ["time", photograph, 15, INTERVENTIONS * 5]
         _, found = explored.ask(["open"], job)
+        logits = max(off_by_bounds(explored, name)[1] for name in npformer.data.PHOTOGRAPHS)
+    print(f"logits, largest error / bound: {logits:.1g}")
     print(f"first photograph {found['show'][0]:.0f} ms, then {median(found['show'][5:]):.0f} ms")
     for intervention in INTERVENTIONS:
         times = [ms for each, ms in found["interventions"] if each == intervention]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 import subprocess
 from math import cos, log, pi, sqrt
@@ -20,13 +21,21 @@ from npformer.engine.fold import FoldedNetwork
 from npformer.explorer.page import page_data
 from npformer.explorer.weights import pack, rounded
 from npformer.hf.modeling import model_class
-from npformer.layers import Trace, relu, softmax
+from npformer.layers import ACTIVATIONS, Trace, softmax
 from npformer.layers.attend import split_heads
 from npformer.network import forward
 from npformer.network.tree import build, transform
 
 NODE = shutil.which("node")
+WEB = ROOT / "npformer/explorer/web"
 needs_node = pytest.mark.skipif(NODE is None, reason="Node is not installed")
+
+
+def kinds_of_interventions() -> set[str]:
+    """All kinds that the page has, read from its sources."""
+    text = (WEB / "interventions.js").read_text("utf-8")
+    table = re.search(r"INTERVENTIONS = \{\n(.*?)\n\};", text, re.S)
+    return set(re.findall(r"^  (\w+):", table[1], re.M)) if table else set()
 
 
 class Explored:
@@ -62,6 +71,24 @@ class Explored:
         logits = forward(x, self.params, self.classifier.config, run).logits
         run._arrays.update(logits=logits, scores=softmax(logits))
         return run
+
+
+def off_by_bounds(explored: Explored, name: str) -> tuple[dict[str, float], float]:
+    """Return how far off each step is, and the logits after all of them, relative to its bound."""
+    from npformer import testing  # has dependencies of its own
+
+    photograph = explored.photograph(name, npformer.data.photograph(name))
+    _, _, tensors = explored.ask(["open"], ["show", photograph], ["all"])
+    found = {t["path"]: t["data"].reshape(1, *t["shape"]) for t in tensors}
+    del found["scores"]
+    chain = testing.steps(explored.params, explored.classifier.config)
+    steps = {
+        step.path: float((np.abs(found[step.path] - estimate.value) / estimate.bound()).max())
+        for step, estimate in testing.walk(chain, found)
+        if step.path in found
+    }
+    whole = testing.propagate(chain, {"pixel_values": found["pixel_values"]})["logits"]
+    return steps, float((np.abs(found["logits"] - whole.value) / whole.bound()).max())
 
 
 def arrays(value: dict[str, Any]) -> Any:
@@ -132,7 +159,8 @@ class Intervened(Trace):
             return softmax(q @ k.swapaxes(2, 3) / sqrt(K))
         if kind == "activation" and (path == place or (place == "*" and path.endswith(".mlp.act"))):
             before = path.replace("act", "norm1")
-            return relu(seen[before if before in seen else path.replace("act", "fc1")])
+            found = seen[before if before in seen else path.replace("act", "fc1")]
+            return ACTIVATIONS[each["activation"]](found)
         if path != place:
             return x
         if kind == "branch":

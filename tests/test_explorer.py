@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from explorer_cases import Explored, needs_node, noise_image, normals, small
+from explorer_cases import (
+    Explored,
+    kinds_of_interventions,
+    needs_node,
+    noise_image,
+    normals,
+    small,
+)
 from PIL import Image
 
 import npformer
@@ -177,11 +184,16 @@ INTERVENTIONS: list[dict[str, Any]] = [
     {"kind": "activation", "path": "stages.0.blocks.0.mlp.act", "activation": "relu"},
     {"kind": "activation", "path": "stages.3.blocks.2.mlp.act", "activation": "relu"},
     {"kind": "activation", "path": "*", "activation": "relu"},
+    {"kind": "activation", "path": "stages.1.blocks.0.mlp.act", "activation": "silu"},
     {"kind": "noise", "path": "stages.1.downsample", "strength": 0.5, "seed": 7},
     {"kind": "noise", "path": "norm", "strength": 2, "seed": 0},
     {"kind": "value", "path": "stem.act1", "index": [3, 5, 1], "value": 4.5},
     {"kind": "value", "path": "stages.3.blocks.2.norm1", "index": [4, 9], "value": -3},
 ]
+
+
+def test_every_kind_of_intervention_is_compared():
+    assert {each["kind"] for each in INTERVENTIONS} == kinds_of_interventions()
 
 
 @pytest.mark.parametrize("network", ["one", "tiny"])

@@ -32,9 +32,9 @@ LEVELS = {
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     file = npformer.explore().save(tmp_path_factory.mktemp("page") / "page.html")
-    with chromium() as browser:
-        browser.open(file)
-        yield browser
+    with chromium() as opened:
+        opened.open(file)
+        yield opened
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -65,6 +65,35 @@ def test_no_width_makes_the_page_move_sideways(page, level, width):
     page.size(1280, 900)
     assert wide <= width, sideways
     assert sideways == []
+
+
+def test_on_a_narrow_screen_a_lesson_comes_first_and_the_answer_stays_in_sight(page):
+    page.prefer(prefers_reduced_motion="reduce")  # it scrolls at once
+    order = (
+        "return ['lesson', 'photograph', 'level', 'others']"
+        ".map((id) => document.getElementById(id))"
+        ".map((e, i, all) => i === 0 || Boolean(all[i - 1].compareDocumentPosition(e) & 4))"
+    )
+    page.size(390, 844)
+    page.visit("lesson=token&step=1")
+    assert page.run(order) == [True, True, True, True]
+    page.run("scrollTo(0, document.scrollingElement.scrollHeight)")
+    page.press(f"off-{FIRST}")
+    label, score = page.answers()[0]
+    brief = page.one("#brief-answer")
+    assert label in brief.text
+    assert f"{100 * score:.1f} %" in brief.text
+    assert ("▲" in brief.text) or ("▼" in brief.text)
+    box = brief.rect
+    assert box["y"] - page.run("return scrollY") + box["height"] <= 844
+    page.run("document.getElementById('brief-answer').click()")
+    assert page.run("return document.activeElement.id") == "easel"
+    assert page.run("return document.getElementById('easel').getBoundingClientRect().top") < 400
+    page.size(1280, 900)
+    page.until("document.getElementById('content').contains(document.getElementById('lesson'))")
+    assert not page.one("#brief").is_displayed()
+    assert page.run(order) == [True, False, True, False]  # others are beside the photograph
+    page.prefer(prefers_reduced_motion="no-preference")
 
 
 def test_everything_is_reached_and_done_by_keyboard(page):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,16 +18,23 @@ from npformer.commands import main as cli
 from npformer.errors import ConfigError
 from npformer.explorer import page as pages
 from npformer.explorer.bundle import bundle
-from npformer.explorer.page import MAX_SIDE, WEB, described, explore
+from npformer.explorer.page import MAX_SIDE, WEB, described, explore, photographs
 from npformer.explorer.sources import ACTIVATIONS, FUNCTIONS, sources
 from npformer.explorer.weights import pack, rounded
 
-COFFEE = ROOT / "notebooks/images/coffee.png"
+PHOTOGRAPHS = npformer.data.PHOTOGRAPHS
 
 
 @pytest.fixture(scope="module")
-def page() -> npformer.Exploration:
-    return npformer.explore(COFFEE)
+def photo(tmp_path_factory) -> Path:
+    file = tmp_path_factory.mktemp("photo") / "noise.png"
+    noise_image(40, 50).save(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def page(photo) -> npformer.Exploration:
+    return npformer.explore(photo)
 
 
 def data_of(html: str) -> dict:
@@ -44,9 +52,26 @@ def test_it_is_one_file_that_asks_nobody(page):
 
 
 def test_it_begins_with_the_photograph_and_has_the_others(page):
-    photographs = data_of(page.html)["photographs"]
-    assert [p["name"] for p in photographs] == ["coffee.png", *npformer.data.PHOTOGRAPHS]
-    assert all(p["url"].startswith("data:image/png;base64,") for p in photographs)
+    shown = data_of(page.html)["photographs"]
+    assert [p["name"] for p in shown] == ["noise.png", *PHOTOGRAPHS]
+    assert all(p["url"].startswith("data:image/png;base64,") for p in shown)
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_a_photograph_that_comes_with_npformer_is_there_once(name):
+    """First, and under the name that the lessons know."""
+    given = npformer.data.photograph(name)
+    shown = photographs(given)
+    assert [p["name"] for p in shown] == [name, *(each for each in PHOTOGRAPHS if each != name)]
+    rotated = given.rotate(90)
+    assert len(photographs(rotated)) == 1 + len(PHOTOGRAPHS)
+
+
+@pytest.mark.parametrize("name", [*PHOTOGRAPHS, "own"])
+def test_names_of_photographs_are_told_apart(tmp_path, name):
+    noise_image(5, 6).save(tmp_path / name, "PNG")
+    names = [p["name"] for p in photographs(tmp_path / name)]
+    assert names == [f"{name}, from a file", *PHOTOGRAPHS]
 
 
 def test_it_knows_the_network(page):
@@ -249,10 +274,10 @@ def test_the_worker_of_a_page_answers(tmp_path):
     assert answers[8]["result"] is None
 
 
-def test_the_command(tmp_path, capsys):
+def test_the_command(photo, tmp_path, capsys):
     out = tmp_path / "page.html"
-    assert cli.main(["explore", str(COFFEE), "-o", str(out)]) == 0
+    assert cli.main(["explore", str(photo), "-o", str(out)]) == 0
     assert "open it in a browser" in capsys.readouterr().out
-    assert data_of(out.read_text("utf-8"))["photographs"][0]["name"] == "coffee.png"
+    assert data_of(out.read_text("utf-8"))["photographs"][0]["name"] == "noise.png"
     assert cli.main(["explore", "-o", str(tmp_path / "page.png")]) == 1
     assert "ends in .html" in capsys.readouterr().err

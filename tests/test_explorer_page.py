@@ -13,7 +13,7 @@ from PIL import Image
 
 pytest.importorskip("selenium")
 
-from explorer_cases import Explored
+from explorer_cases import Explored, kinds_of_interventions
 
 import npformer
 from npformer.explorer import Exploration
@@ -38,9 +38,9 @@ def file(tiny, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def started(file):
-    with chromium() as browser:
-        browser.open(file)
-        yield browser
+    with chromium() as opened:
+        opened.open(file)
+        yield opened
 
 
 @pytest.fixture
@@ -101,6 +101,9 @@ def test_a_photograph_is_dropped(page, tiny):
             "“letter.txt” is not a photograph that this browser can read",
         ),
         ("torn.png", b"\x89PNG\r\n\x1a\n torn", "“torn.png” is not a photograph"),
+        ("letter.jpg", b"Dear network", "“letter.jpg” is not a photograph"),
+        ("nothing.png", b"", "“nothing.png” is empty"),
+        ("nothing.json", b"", "“nothing.json” is no lesson: it is not JSON"),
         ("wrong.json", b"{", "“wrong.json” is no lesson: it is not JSON"),
         (
             "empty.json",
@@ -108,6 +111,21 @@ def test_a_photograph_is_dropped(page, tiny):
             "“empty.json” is no lesson: expected a title, and a list",
         ),
         ("mute.json", b'{"title": "x", "steps": [{}]}', "“mute.json”: step 1 needs a text"),
+        (
+            "typo.json",
+            b'{"title": "x", "steps": [{"text": "It is {anser}."}]}',
+            "“typo.json”: the text of step 1 says {anser}, which stands for nothing",
+        ),
+        (
+            "address.json",
+            b'{"title": "x", "steps": [{"text": "x", "show": "vieuw=map"}]}',
+            "Step 1 of the lesson: The address says “vieuw=map”",
+        ),
+        (
+            "path.json",
+            b'{"title": "x", "steps": [{"text": "x", "show": "view={lastPool}"}]}',
+            "This network has nothing that is called {lastPool} in the lesson",
+        ),
     ],
 )
 def test_what_cannot_be_taken_gets_a_sentence(page, name, data, words):
@@ -127,6 +145,33 @@ def test_too_large_a_file_gets_a_sentence(page):
     )
     page.until("document.getElementById('trouble').innerText.trim()")
     assert "“large.png” is too large: 61 MB" in page.trouble()
+
+
+def test_too_many_pixels_get_a_sentence(page):
+    """Of a small file; its 60 million pixels are not even made."""
+    file = io.BytesIO()
+    Image.new("1", (12000, 5000)).save(file, "PNG")
+    page.drop("vast.png", file.getvalue(), "image/png")
+    page.until("document.getElementById('trouble').innerText.trim()")
+    assert "“vast.png” is too large: 12000 × 5000 pixels" in page.trouble()
+
+
+def test_a_browser_that_alters_pictures_is_named(started, file):
+    """As some do against being recognized: one byte of what a page reads is another."""
+    script = (
+        "const read = OffscreenCanvasRenderingContext2D.prototype.getImageData;"
+        "OffscreenCanvasRenderingContext2D.prototype.getImageData = function (...box) {"
+        " const image = read.apply(this, box); image.data[4] ^= 1; return image; }"
+    )
+    cdp = started.driver.execute_cdp_cmd
+    given = cdp("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+    try:
+        started.open(file)
+        assert "This browser changes a photograph a little" in started.text("#field-words")
+    finally:
+        cdp("Page.removeScriptToEvaluateOnNewDocument", given)
+        started.open(file)
+    assert "This browser changes" not in started.text("#field-words")
 
 
 # One number: the arithmetic that is shown adds up.
@@ -262,6 +307,11 @@ BY_HAND = {
         "GELU by ReLU",
         {"kind": "activation", "path": f"{FIRST}.mlp.act", "activation": "relu"},
     ),
+    "activation everywhere": (
+        "",
+        "GELU by ReLU in every block",
+        {"kind": "activation", "path": "*", "activation": "relu"},
+    ),
     "channel": (
         f"view={FIRST}&array={FIRST}&place=3,3,5",
         "Channel 5 to 0",
@@ -285,6 +335,12 @@ def test_an_intervention_is_that_of_python_and_is_taken_back(page, tiny, kind):
     assert page.one(f"[id='{button}']").get_attribute("aria-pressed") == "true"
     page.press("reset")
     assert page.answers() == before
+
+
+def test_every_kind_of_intervention_has_a_control_that_is_tried():
+    """Besides noise and a number moved by hand, whose controls are fields: below."""
+    tried = {intervention["kind"] for _, _, intervention in BY_HAND.values()}
+    assert tried | {"noise", "value"} == kinds_of_interventions()
 
 
 def test_noise_and_a_number_moved_by_hand_are_those_of_python(page, tiny):
@@ -394,6 +450,8 @@ def test_a_notebook_shows_it_in_place(started, tiny, file, tmp_path):
     same(started.answers(), answer(tiny, npformer.data.photograph(npformer.data.PHOTOGRAPHS[0])))
     started.press(f"open-{FIRST}")
     assert started.text("#level-title").startswith("Pooling block 0.0")
+    started.run("document.getElementById('copy').click()")
+    assert started.trouble().endswith(f"write behind its address: #photo=coffee&view={FIRST}")
     assert started.errors() == []
     started.driver.switch_to.default_content()
     started.open(file)
@@ -421,10 +479,25 @@ def test_what_matters_is_ranked_without_blocking_the_page(page, tiny):
     assert shown[block] == pytest.approx(change, abs=6e-4)  # three digits of a percentage
 
 
+def middle_of_the_weights(text):
+    """The page with one other letter in the middle of its weights."""
+    begin = text.index('id="explorer-weights">')
+    at = (begin + text.index("</script>", begin)) // 2
+    return text[:at] + ("B" if text[at] != "B" else "C") + text[at + 1 :]
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
         (lambda text: text[: len(text) // 2], "This page is damaged"),
+        (lambda text: text[: text.index(":root")], "This page is damaged"),
+        (lambda text: text[: text.index('<div id="trouble"')], "This page is damaged"),
+        (
+            lambda text: text[: text.index('id="explorer-weights">') + 999999],
+            "This page is damaged",
+        ),
+        (lambda text: text[:-200], "This page is damaged"),
+        (middle_of_the_weights, "the weights in this page are damaged"),
         (
             lambda text: re.sub(r'(id="explorer-weights">)[^<]*', r"\1", text),
             "could not be read from this page",
@@ -439,7 +512,18 @@ def test_what_matters_is_ranked_without_blocking_the_page(page, tiny):
             "Something went wrong in this page",
         ),
     ],
-    ids=["cut off", "no weights", "other weights", "torn data", "torn program"],
+    ids=[
+        "cut off",
+        "cut in the style",
+        "cut in the head",
+        "cut in the weights",
+        "cut at the end",
+        "flipped bits",
+        "no weights",
+        "other weights",
+        "torn data",
+        "torn program",
+    ],
 )
 def test_a_damaged_page_says_so(started, file, tmp_path, damage, words):
     torn = tmp_path / "torn.html"

@@ -39,6 +39,9 @@ WEB = Path(__file__).parent / "web"
 MAX_SIDE = 1024
 """Longest side, in pixels, of a photograph in a page; a larger one is made smaller first."""
 
+OWN = "own"
+"""What an address calls a photograph that only the reader has."""
+
 _CONFIG = (
     "depths", "hidden_sizes", "key_dim", "num_attention_heads", "pool_size", "hidden_act",
     "downsample_patch_size", "downsample_stride", "downsample_pad", "batch_norm_eps",
@@ -130,8 +133,7 @@ def explore(
     rounding = "" if exact else ", its weights rounded to float16"
     title = f"The explorer: EfficientFormer, {name}{rounding}"
     data = page_data(model, title)
-    shown = [] if photo is None else [described(_name(photo), photo)]
-    data["photographs"] = [*shown, *(described(each, photograph(each)) for each in PHOTOGRAPHS)]
+    data["photographs"] = photographs(photo)
     data["manifest"] = manifest
     data["weights"] = {"type": "float16", "exact": exact}
     return Exploration(title, assembled(title, data, weights))
@@ -204,6 +206,23 @@ def columns_first() -> bool:
     picture = PIL.Image.frombytes("L", (8, 32), bytes(i * i * 37 % 251 for i in range(256)))
     in_turn = picture.resize((8, 8), BICUBIC).resize((32, 8), BICUBIC)
     return picture.resize((32, 8), BICUBIC).tobytes() == in_turn.tobytes()
+
+
+def photographs(first: Image | None) -> list[dict[str, Any]]:
+    """Return the photographs of a page: one of the reader's, and those that come with npformer.
+
+    Each has a name of its own, by which an address names it. A photograph that comes with npformer
+    is there once, under the name that lessons know, though it be given by its file.
+    """
+    shelf = [described(each, photograph(each)) for each in PHOTOGRAPHS]
+    if first is None:
+        return shelf
+    name = _name(first)
+    if name in (*PHOTOGRAPHS, OWN):
+        name += ", from a file"
+    given = described(name, first)
+    same = [each for each in shelf if each["url"] == given["url"]]
+    return [*(same or [given]), *(each for each in shelf if each not in same)]
 
 
 def described(name: str, image: Image) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 // The page: holds what is shown and changed, asks the network, and lays out what comes back.
 
-import { h, replaceChildren, percent, counted } from "./ui_dom.js";
+import { counted, darker, element, h, percent, replaceChildren } from "./ui_dom.js";
 import { addressOf, firstState, stateOf } from "./ui_state.js";
 import { Explorer } from "./explorer.js";
-import { photographPanel, pixelsOf, blobOf } from "./ui_photo.js";
-import { Asking } from "./ui_asking.js";
+import { altersPictures, photographPanel, photographOf } from "./ui_photo.js";
+import { Asking, earlyPhotograph } from "./ui_asking.js";
 import { Changing } from "./ui_changing.js";
 import { wayView } from "./ui_way.js";
+import { arrangeForWidth, briefAnswer } from "./ui_narrow.js";
 import { firstPlace, indexFits, isAttention, resolved } from "./ui_places.js";
 import { mapView } from "./ui_map.js";
 import { blockView } from "./ui_block.js";
@@ -14,8 +15,6 @@ import { arrayView } from "./ui_array.js";
 import { attentionView } from "./ui_attention.js";
 import { answerView, changesView, mattersView } from "./ui_changes.js";
 import { lessonOf, lessonPanel, lessonsView, stateOfStep } from "./ui_lessons.js";
-
-const element = (id) => document.getElementById(id);
 
 /** The page as one object. Views read from it, and call it when the reader does something. */
 class Page extends Changing {
@@ -28,6 +27,7 @@ class Page extends Changing {
   #asking = null;
   #leaving = [];
   #panel = null;
+  #altered = ""; // said of every photograph in a browser that alters them
   #writing = 0; // the timer after which the address says what was replaced
 
   async start() {
@@ -37,6 +37,9 @@ class Page extends Changing {
     const { network, photographs } = this.explorer;
     this.lessons = Object.fromEntries(network.lessons.map((lesson) => [lesson.name, lesson]));
     this.#panel = photographPanel(this);
+    if (altersPictures())
+      this.#altered =
+        " This browser changes a photograph a little before a page may read it, to protect you from being recognized. The numbers are those of the changed photograph.";
     element("photograph").replaceChildren(this.#panel.element);
     element("others").replaceChildren(this.#panel.others);
     element("tools").replaceChildren(
@@ -57,6 +60,7 @@ class Page extends Changing {
         "The network in JavaScript is part of npformer, and does what it does in Python, layer for layer.",
       ),
     );
+    arrangeForWidth();
     document.addEventListener("click", (event) => this.#follow(event));
     window.addEventListener("popstate", () => {
       clearTimeout(this.#writing);
@@ -84,7 +88,7 @@ class Page extends Changing {
       problems.push(`This page holds no photograph “${state.photo}”; here is another one.`);
     if (state.photo !== "own" || !this.#asking.own) state.photo = (known ?? photographs[0])?.name ?? "";
     if (state.lesson && !this.lessons[state.lesson]) {
-      problems.push(`This page holds no lesson “${state.lesson}”.`);
+      problems.push(`This page holds no lesson “${state.lesson}”. If you have its file, drop it here.`);
       state.lesson = "";
     }
     this.complain(...problems);
@@ -228,7 +232,7 @@ class Page extends Changing {
         : field.whole
           ? "The number that is open depends on the whole photograph."
           : `The number that is open depends on the framed ${field.right - field.left} × ${field.bottom - field.top} pixels alone.`;
-    this.#panel.update(this.seen, field, words);
+    this.#panel.update(this.seen, field, words + this.#altered);
     replaceChildren(element("lesson"), lessonPanel(this));
     this.#answered();
     const [{ label, score }] = this.answer.top;
@@ -239,6 +243,7 @@ class Page extends Changing {
   #answered() {
     if (this.answer && !performance.getEntriesByName("answer").length) performance.mark("answer"); // for measurements
     replaceChildren(element("answer"), answerView(this));
+    if (this.answer) replaceChildren(element("brief"), briefAnswer(this));
     replaceChildren(element("changes"), changesView(this));
   }
 
@@ -288,7 +293,7 @@ class Page extends Changing {
 
   async take(file, name) {
     try {
-      this.#asking.take(await pixelsOf(file, name));
+      this.#asking.take(await photographOf(file, name));
     } catch (error) {
       this.complain(error.message);
       return;
@@ -322,6 +327,12 @@ class Page extends Changing {
 
   async #copy() {
     const own = this.state.photo === "own" ? " Your own photograph is not part of it." : "";
+    if (location.protocol === "about:") {
+      this.complain(
+        `A notebook gives this page no address. Save the page, open the file, and write behind its address: #${addressOf(this.state)}`,
+      );
+      return;
+    }
     try {
       await navigator.clipboard.writeText(location.href);
       this.#say(`The link is copied.${own}`);
@@ -330,29 +341,6 @@ class Page extends Changing {
       this.complain(`Copy the address of this page: it holds all that you see.${own}`);
     }
   }
-}
-
-/** Begin to read the photograph that will be wanted first. */
-function earlyPhotograph() {
-  try {
-    const { photographs } = JSON.parse(element("explorer-data").textContent);
-    const wanted = stateOf(location.hash).state.photo;
-    const { name, title, url } =
-      photographs.find((photograph) => photograph.name === wanted) ?? photographs[0];
-    const pixels = pixelsOf(blobOf(url), title);
-    pixels.catch(() => {}); // whoever asks for it is told
-    return { name, pixels };
-  } catch {
-    return null; // what is damaged is said by the network
-  }
-}
-
-function darker() {
-  const root = document.documentElement;
-  const dark = root.style.colorScheme
-    ? root.style.colorScheme === "dark"
-    : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.style.colorScheme = dark ? "light" : "dark";
 }
 
 window.npformerStarted = true;

@@ -3,6 +3,7 @@
 import { parseInterventions } from "./interventions.js";
 import { framed, painted } from "./ui_paint.js";
 import { blobOf, pixelsOf } from "./ui_photo.js";
+import { stateOf } from "./ui_state.js";
 
 export class Asking {
   answer = null; // of the network as it is now
@@ -81,5 +82,20 @@ export class Asking {
     const { width, height } = this.#photograph;
     const whole = Math.round(Math.min(scaleX * width, scaleY * height));
     return framed(this.painted(paint), whole, Math.min(left, top));
+  }
+}
+
+/** Begin to read the photograph that will be wanted first. */
+export function earlyPhotograph() {
+  try {
+    const { photographs } = JSON.parse(document.getElementById("explorer-data").textContent);
+    const wanted = stateOf(location.hash).state.photo;
+    const { name, title, url } =
+      photographs.find((photograph) => photograph.name === wanted) ?? photographs[0];
+    const pixels = pixelsOf(blobOf(url), title);
+    pixels.catch(() => {}); // whoever asks for it is told
+    return { name, pixels };
+  } catch {
+    return null; // what is damaged is said by the network
   }
 }

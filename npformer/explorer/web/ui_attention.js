@@ -5,8 +5,9 @@ import { shade, largest, legend } from "./ui_pictures.js";
 import { frame } from "./ui_chart.js";
 import { drawPixels } from "./ui_paint.js";
 import { numberView } from "./ui_number.js";
-import { sourceView, switchButton } from "./ui_block.js";
+import { sourceView } from "./ui_block.js";
 import { titleOf } from "./ui_map.js";
+import { switchButton } from "./ui_switch.js";
 
 /** Show the attention of a block: index is [head, query, key]. */
 export async function attentionView(app, step, tensor, index) {
@@ -32,7 +33,7 @@ export async function attentionView(app, step, tensor, index) {
         h(
           "fieldset",
           {},
-          h("legend", { style: "margin-top:0.6rem" }, "Head"),
+          h("legend", {}, "Head"),
           h(
             "div",
             { class: "heads" },

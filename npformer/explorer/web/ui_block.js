@@ -4,6 +4,7 @@ import { h, figure, percent } from "./ui_dom.js";
 import { drawMosaic } from "./ui_pictures.js";
 import { gridOf } from "./ui_places.js";
 import { DOES, titleOf, isBlock, sizeWords } from "./ui_map.js";
+import { reluButton, switchButton } from "./ui_switch.js";
 
 /** What a tensor is, by the layer that made it. */
 const MADE_BY = {
@@ -170,22 +171,6 @@ export function sourceView(app, name) {
   );
 }
 
-/** A button that is down while an intervention is on; `name` says what the words alone do not. */
-export function switchButton(app, intervention, words, name = null) {
-  return h(
-    "button",
-    {
-      type: "button",
-      class: "off",
-      id: `change-${app.wordsOf(intervention)}`,
-      "aria-pressed": app.changeLike(intervention) !== undefined,
-      "aria-label": name,
-      onclick: () => app.toggle(intervention),
-    },
-    words,
-  );
-}
-
 /** What can be changed in a block. */
 function changesOf(app, step) {
   const button = (intervention, words, name) => switchButton(app, intervention, words, name);
@@ -225,23 +210,13 @@ function changesOf(app, step) {
         ]
       : [],
   ]);
-  rows.push([
-    "Replace",
-    [button({ kind: "activation", path: `${path}.mlp.act`, activation: "relu" }, "GELU by ReLU")],
-  ]);
+  rows.push(["Replace", [reluButton(app, `${path}.mlp.act`)].filter(Boolean)]);
   return h(
     "section",
     { class: "card", "aria-labelledby": "change-title" },
     h("h3", { id: "change-title", style: "margin-top:0" }, "Change it, and watch the answer"),
     rows
       .filter(([, buttons]) => buttons.length)
-      .map(([words, buttons]) =>
-        h(
-          "fieldset",
-          { class: "row" },
-          h("legend", { style: "float:left;min-width:8.5rem" }, words),
-          buttons,
-        ),
-      ),
+      .map(([words, buttons]) => h("fieldset", { class: "row switches" }, h("legend", {}, words), buttons)),
   );
 }

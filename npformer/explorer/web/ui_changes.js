@@ -4,6 +4,7 @@ import { h, figure, percent, signed, replaceChildren } from "./ui_dom.js";
 import { pole } from "./ui_chart.js";
 import { placeWords } from "./ui_places.js";
 import { titleOf } from "./ui_map.js";
+import { curveName } from "./ui_switch.js";
 
 /** An intervention as a person would say it. */
 export function changeWords(app, change) {
@@ -26,7 +27,7 @@ export function changeWords(app, change) {
     case "channel":
       return `${change.path}: channel ${change.channel} is 0`;
     case "activation":
-      return change.path === "*" ? `all MLPs: ${change.activation}` : `${where}: ${change.activation}`;
+      return `${change.path === "*" ? "Every block" : where}: ${curveName(change.activation)} for ${curveName(app.explorer.network.config.hidden_act)}`;
     case "noise":
       return `${change.path}: noise of ${figure(change.strength, 2)} deviations`;
     case "value":

@@ -1,5 +1,10 @@
 // Small tools of the page: elements, numbers, words.
 
+/** What the page has under an id. */
+export function element(id) {
+  return document.getElementById(id);
+}
+
 /** Make an element: h("button", { class: "quiet", onclick: f }, "text", child, …). */
 export function h(tag, attributes, ...children) {
   return filled(document.createElement(tag), attributes, children);
@@ -79,4 +84,13 @@ export function oncePerFrame(work) {
       });
     latest = values;
   };
+}
+
+/** Change from light to dark, or back. */
+export function darker() {
+  const root = document.documentElement;
+  const dark = root.style.colorScheme
+    ? root.style.colorScheme === "dark"
+    : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.style.colorScheme = dark ? "light" : "dark";
 }

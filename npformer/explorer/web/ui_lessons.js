@@ -13,6 +13,20 @@
 import { h, figure, percent } from "./ui_dom.js";
 import { stateOf } from "./ui_state.js";
 
+/** What a text may say in braces. */
+const IN_TEXT = [
+  "answer",
+  "score",
+  "before",
+  "scoreBefore",
+  "value",
+  "classes",
+  "pixels",
+  "rows",
+  "columns",
+  "tokens",
+];
+
 /** Read a lesson; an Error says in a sentence what is wrong with it. */
 export function lessonOf(text, name) {
   let lesson;
@@ -36,6 +50,11 @@ export function lessonOf(text, name) {
     if (!words(step?.text) || typeof (step.show ?? "") !== "string")
       throw new Error(
         `“${name}”: step ${i + 1} needs a text, and in “show” what stands behind # in an address of this page.`,
+      );
+    const unknown = [...step.text.matchAll(/\{(\w+)\}/g)].find(([, word]) => !IN_TEXT.includes(word));
+    if (unknown)
+      throw new Error(
+        `“${name}”: the text of step ${i + 1} says ${unknown[0]}, which stands for nothing. There are ${IN_TEXT.map((word) => `{${word}}`).join(", ")}.`,
       );
   });
   return lesson;

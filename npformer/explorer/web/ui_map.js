@@ -3,6 +3,7 @@
 import { h, percent } from "./ui_dom.js";
 import { drawMosaic } from "./ui_pictures.js";
 import { gridOf, isAttention, ofClasses } from "./ui_places.js";
+import { reluButton } from "./ui_switch.js";
 
 /** What a step does, in a few words, by its kind. */
 export const DOES = {
@@ -79,6 +80,7 @@ export async function mapView(app) {
         { class: "button", id: "to-matters" },
         "What matters for this photograph?",
       ),
+      reluButton(app, "*"),
     ),
     h("div", { class: "map" }, sections),
   ];

@@ -181,7 +181,7 @@ function termTable(app, part, shown, rest) {
       h(
         "tr",
         {},
-        (products ? ["value", "weight"] : ["term"]).map(columnHead),
+        (products ? ["value", part.terms[0].b.parameter ? "weight" : "times"] : ["term"]).map(columnHead),
         h("th", { class: "number", scope: "col" }, products ? "product" : "value"),
         columnHead(""),
       ),

@@ -1,18 +1,42 @@
-// The photograph: chosen from the shelf or a file, dropped, or taken by the camera; and the brush.
+// The photograph: chosen from the shelf or a file, or dropped; and the brush.
 
 import { h, svg, replaceChildren } from "./ui_dom.js";
 import { PAINTS, drawPixels, easel, paintOf } from "./ui_paint.js";
 import { frame } from "./ui_chart.js";
+import { cameraOf } from "./ui_camera.js";
 
 const MOST_BYTES = 60e6;
 const MOST_PIXELS = 50e6;
 
-/** A file as pixels, {width, height, data: RGBA}; an Error says in a sentence why it is none. */
-export async function pixelsOf(file, name = file.name ?? "This") {
+/** A file of the reader's as pixels, if it is not too large; an Error says in a sentence why there are none. */
+export async function photographOf(file, name = file.name ?? "This") {
+  if (file.size === 0) throw new Error(`“${name}” is empty: there are 0 bytes in it. Choose another file.`);
   if (file.size > MOST_BYTES)
     throw new Error(
       `“${name}” is too large: ${Math.round(file.size / 1e6)} MB. This page takes photographs of up to ${MOST_BYTES / 1e6} MB.`,
     );
+  const { width, height } = await sizeOf(file);
+  if (width * height > MOST_PIXELS)
+    throw new Error(
+      `“${name}” is too large: ${width} × ${height} pixels. This page takes photographs of up to ${MOST_PIXELS / 1e6} million pixels.`,
+    );
+  return pixelsOf(file, name);
+}
+
+/** How large a photograph is, from the beginning of its file: its pixels, which may be too many, are not made yet. */
+async function sizeOf(file) {
+  const image = new Image();
+  const url = URL.createObjectURL(file);
+  await new Promise((resolve) => {
+    image.onload = image.onerror = resolve;
+    image.src = url;
+  });
+  URL.revokeObjectURL(url);
+  return { width: image.naturalWidth, height: image.naturalHeight }; // 0 for what is no photograph
+}
+
+/** A file as pixels, {width, height, data: RGBA}; an Error says in a sentence why it is none. */
+export async function pixelsOf(file, name) {
   let bitmap;
   try {
     bitmap = await createImageBitmap(file, {
@@ -26,17 +50,22 @@ export async function pixelsOf(file, name = file.name ?? "This") {
     );
   }
   const { width, height } = bitmap;
-  if (width * height > MOST_PIXELS) {
-    bitmap.close();
-    throw new Error(
-      `“${name}” is too large: ${width} × ${height} pixels. This page takes photographs of up to ${MOST_PIXELS / 1e6} million pixels.`,
-    );
-  }
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
   return { width, height, data: context.getImageData(0, 0, width, height).data };
+}
+
+/** Whether this browser alters what a page reads from a picture; some do, so that nobody is recognized by it. */
+export function altersPictures() {
+  const given = Uint8ClampedArray.from({ length: 4 * 32 * 32 }, (_, i) =>
+    i % 4 === 3 ? 255 : (i * 37) % 256,
+  );
+  const context = new OffscreenCanvas(32, 32).getContext("2d", { willReadFrequently: true });
+  context.putImageData(new ImageData(given.slice(), 32, 32), 0, 0);
+  const { data } = context.getImageData(0, 0, 32, 32);
+  return given.some((byte, i) => byte !== data[i]);
 }
 
 /** The bytes of a data URL, without asking any network for them. */
@@ -213,63 +242,4 @@ export function photographPanel(app) {
         button.setAttribute("aria-pressed", button.id === `photo-${app.state.photo}`);
     },
   };
-}
-
-/** A photograph by the camera, where there is one and the reader allows it. */
-function cameraOf(take) {
-  const element = h("div", {});
-  const button = h("button", { type: "button", id: "camera", onclick: open }, "Camera");
-  if (!navigator.mediaDevices?.getUserMedia) button.hidden = true;
-  let stream = null;
-
-  function close() {
-    stream?.getTracks().forEach((track) => track.stop());
-    stream = null;
-    element.replaceChildren();
-    button.hidden = false;
-    button.focus();
-  }
-  async function open() {
-    try {
-      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
-    } catch {
-      element.replaceChildren(
-        h(
-          "p",
-          { class: "small", role: "status" },
-          "No camera: there is none, or this page was not allowed to use it.",
-        ),
-      );
-      return;
-    }
-    const video = h("video", {
-      autoplay: true,
-      playsinline: true,
-      muted: true,
-      "aria-label": "What the camera sees",
-    });
-    video.srcObject = stream;
-    const shoot = h(
-      "button",
-      {
-        type: "button",
-        class: "main",
-        onclick: async () => {
-          const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
-          canvas.getContext("2d").drawImage(video, 0, 0);
-          const shot = await canvas.convertToBlob({ type: "image/png" });
-          close();
-          take(shot, "the camera’s picture");
-        },
-      },
-      "Take the picture",
-    );
-    button.hidden = true;
-    element.replaceChildren(
-      video,
-      h("div", { class: "row" }, shoot, h("button", { type: "button", onclick: close }, "Close the camera")),
-    );
-    shoot.focus();
-  }
-  return { button, element };
 }

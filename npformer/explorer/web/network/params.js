@@ -26,7 +26,7 @@ function bytesOf(base64) {
 
 /** Read all tensors: `manifest` is a list of {path, shape, type}, in their order. */
 export function unpack(bytes, manifest, config) {
-  const tree = {};
+  const leaves = [];
   let at = 0;
   for (const { path, shape, type } of manifest) {
     const n = count(shape);
@@ -34,17 +34,20 @@ export function unpack(bytes, manifest, config) {
     if (at + n * width > bytes.length)
       throw new Error("the weights in this page are cut off; make the page again");
     const planes = bytes.subarray(at, at + n * width);
-    put(tree, path.split("."), leaf(shape, type === "float16" ? halves(planes, n) : singles(planes, n)));
+    leaves.push({ path, shape, data: type === "float16" ? halves(planes, n) : singles(planes, n) });
     at += n * width;
   }
   if (at !== bytes.length)
     throw new Error("the weights in this page are of another network; make the page again");
-  return completed(tree, config);
+  return completed(treeOf(leaves), config);
 }
 
-/** What has one axis is its numbers alone. */
-function leaf(shape, data) {
-  return shape.length === 1 ? data : tensor(shape, data);
+/** The tree of {path, shape, data}; what has one axis is its numbers alone. */
+export function treeOf(leaves) {
+  const tree = {};
+  for (const { path, shape, data } of leaves)
+    put(tree, path.split("."), shape.length === 1 ? data : tensor(shape, data));
+  return tree;
 }
 
 function put(tree, names, value) {
@@ -54,7 +57,7 @@ function put(tree, names, value) {
 }
 
 /** Parts of the tree that have no parameters: flat blocks, and what this network does without. */
-function completed(tree, config) {
+export function completed(tree, config) {
   tree.stages ??= [];
   config.depths.forEach((depth, i) => {
     const stage = (tree.stages[i] ??= {});
