@@ -74,7 +74,17 @@ def test_timms_attention_block_has_its_own_eps():
 
 
 @pytest.mark.parametrize(
-    "layer", ["linear", "batch_norm", "attention by timm", "mlp by timm", "conv_mlp by timm"]
+    "layer",
+    [
+        "linear",
+        "gelu",
+        "batch_norm",
+        "pooling by timm",
+        "attention by timm",
+        "mlp by timm",
+        "conv_mlp by timm",
+        "stem by timm",
+    ],
 )
 def test_autograd_gives_the_gradients(layer):
     report = check_layer(f"{layer.split(' by ')[0]}_backward", RIGHT[layer](), examples=8)

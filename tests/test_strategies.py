@@ -21,7 +21,7 @@ from npformer.testing import (
     parameters_like,
 )
 from npformer.testing.array_strategies import KINDS, LAYOUTS
-from npformer.testing.layer_strategies import BACKWARD, LAYERS, reference
+from npformer.testing.layer_table import BACKWARD, LAYERS, reference
 
 quick = settings(max_examples=20, database=None, phases=[Phase.generate])
 search = settings(max_examples=500, database=None, phases=[Phase.generate], derandomize=True)

@@ -14,24 +14,27 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from npformer.checkpoints import safetensors_file
+from npformer.checkpoints.dtypes import BFLOAT16, widen
 from npformer.commands import main as cli
 from npformer.errors import ConfigError
 from npformer.layers import Mode, Trace
 from npformer.network import Logits, backward, forward
 from npformer.network.tree import leaves, transform
-from npformer.testing.vectors import answers, write_vectors, writing
+from npformer.testing.bounds import gradients as gradients_of
+from npformer.testing.bounds.carried import Carried, carried, gradients
+from npformer.testing.bounds.functions import DIVISION
+from npformer.testing.bounds.gradients import call_carried, call_named
+from npformer.testing.vectors import write_vectors, writing
 from npformer.testing.vectors.answers import (
     Answer,
     Wrong,
     answer_layer,
     answer_mistake,
     arguments,
-    call_carried,
-    call_named,
     gradient_names,
     mistakes,
 )
-from npformer.testing.vectors.carried import Carried, carried, gradients
 from npformer.testing.vectors.cases import Layer, table
 from npformer.testing.vectors.layout import arrange_images
 from npformer.testing.vectors.networks import networks
@@ -60,37 +63,43 @@ def manifest(folder: Path) -> dict[str, Any]:
 
 
 def entries(manifest: dict[str, Any]) -> list[tuple[str, list[tuple[str, dict[str, Any]]]]]:
-    """Each file, with the prefix and the description of its cases."""
+    """Each file of float32, with the prefix and the description of its cases."""
     layers = [
         (layer["file"], [(f"{case['case']}/", case) for case in layer["cases"]])
         for layer in manifest["layers"].values()
     ]
-    return layers + [(net["file"], [("", net)]) for net in manifest["networks"].values()]
+    nets = manifest.get("networks", {}).values()
+    return layers + [(net["file"], [("", net)]) for net in nets]
 
 
-# Format ------------------------------------------------------------------------------------------
+INPUTS = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2"), "bfloat16": BFLOAT16}
+WHOLE = {"quantized.weight": "int8", "rows.q": "uint8", "products": "int32"}
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int8"])
 def test_every_tensor_is_what_the_specification_says(
-    folder: Path, manifest: dict[str, Any]
+    folder: Path, manifest: dict[str, Any], dtype: str
 ) -> None:
-    for file, cases in entries(manifest):
-        tensors = load_file(folder / file)
-        expected: dict[str, tuple[str, str]] = {}
+    group = manifest if dtype == "float32" else manifest["types"][dtype]
+    for file, cases in entries(group):
+        tensors, _ = safetensors_file.read(folder / file)
+        expected: dict[str, tuple[Any, str]] = {}
         for prefix, case in cases:
             for name in case["inputs"]:
-                expected[prefix + name] = ("float32", prefix + name)
+                expected[prefix + name] = (INPUTS.get(dtype, INPUTS["float32"]), prefix + name)
             for name in case["outputs"]:
-                expected[prefix + name] = ("float64", prefix + name)
-                expected[f"{prefix}bound/{name}"] = ("float32", prefix + name)
+                wide = "float32" if dtype.endswith("float16") else "float64"
+                expected[prefix + name] = (WHOLE.get(name, wide), prefix + name)
+                if name not in WHOLE:
+                    expected[f"{prefix}bound/{name}"] = ("float32", prefix + name)
             for number, names in case.get("wrong", {}).items():
                 for name in names:
                     expected[f"{prefix}wrong/{number}/{name}"] = ("float64", prefix + name)
         assert set(tensors) == set(expected), file
-        for name, (dtype, like) in expected.items():
-            assert tensors[name].dtype == dtype, (file, name)
+        for name, (stored, like) in expected.items():
+            assert tensors[name].dtype == stored, (file, name)
             assert tensors[name].shape == tensors[like].shape, (file, name)
-            assert np.isfinite(tensors[name]).all(), (file, name)
+            assert np.isfinite(widen(tensors[name])).all(), (file, name)
             assert "bound/" not in name or (tensors[name] > 0).all(), (file, name)
 
 
@@ -179,7 +188,8 @@ def test_gradients_are_those_of_the_arrays_that_carry_errors(name: str, i: int) 
     layer, case = LAYERS[name], LAYERS[name].cases[i]
     right = answer(name, i)
     exact = {key: transform(carried, value) for key, value in (("x", case.x), ("p", case.p))}
-    y = call_carried(layer, case, exact["x"], exact["p"])
+    given = arguments(case) | {"x": exact["x"], "biases": exact["x"], "p": exact["p"]}
+    y = call_carried(layer.function, given, Mode(case.training))
     sources = {"dx": exact["x"], **{f"dp.{path}": leaf for path, leaf in leaves(exact["p"])}}
     back = dict(
         zip(sources, gradients(y, carried(right.inputs["dy"]), sources.values()), strict=True)
@@ -227,10 +237,10 @@ def test_the_errors_of_single_operations() -> None:
     a, b = carried(np.array([3.0])), carried(np.array([-2.0]))
     assert (a + b).error == 5 * u  # relative to the mass, whatever cancels
     assert (a * b).error == 6 * u
-    assert (a / b).error == 1.5 * u
+    assert (a / b).error == DIVISION * 1.5 * u
     off = Carried(np.array([3.0]), np.array([0.5]))
     assert (off * b).error == 1 + 6 * u
-    assert (b / off).error == pytest.approx((2 / 3 * 0.5) / 2.5 + 2 / 3 * u)
+    assert (b / off).error == pytest.approx((2 / 3 * 0.5) / 2.5 + DIVISION * 2 / 3 * u)
     assert np.maximum(Carried(np.array([-1.0]), np.array([0.5])), 0).error == 0
     assert np.maximum(Carried(np.array([-1.0]), np.array([1.5])), 0).error == 0.5
     ones = carried(np.ones((1, 400)))
@@ -308,23 +318,24 @@ def planted(folder: Path, work: Path, name: str, right: str, wrong: str) -> Path
 
 
 @pytest.mark.skipif(COMPILER is None, reason="no C compiler")
-def test_five_layers_in_c_are_right(folder: Path, tmp_path: Path) -> None:
+def test_six_layers_in_c_are_right(folder: Path, tmp_path: Path) -> None:
     done = run_c(folder, folder / "readers/check.c", tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     lines = done.stdout.splitlines()
     assert [line.partition(":")[0] for line in lines] == [
-        "conv2d", "gelu", "layer_norm", "linear", "softmax",
+        "conv2d", "gelu", "layer_norm", "linear", "softmax", "linear in int8",
     ]  # fmt: skip
     assert all(", 0 outputs wrong, " in line for line in lines)
 
 
 @pytest.mark.skipif(NODE is None, reason="no Node")
-def test_four_layers_in_javascript_are_right(folder: Path) -> None:
+def test_four_layers_in_three_types_in_javascript_are_right(folder: Path) -> None:
     done = run_js(folder, folder / "readers/check.mjs")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     lines = done.stdout.splitlines()
     assert [line.partition(":")[0] for line in lines] == [
-        "pooling", "batch_norm", "softmax", "attention",
+        f"{layer}{suffix}" for suffix in ("", " in float16", " in bfloat16")
+        for layer in ("pooling", "batch_norm", "softmax", "attention")
     ]  # fmt: skip
     assert all(" 0 wrong, " in line for line in lines)
 
@@ -338,6 +349,7 @@ def test_four_layers_in_javascript_are_right(folder: Path) -> None:
         ("stride * i + u - padding", "stride * i + u", "conv2d", ""),
         ("expf(x.single[first + i] - largest)", "expf(x.single[first + i])", "softmax", ""),
         ("db[o] += g;\n        }\n    expect", "db[o] = g;\n        }\n    expect", "linear", ""),
+        ("255 / width : 0", "256 / width : 0", "linear in int8", ""),
     ],
 )  # fmt: skip
 def test_a_fault_in_c_is_found(
@@ -366,8 +378,29 @@ def test_a_fault_in_javascript_is_found(
     done = run_js(folder, planted(folder, tmp_path, "check.mjs", right, wrong))
     assert (done.returncode, done.stderr) == (1, "")
     summary = [line for line in done.stdout.splitlines() if " wrong, largest " in line]
-    assert [line.partition(":")[0] for line in summary if " 0 wrong" not in line] == [layer]
+    faulty = [line.partition(":")[0] for line in summary if " 0 wrong" not in line]
+    assert {name.partition(" ")[0] for name in faulty} == {layer}
+    assert faulty[0] == layer  # in float32; in 16 bits where it is larger than their rounding
     assert named in done.stdout
+
+
+@pytest.mark.skipif(NODE is None, reason="no Node")
+@pytest.mark.parametrize(
+    ("right", "wrong", "type_"),
+    [("(exponent - 25)", "(exponent - 24)", "float16"), ("bits << 16", "bits << 15", "bfloat16")],
+)
+def test_a_reader_that_takes_16_bits_for_others_is_found(
+    folder: Path, tmp_path: Path, right: str, wrong: str, type_: str
+) -> None:
+    done = run_js(
+        folder, planted(folder, tmp_path, "vectors.mjs", right, wrong).parent / "check.mjs"
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    summary = [line for line in done.stdout.splitlines() if " wrong, largest " in line]
+    faulty = {line.partition(":")[0] for line in summary if " 0 wrong" not in line}
+    assert faulty == {
+        f"{name} in {type_}" for name in ("pooling", "batch_norm", "softmax", "attention")
+    }
 
 
 def damaged(folder: Path, work: Path, how: str) -> Path:
@@ -420,7 +453,7 @@ def test_readers_refuse_what_they_cannot_read(
 def test_the_command_says_what_it_wrote(
     capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "SAMPLES", 1)  # bounds that nobody reads
+    monkeypatch.setattr(gradients_of, "SAMPLES", 1)  # bounds that nobody reads
     out = tmp_path / "new" / "out"
     for _ in range(2):  # the second time over the first
         assert cli.main(["vectors", str(out)]) == 0
@@ -449,12 +482,16 @@ def test_what_was_interrupted_has_no_manifest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Older vectors are not whole either, then; and the next attempt succeeds."""
-    monkeypatch.setattr(answers, "SAMPLES", 1)
+    monkeypatch.setattr(gradients_of, "SAMPLES", 1)
     monkeypatch.setattr(writing, "table", lambda: [LAYERS["linear"], LAYERS["gelu"]])
     monkeypatch.setattr(writing, "networks", list)
     told: list[tuple[str, int, int]] = []
     out = write_vectors(tmp_path / "out", progress=lambda *words: told.append(words)).place
-    assert told == [("linear", 0, 2), ("gelu", 1, 2)]
+    assert told[:3] == [
+        ("layers/linear", 0, 8),
+        ("layers/gelu", 1, 8),
+        ("float16/layers/linear", 2, 8),
+    ]
     assert (out / "manifest.json").is_file()
 
     def stop(layer: Layer, layout: str) -> NoReturn:

@@ -25,7 +25,7 @@ from ..files.optional import optional
 from .adapters import Adapter, adapter_for
 from .adapters.port import Port
 from .explaining import explain
-from .layer_strategies import reference
+from .layer_table import reference
 from .report import LayerReport
 from .trial import Trial, attempt
 
@@ -58,7 +58,7 @@ def check_layer(
     ----------
     layer : str
         Name of a function in `npformer.layers`, such as ``"attention"``, a key of
-        `npformer.testing.layer_strategies.LAYERS`; or of a gradient, such as
+        `npformer.testing.layer_table.LAYERS`; or of a gradient, such as
         ``"attention_backward"``.
     theirs : object
         A function on arrays, a PyTorch module, an ONNX file, model or node, or a C function.

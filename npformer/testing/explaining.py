@@ -14,7 +14,7 @@ from ..teach.mistakes import EXERCISES, Draw
 from ..teach.search import Clock
 from .adapters.port import Port
 from .laws import LAWS, broken_laws
-from .layer_strategies import BACKWARD, LAYERS, reference
+from .layer_table import BACKWARD, LAYERS, reference
 from .report import LayerReport
 from .tolerance import right_result
 from .trial import Trial, attempt, ratio, worst

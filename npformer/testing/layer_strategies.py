@@ -2,7 +2,8 @@
 
 `arguments` draws what a layer is called with: sizes from 1 up, parameters, an input that fits them,
 and options such as a stride. `parameters` draws the parameters alone, and `parameters_like` those
-of sizes that are given. The table `LAYERS` says how each layer's sizes hang together.
+of sizes that are given. The table `npformer.testing.layer_table.LAYERS` says how each layer's sizes
+hang together.
 
     from hypothesis import given
     from npformer.testing import arguments
@@ -18,203 +19,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from math import sqrt
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ..checks import require
 from ..files.optional import optional
-from ..layers import (
-    Array,
-    Attention,
-    AttentionBlock,
-    BatchNorm,
-    Conv2d,
-    ConvMlp,
-    Downsample,
-    LayerNorm,
-    LayerScale,
-    Linear,
-    Mlp,
-    PoolingBlock,
-    Stem,
-    Trace,
-    gelu,
-    relu,
-)
-from ..layers.more_activations import silu
-from ..network.params import ParamSpec
+from ..layers import Array, Trace
 from ..network.tree import build
-from ..teach.mistakes import EXERCISES
-from .array_strategies import LAYOUTS, arrange, odd_arrays, seeds, sizes
+from .array_strategies import LAYOUTS, arrange, odd_arrays, seeds
+from .layer_table import BACKWARD, LAYERS, Shape, reference
 
 with optional("hypothesis", "drawing test data", "npformer[testing]"):
     from hypothesis import strategies as st
-
-spec: Any = ParamSpec  # stands where an array will be
-
-Shape = tuple[int | None, ...]
-"""The shape of an input; None is an axis of any length."""
-
-
-class Sizes(NamedTuple):
-    """How the sizes of a layer hang together."""
-
-    parameters: Callable[[st.DrawFn], Any]
-    """draws the sizes of the parameters: their tree, with a `ParamSpec` in place of each array"""
-    shape: Callable[[Any], Shape]
-    """the shape of the input, by the parameters"""
-    options: dict[str, st.SearchStrategy[Any]] = {}  # noqa: RUF012 - never changed
-    """the further arguments of the layer, in order"""
-
-
-def _conv(C_in: int, C_out: int, kh: int = 1, kw: int = 1) -> Conv2d:
-    return Conv2d(spec((kh, kw, C_in, C_out)), spec((C_out,)))
-
-
-def _dense(C_in: int, C_out: int) -> Linear:
-    return Linear(spec((C_in, C_out)), spec((C_out,)))
-
-
-def _batch_norm(C: int) -> BatchNorm:
-    return BatchNorm(*(spec((C,)) for _ in range(4)))
-
-
-def _layer_norm(C: int) -> LayerNorm:
-    return LayerNorm(spec((C,)), spec((C,)))
-
-
-def _layer_scale(draw: st.DrawFn, C: int) -> LayerScale | None:
-    return draw(st.sampled_from([LayerScale(spec((C,))), None]))
-
-
-def _attention(draw: st.DrawFn, C: int) -> Attention:
-    heads, K, V, rows, columns = (draw(sizes(1, 3)) for _ in range(5))
-    return Attention(
-        _dense(C, heads * (2 * K + V)), _dense(heads * V, C), spec((heads, rows, columns))
-    )
-
-
-def _mlp(draw: st.DrawFn, C: int) -> Mlp:
-    wide = draw(sizes(1, 8))
-    return Mlp(_dense(C, wide), _dense(wide, C))
-
-
-def _conv_mlp(draw: st.DrawFn, C: int) -> ConvMlp:
-    wide = draw(sizes(1, 8))
-    return ConvMlp(_conv(C, wide), _batch_norm(wide), _conv(wide, C), _batch_norm(C))
-
-
-def _stem(draw: st.DrawFn) -> Stem:
-    C_in, half, C = (draw(sizes(1, 3)) for _ in range(3))
-    return Stem(_conv(C_in, half, 3, 3), _batch_norm(half), _conv(half, C, 3, 3), _batch_norm(C))
-
-
-def _kernel(draw: st.DrawFn) -> Conv2d:
-    return _conv(*(draw(sizes(1, 3)) for _ in range(4)))
-
-
-def _downsample(draw: st.DrawFn) -> Downsample:
-    C_in, C, k = (draw(sizes(1, 3)) for _ in range(3))
-    return Downsample(_conv(C_in, C, k, k), _batch_norm(C))
-
-
-def _pooling_block(draw: st.DrawFn) -> PoolingBlock:
-    C = draw(sizes(1, 4))
-    return PoolingBlock(_layer_scale(draw, C), _conv_mlp(draw, C), _layer_scale(draw, C))
-
-
-def _attention_block(draw: st.DrawFn) -> AttentionBlock:
-    C = draw(sizes(1, 4))
-    return AttentionBlock(
-        _layer_norm(C), _attention(draw, C), _layer_scale(draw, C),
-        _layer_norm(C), _mlp(draw, C), _layer_scale(draw, C),
-    )  # fmt: skip
-
-
-def _grid(p: Attention) -> int:
-    return int(np.prod(p.attention_biases.shape[1:3]))
-
-
-_EPS = st.sampled_from([1e-5, 1e-12, 1e-2])
-_ACTIVATION = st.sampled_from([gelu, relu, silu])
-_WINDOW = st.sampled_from([3, 1, 5])
-
-LAYERS: dict[str, Sizes] = {
-    "linear": Sizes(lambda d: _dense(d(sizes()), d(sizes())), lambda p: (p.weight.shape[0],)),
-    "conv2d": Sizes(
-        _kernel,
-        lambda p: (None, None, None, p.weight.shape[2]),
-        {"stride": st.integers(1, 3), "padding": st.integers(0, 2)},
-    ),
-    "batch_norm": Sizes(
-        lambda d: _batch_norm(d(sizes())), lambda p: (None, None, None, len(p.bias)), {"eps": _EPS}
-    ),
-    "layer_norm": Sizes(
-        lambda d: _layer_norm(d(sizes(1, 8))), lambda p: (None, None, len(p.bias)), {"eps": _EPS}
-    ),
-    "layer_scale": Sizes(
-        lambda d: _layer_scale(d, d(sizes())), lambda p: (None, None, len(p.gamma) if p else None)
-    ),
-    "gelu": Sizes(lambda d: None, lambda p: (None, None, None)),
-    "relu": Sizes(lambda d: None, lambda p: (None, None, None)),
-    "softmax": Sizes(lambda d: None, lambda p: (None, None, None)),
-    "average_pool": Sizes(lambda d: None, lambda p: (None,) * 4, {"size": _WINDOW}),
-    "pooling": Sizes(lambda d: None, lambda p: (None,) * 4, {"size": _WINDOW}),
-    "attention": Sizes(
-        lambda d: _attention(d, d(sizes(1, 4))), lambda p: (None, _grid(p), len(p.qkv.weight))
-    ),
-    "mlp": Sizes(
-        lambda d: _mlp(d, d(sizes())),
-        lambda p: (None, None, len(p.fc1.weight)),
-        {"activation": _ACTIVATION},
-    ),
-    "conv_mlp": Sizes(
-        lambda d: _conv_mlp(d, d(sizes(1, 4))),
-        lambda p: (None, None, None, p.fc1.weight.shape[2]),
-        {"activation": _ACTIVATION, "eps": _EPS},
-    ),
-    "pooling_block": Sizes(
-        _pooling_block,
-        lambda p: (None, None, None, p.mlp.fc1.weight.shape[2]),
-        {"pool_size": _WINDOW, "activation": _ACTIVATION, "eps": _EPS},
-    ),
-    "attention_block": Sizes(
-        _attention_block,
-        lambda p: (None, _grid(p.token_mixer), len(p.norm1.bias)),
-        {"activation": _ACTIVATION, "eps": _EPS},
-    ),
-    "stem": Sizes(
-        _stem, lambda p: (None, None, None, p.conv1.weight.shape[2]), {"eps": _EPS}
-    ),
-    "downsample": Sizes(
-        _downsample,
-        lambda p: (None, None, None, p.conv.weight.shape[2]),
-        {"stride": st.integers(1, 3), "padding": st.integers(0, 2), "eps": _EPS},
-    ),
-}  # fmt: skip
-"""Every layer that can be drawn, by the name of its function."""
-
-BACKWARD = tuple(f"{layer}_backward" for layer in LAYERS if f"{layer}_backward" in EXERCISES)
-"""The backward functions that can be drawn."""
-
-
-def reference(layer: str) -> Callable[..., Any]:
-    """Return npformer's function of a layer.
-
-    Parameters
-    ----------
-    layer : str
-        A key of `LAYERS`, or one of `BACKWARD`.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such layer; the message lists all.
-    """
-    known = (*LAYERS, *BACKWARD)
-    require(layer in known, "layer", layer, f"one of {', '.join(known)}")
-    return EXERCISES[layer].reference
 
 
 @st.composite

@@ -12,7 +12,8 @@ import numpy as np
 from ...checks import require
 from ...layers import Array, head_sizes
 from ...network.tree import build, leaves
-from ..layer_strategies import LAYERS, arguments, reference
+from ..layer_strategies import arguments
+from ..layer_table import LAYERS, reference
 from .names import skeleton, torch_axes
 from .port import (
     Port,

@@ -13,7 +13,8 @@ from ...checks import require
 from ...layers import Array
 from ...network.tree import build, leaves
 from ..array_strategies import LAYOUTS
-from ..layer_strategies import BACKWARD, LAYERS, arguments
+from ..layer_strategies import arguments
+from ..layer_table import BACKWARD, LAYERS
 from .names import skeleton, torch_axes
 from .port import Port, channels_first, channels_last, default_options, split, tokens_of
 

@@ -15,7 +15,7 @@ from ...checks import require
 from ...files.optional import optional
 from ...layers import Array
 from ...network.tree import build, leaves
-from ..layer_strategies import BACKWARD
+from ..layer_table import BACKWARD
 from .names import Match, match, native_axes, torch_axes
 from .port import Port, channels_first, channels_last, default_options, of_fixed_size, tokens_of
 
@@ -104,6 +104,8 @@ class _Run:
 
     def gradient(self, dy: Array, x: Array, *rest: Any) -> Any:
         """Return what autograd makes of the gradient of the result: dx, and dp as npformer does."""
+        if not isinstance(x, np.ndarray):  # that of pooling, which is linear, needs none
+            x, rest = np.zeros_like(dy), (x,)
         module = self._loaded(x, rest)
         module.requires_grad_(True)
         module.zero_grad()

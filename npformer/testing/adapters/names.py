@@ -26,7 +26,7 @@ from ...errors import WeightsError
 from ...files.optional import optional
 from ...layers import Array, LayerScale
 from ...network.tree import build, leaves
-from ..layer_strategies import LAYERS
+from ..layer_table import LAYERS
 
 with optional("hypothesis", "drawing test data", "npformer[testing]"):
     from hypothesis import Phase, find, settings
@@ -100,7 +100,7 @@ def match(layer: str, tensors: Mapping[str, Array], source: str, naming: Naming 
     Parameters
     ----------
     layer : str
-        A key of `npformer.testing.layer_strategies.LAYERS`.
+        A key of `npformer.testing.layer_table.LAYERS`.
     tensors : mapping of str to ndarray
         In PyTorch's axes. All names may begin with the same words.
     source : str

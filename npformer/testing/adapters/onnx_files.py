@@ -16,7 +16,8 @@ from ...files.optional import optional
 from ...files.paths import as_path
 from ...layers import Array
 from ...network.tree import build, leaves
-from ..layer_strategies import Shape, arguments
+from ..layer_strategies import arguments
+from ..layer_table import Shape
 from .names import Match, match, native_axes, skeleton, torch_axes
 from .port import (
     Port,

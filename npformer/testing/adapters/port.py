@@ -11,7 +11,8 @@ import numpy as np
 from ...checks import require
 from ...files.optional import optional
 from ...layers import Array
-from ..layer_strategies import BACKWARD, LAYERS, Shape, arguments, reference
+from ..layer_strategies import arguments
+from ..layer_table import BACKWARD, LAYERS, Shape, reference
 
 with optional("hypothesis", "drawing test data", "npformer[testing]"):
     from hypothesis.strategies import SearchStrategy

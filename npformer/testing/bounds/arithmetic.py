@@ -74,24 +74,52 @@ class Error(NamedTuple):
     """none is larger"""
     variance: Array
     """for the probabilistic bound; see above"""
+    fixed: Array | float = 0.0
+    """the part of which nothing is known but how large it can be, as that of exp,"""
+    random: Array | None = None
+    """and the variance of the rest; all of it, if not given"""
 
     def __add__(self, other: Error) -> Error:  # type: ignore[override]
         """The error of a sum of two that are independent."""
-        return Error(self.hard + other.hard, self.variance + other.variance)
+        return Error(
+            self.hard + other.hard,
+            self.variance + other.variance,
+            self.fixed + other.fixed,
+            self._random() + other._random(),
+        )
 
     def scaled(self, factor: Array | float) -> Error:
         """The error of `factor` times the array."""
-        return Error(self.hard * np.abs(factor), self.variance * np.square(factor))
+        size, square = np.abs(factor), np.square(factor)
+        return Error(
+            self.hard * size, self.variance * square, self.fixed * size, self._random() * square
+        )
 
-    def reshaped(self, *shape: int) -> Error:
-        """The errors of the array in another shape."""
-        return Error(self.hard.reshape(shape), self.variance.reshape(shape))
+    def total(self) -> Error:
+        """The error of a sum over the last axis, which stays, with length 1."""
+        parts = (self.hard, self.variance, self.fixed, self._random())
+        whole = (np.broadcast_to(part, self.hard.shape) for part in parts)
+        return Error(*(part.sum(-1, keepdims=True) for part in whole))
+
+    def within(self, finite: Array) -> Error:
+        """Return the error with infinity where something is not finite."""
+        parts = (self.hard, self.variance, self.fixed, self._random())
+        return Error(*(np.where(finite, part, np.inf) for part in parts))
 
     def bound(self, probability: float = 1e-12) -> Array:
-        """Return what an element exceeds with this probability at most; with 0, what none can."""
+        """Return what an element exceeds with this probability at most; with 0, what none can.
+
+        What is not random counts as it is, or as if it were, whichever is less: the former where it
+        is one large part, the latter where it has many small ones.
+        """
         if not probability:
             return self.hard
-        return np.fmin(self.hard, deviations(probability) * np.sqrt(self.variance))
+        deviation = deviations(probability)
+        apart = self.fixed + deviation * np.sqrt(self._random())
+        return np.fmin(self.hard, np.fmin(apart, deviation * np.sqrt(self.variance)))
+
+    def _random(self) -> Array:
+        return self.variance if self.random is None else self.random
 
 
 def exact(x: Array) -> Error:
@@ -107,9 +135,14 @@ def rounded(u: float, *values: Array) -> Error:
     return Error(u * hard, u * u / 3 * squares)
 
 
+def either(first: Error, second: Error) -> Error:
+    """The roundings of one or another way to compute the same."""
+    return Error(np.maximum(first.hard, second.hard), np.maximum(first.variance, second.variance))
+
+
 def unknown(amount: Array) -> Error:
     """An error of which nothing is known but how large it can be."""
-    return Error(amount, np.square(amount))
+    return Error(amount, np.square(amount), amount, np.zeros(np.shape(amount)))
 
 
 def deviations(probability: float) -> float:

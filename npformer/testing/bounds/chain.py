@@ -222,8 +222,7 @@ def estimate(step: Step, inputs: Sequence[Estimate], dtype: str = "float32") -> 
 def _within_range(y: Array, error: Error, tiny: float, huge: float) -> Error:
     """Very small results may become 0, and those near the largest number may become infinite."""
     finite = np.abs(y) + error.hard < huge
-    more = error + unknown(np.full_like(y, tiny))
-    return Error(*(np.where(finite, part, np.inf) for part in more))
+    return (error + unknown(np.full_like(y, tiny))).within(finite)
 
 
 def _recorded(array: Array) -> Estimate:

@@ -7,27 +7,18 @@ Every operation rounds once. Where there is more than one way to compute the sam
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import pi, sqrt
 from typing import TypeAlias
 
 import numpy as np
 
-from ...layers import ACTIVATIONS, Array, BatchNorm, LayerNorm, erf, gelu
+from ...layers import Array, BatchNorm, LayerNorm
 from ..steps import Step
-from .arithmetic import Arithmetic, Error, exact, gamma, rounded, unknown
+from .arithmetic import Arithmetic, Error, either, exact, gamma, rounded, unknown
+from .functions import DIVISION, EXP, ROOT, of_activation
 from .sums import BRIDGE
 
 Rule: TypeAlias = "Callable[[Step, Array, tuple[Array, ...], Arithmetic], Error]"
 """From a step, its result and its inputs, in float64, to the error of its own roundings"""
-
-EXP, TANH, ERF, ROOT = 6.0, 10.0, 32.0, 4.0
-"""Right functions are within so many u of the number that they should return. One ulp is up to 2 u,
-and the OpenCL specification ("Relative error as ULPs") allows 3, 5, 16 and, for 1/√x, 2 ulp."""
-
-SATURATED = "laplace", "sigmoid", "tanh"
-"""Activations between −1 and 1: their error is relative to 1."""
-PIECEWISE = "leaky_relu", "linear", "relu", "relu2", "relu6"
-"""Activations of straight or square pieces: one product."""
 
 
 def nothing(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic) -> Error:
@@ -51,25 +42,8 @@ def position_bias(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic
 
 
 def activation(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic) -> Error:
-    """An activation, exact for its input.
-
-        gelu(x) = x/2 (1 + erf(x/√2))
-
-    The error of erf, that of its argument, z = x/√2, which it multiplies by z erf'(z), and the
-    roundings of the sum and both products. Others: `TANH` u of what is multiplied by x.
-    """
-    (x,) = inputs
-    name = step.options["name"]
-    if ACTIVATIONS[name] is gelu:
-        half = np.abs(x) / 2
-        slope = 2 / sqrt(2 * pi) * np.abs(x) * np.exp(-np.square(x) / 2)  # z erf'(z)
-        of_erf = half * (ERF * np.abs(erf(x * sqrt(0.5))) + 2 * slope)
-        return unknown(a.u * of_erf) + rounded(a.u, y, y, y)
-    if name == "relu":
-        return exact(y)
-    if name in PIECEWISE:
-        return rounded(a.u, y, y)
-    return unknown(TANH * a.u * (2 + 0 * x if name in SATURATED else np.abs(x) + np.abs(y)))
+    """An activation, exact for its input."""
+    return of_activation(inputs[0], y, step.options["name"], a.u)
 
 
 def batch_norm(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic) -> Error:
@@ -96,19 +70,19 @@ def softmax(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic) -> E
 
     A difference d rounds by u |d|, and so changes exp(d) by the same share; exp is within
     `EXP` u; so are the terms of the sum, in proportion to their shares y, and it rounds itself.
+    At last comes a division, or a product with one over the sum.
     """
     (x,) = inputs
     n = x.shape[-1]
     d = x - x.max(-1, keepdims=True)
     each = rounded(a.u, d) + unknown(np.full_like(d, EXP * a.u))
-    shares = each.scaled(y)
-    of_sum = Error(
-        shares.hard.sum(-1, keepdims=True) + gamma(n, a.sums),
-        shares.variance.sum(-1, keepdims=True)
-        + a.sums**2 / 3 * n * (1 / 3 + BRIDGE * np.square(y).sum(-1, keepdims=True)),
+    of_sum = each.scaled(y).total() + Error(
+        np.full_like(x[..., :1], gamma(n, a.sums)),
+        a.sums**2 / 3 * n * (1 / 3 + BRIDGE * np.square(y).sum(-1, keepdims=True)),
     )
-    error = (each + of_sum + rounded(a.u, np.ones(()), np.ones(()))).scaled(y)
-    return Error(error.hard + a.tiny, error.variance + a.tiny**2)
+    one = np.ones(())
+    error = (each + of_sum + unknown(DIVISION * a.u * one) + rounded(a.u, one)).scaled(y)
+    return error + unknown(np.full_like(y, a.tiny))
 
 
 def layer_norm(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic) -> Error:
@@ -146,7 +120,7 @@ def layer_norm(step: Step, y: Array, inputs: tuple[Array, ...], a: Arithmetic) -
 
     w = np.abs(p.weight)
     error = of_root.scaled(centered * w) + of_mean.scaled(most * w)
-    scaled = centered * r * w
-    return error + rounded(
-        a.u, scaled, scaled, scaled, x * r * w, mean * r * w, mean * r * w, p.bias, y, y
-    )
+    scaled, from_mean = centered * r * w, mean * r * p.weight
+    as_written = rounded(a.u, scaled, scaled, scaled, y)
+    expanded = rounded(a.u, scaled, x * r * w, from_mean, p.bias - from_mean, y)
+    return error + either(as_written, expanded)

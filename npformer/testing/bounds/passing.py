@@ -93,7 +93,7 @@ def convolved(step: Step, y: Array, xs: tuple[Array, ...], errors: tuple[Error, 
     assert isinstance(p, Conv2d)
     kh, kw, _, _ = p.weight.shape
     weight = as_linear(p).weight
-    hard, variance = (windows(step, part) for part in e)
+    hard, variance = windows(step, e.hard), windows(step, e.variance)
     return Error(hard @ np.abs(weight), kh * kw * (variance @ np.square(weight)))
 
 
@@ -117,7 +117,8 @@ def layer_normalized(
 ) -> Error:
     """``dy = w r (dx − mean(dx) − x̂ mean(x̂ dx))``, as in `npformer.layers.layer_norm_backward`.
 
-    As V may become smaller by the error, r is taken at the smallest that it can be.
+    As V may become smaller by the error, r is taken at the smallest that it can be. But however
+    large the errors are, no normalized number exceeds √n, so none can be further off than to there.
     """
     (x,), (e,), p = xs, errors, step.params
     assert isinstance(p, LayerNorm)
@@ -131,7 +132,12 @@ def layer_normalized(
     hard = hard + np.abs(normal) * (np.abs(normal) * e.hard).mean(-1, keepdims=True)
     of_mean = e.variance.mean(-1, keepdims=True) / n
     along = np.square(normal) * (np.square(normal) * e.variance).mean(-1, keepdims=True) / n
-    return Error(hard, e.variance + of_mean + along).scaled(r * p.weight)
+    w = np.abs(p.weight)
+    farthest = w * (np.sqrt(n) + np.abs(y - p.bias) / np.maximum(w, np.finfo(np.float64).tiny))
+    passed = Error(hard, e.variance + of_mean + along).scaled(r * w)
+    return Error(
+        np.minimum(passed.hard, farthest), np.minimum(passed.variance, np.square(farthest))
+    )
 
 
 def compared(step: Step, y: Array, xs: tuple[Array, ...], errors: tuple[Error, ...]) -> Error:

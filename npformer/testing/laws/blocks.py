@@ -18,7 +18,8 @@ from ...layers import (
     PoolingBlock,
 )
 from ..array_strategies import LAYOUTS, arrange
-from ..layer_strategies import LAYERS, arguments
+from ..layer_strategies import arguments
+from ..layer_table import LAYERS
 from .draws import (
     attention_parameters,
     batch_norm_parameters,

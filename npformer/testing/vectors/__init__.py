@@ -3,8 +3,9 @@
     drawing     numbers that are the same everywhere
     cases       the inputs of each layer, and what they are for
     networks    the small networks
-    carried     arrays that carry a bound on the rounding error
     answers     outputs, gradients, bounds, and what typical mistakes answer
+    halves      the same in 16 bits
+    eight_bits  layers that multiply whole numbers
     layout      channels first or last
     writing     files and the manifest
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -10,42 +9,37 @@ import numpy as np
 
 from ...layers import (
     ACTIVATIONS,
-    Activation,
     Array,
     Mode,
     Trace,
-    activation_backward,
-    gelu,
-    relu,
 )
 from ...network import Logits, backward, forward
 from ...network.tree import leaves, transform
 from ...teach.cases import call, parameter_names
 from ...teach.mistakes import EXERCISES
-from ..bounds import error_bound
-from .carried import CERTAINTY, Carried, activated, carried, gradients
+from ..bounds import Estimate, propagate
+from ..bounds.carried import Carried, carried
+from ..bounds.gradients import (
+    ALTERNATIVES,
+    SMALLEST,
+    Random,
+    Stored,
+    call_carried,
+    call_named,
+    led_back,
+    spread_of,
+)
+from ..layer_steps import layer_steps
+from ..steps import Step
 from .cases import Case, Layer
 from .drawing import numbers
 from .networks import Network
 
-ALTERNATIVES = 2.0
-"""How many times as much as in the plain layers may be rounded: whoever folds, fuses or expands a
-formula has other steps, but not more of them in a row."""
-SMALLEST = 2.0**-120
-"""Added to each bound: numbers below 2⁻¹²⁶ are often flushed to zero."""
-FLOAT64_REACH = 2.0**-28
-"""A bound of float64, relative to that of float32: 2⁻²⁹ for the units, twice, for the expected
-values were themselves computed in float64."""
-FOLDED = ("conv", "fc")
-"""Beginnings of the names of results that vanish where a batch norm is folded into what it follows.
-All others are stored as they are by everybody."""
-ELEMENTARY = ("linear", "conv2d", "batch_norm", "layer_norm", "softmax", "layer_scale")
-"""Layers whose results have a second bound, by `npformer.testing.bounds`: the smaller one holds."""
-SAMPLES = 8
-"""How often roundings are made at random."""
+ONLY_MOVES = ("relative_position_bias",)
+"""Layers that compute nothing. All others have a second bound, that of their steps: the smaller one
+holds."""
 
 Arrays: TypeAlias = dict[str, Array]
-Random: TypeAlias = "np.random.RandomState | None"
 
 
 class Answer(NamedTuple):
@@ -93,12 +87,13 @@ def answer_layer(layer: Layer, case: Case, name: str) -> Answer:
 
     def near(random: Random) -> dict[str, Carried]:
         x, p = carried(case.x, random), transform(lambda a: carried(a, random), case.p)
-        y = call_carried(layer, case, x, p)
+        given = arguments(case) | {"x": x, "biases": x, "p": p}
+        y = call_carried(layer.function, given, Mode(case.training))
         return {"y": y} | led_back(y, carried(dy, random), x, p)
 
     bounds = bounds_of(near, outputs)
-    if layer.name in ELEMENTARY and not case.training:
-        known = error_bound(layer.name, (case.x,), case.p, **case.options)
+    if layer.name not in ONLY_MOVES and not case.training:
+        known = by_steps(layer, case).bound()
         bounds["y"] = np.minimum(bounds["y"], known + SMALLEST)
 
     inputs = {"x": case.x, "dy": dy, **{f"p.{path}": leaf for path, leaf in leaves(case.p)}}
@@ -113,6 +108,18 @@ def answer_layer(layer: Layer, case: Case, name: str) -> Answer:
         if told:
             wrong[str(i)] = told
     return Answer(inputs, outputs, bounds, wrong)
+
+
+def by_steps(layer: Layer, case: Case, dtype: str = "float32") -> Estimate:
+    """Return a layer's result and its error, by the bounds of its elementary steps."""
+    chain = steps_of(layer, case)
+    return propagate(chain, {"x": case.x}, dtype)[chain[-1].path]
+
+
+def steps_of(layer: Layer, case: Case) -> tuple[Step, ...]:
+    """Take a case apart into elementary steps."""
+    values = arguments(case)  # activations as functions
+    return layer_steps(layer.name, case.p, {key: values[key] for key in case.options})
 
 
 def answer_network(network: Network) -> Answer:
@@ -138,44 +145,6 @@ def answer_network(network: Network) -> Answer:
     return Answer(inputs, outputs, bounds, {})
 
 
-def call_carried(layer: Layer, case: Case, x: Carried, p: Any) -> Carried:
-    """Run a layer on arrays that carry errors."""
-    values = arguments(case) | {"x": x, "biases": x, "p": p}
-    activation = values.get("activation", gelu)
-    if layer.backward is activation_backward and activation is not relu:
-        return activated(x, activation)
-    run = Stored(activation, Mode(case.training))
-    result: Carried = call_named(layer.function, values | {"run": run})
-    return result
-
-
-class Stored(Trace):
-    """A run on arrays that carry errors, which knows what everybody stores as it is.
-
-    Parameters
-    ----------
-    activation : callable
-        What is passed under ``act``. It is applied anew: the plain layers compute erf by a fraction
-        whose rounding is not that of other libraries.
-    mode : Mode
-    """
-
-    def __init__(self, activation: Activation, mode: Mode) -> None:
-        super().__init__(mode=mode)
-        self.activation = activation
-        self.last: list[Any] = [None]
-        """what was passed last, also by those within"""
-
-    def __call__(self, name: str, value: Any, /) -> Any:
-        """Record a result, and return it."""
-        if name == "act" and self.activation is not relu:
-            value = activated(self.last[0], self.activation)
-        elif isinstance(value, Carried) and not name.startswith(FOLDED):
-            value = value.settled()
-        self.last[0] = value
-        return super().__call__(name, value)
-
-
 def _inside(tape: Trace) -> dict[str, Any]:
     """The arrays of a trace, except the counts of batch norms."""
     return {f"trace.{path}": a for path, a in tape.items() if not path.endswith(".n")}
@@ -190,12 +159,6 @@ def gradient_names(result: Any) -> Arrays:
     dx, dp = result if isinstance(result, tuple) else (result, None)
     learned = {path: leaf for path, leaf in leaves(dp) if "running" not in path}
     return {"dx": dx, **{f"dp.{path}": leaf for path, leaf in learned.items()}}
-
-
-def led_back(y: Any, dy: Carried, x: Carried, p: Any) -> dict[str, Carried]:
-    """Lead a gradient back to the input and the parameters; by the names of the gradients."""
-    sources = {"dx": x, **{f"dp.{path}": leaf for path, leaf in leaves(p)}}
-    return dict(zip(sources, gradients(y, dy, sources.values()), strict=True))
 
 
 def bounds_of(near: Callable[[Random], dict[str, Carried]], outputs: Arrays) -> Arrays:
@@ -214,17 +177,11 @@ def bounds_of(near: Callable[[Random], dict[str, Carried]], outputs: Arrays) -> 
     """
     with np.errstate(all="ignore"):  # the worst case may be infinite
         exact = near(None)
-    squares = {name: np.zeros(array.shape) for name, array in outputs.items()}
-    for seed in range(SAMPLES):
-        sample = near(np.random.RandomState(seed))
-        for name in outputs:
-            squares[name] += np.square(sample[name].value - exact[name].value) / SAMPLES
-    bounds = {}
-    for name, square in squares.items():
-        # A few samples may all be small by chance, but not those of a whole array.
-        spread = CERTAINTY * np.sqrt((square + square.mean()) / 2)
-        bounds[name] = ALTERNATIVES * np.fmin(exact[name].error, spread) + SMALLEST
-    return bounds
+    spreads = spread_of({name: exact[name].value for name in outputs}, near)
+    return {
+        name: ALTERNATIVES * np.fmin(exact[name].error, spread) + SMALLEST
+        for name, spread in spreads.items()
+    }
 
 
 def arguments(case: Case) -> dict[str, Any]:
@@ -233,12 +190,6 @@ def arguments(case: Case) -> dict[str, Any]:
     if "activation" in options:
         options = options | {"activation": ACTIVATIONS[options["activation"]]}
     return {"x": case.x, "biases": case.x, "p": case.p, **options}
-
-
-def call_named(function: Callable[..., Any], values: dict[str, Any]) -> Any:
-    """Call a layer with those of the values that it has arguments for."""
-    names = inspect.signature(function).parameters
-    return function(**{name: values[name] for name in names if name in values})
 
 
 def mistakes(layer: Layer) -> list[Wrong]:

@@ -12,23 +12,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ... import layers
-from ...layers import (
-    Array,
-    Attention,
-    AttentionBlock,
-    BatchNorm,
-    Conv2d,
-    ConvMlp,
-    Downsample,
-    LayerNorm,
-    LayerScale,
-    Linear,
-    Mlp,
-    PoolingBlock,
-    Stem,
+from ...layers import Array, LayerScale, PoolingBlock
+from ..layer_shapes import (
+    attention_block_of,
+    attention_of,
+    batch_norm_of,
+    conv_mlp_of,
+    conv_of,
+    downsample_of,
+    layer_norm_of,
+    layer_scale_of,
+    linear_of,
+    mlp_of,
+    stem_of,
 )
 from .drawing import numbers, parameters
-from .drawing import spec as s
 
 
 class Case(NamedTuple):
@@ -53,50 +51,6 @@ class Layer(NamedTuple):
     cases: tuple[Case, ...]
     images: bool = False
     """whether inputs with four axes are images, with channels"""
-
-
-def linear_of(C_in: int, C_out: int) -> Linear:
-    """Shapes of a linear layer; so for the functions below."""
-    return Linear(s(C_in, C_out), s(C_out))
-
-
-def conv_of(C_in: int, C_out: int, kh: int = 1, kw: int = 1) -> Conv2d:
-    """Shapes of a convolution."""
-    return Conv2d(s(kh, kw, C_in, C_out), s(C_out))
-
-
-def batch_norm_of(C: int) -> BatchNorm:
-    """Shapes of a batch norm."""
-    return BatchNorm(s(C), s(C), s(C), s(C))
-
-
-def layer_norm_of(C: int) -> LayerNorm:
-    """Shapes of a layer norm."""
-    return LayerNorm(s(C), s(C))
-
-
-def attention_of(C: int, heads: int, K: int, V: int, rows: int, columns: int) -> Attention:
-    """Shapes of an attention layer."""
-    biases = s(heads, rows, columns)
-    return Attention(linear_of(C, heads * (2 * K + V)), linear_of(heads * V, C), biases)
-
-
-def conv_mlp_of(C: int, wide: int) -> ConvMlp:
-    """Shapes of an MLP of images."""
-    return ConvMlp(conv_of(C, wide), batch_norm_of(wide), conv_of(wide, C), batch_norm_of(C))
-
-
-def mlp_of(C: int, wide: int) -> Mlp:
-    """Shapes of an MLP of tokens."""
-    return Mlp(linear_of(C, wide), linear_of(wide, C))
-
-
-def block_of(C: int, wide: int, mixer: Attention) -> AttentionBlock:
-    """Shapes of an attention block."""
-    scale = LayerScale(s(C))
-    return AttentionBlock(
-        layer_norm_of(C), mixer, scale, layer_norm_of(C), mlp_of(C, wide), scale
-    )  # fmt: skip
 
 
 def table() -> Iterator[Layer]:
@@ -168,8 +122,8 @@ def table() -> Iterator[Layer]:
         Case("a window of one pixel: 0", x("pooling/4", 1, 3, 3, 2), None, {"size": 1}),
     ), images=True)  # fmt: skip
     yield Layer("layer_scale", layers.layer_scale, layers.layer_scale_backward, (
-        Case("images", x("layer_scale/0", 2, 4, 4, 4), p("layer_scale/0", LayerScale(s(4)))),
-        Case("tokens, as many as channels", x("layer_scale/1", 2, 4, 4), p("layer_scale/1", LayerScale(s(4)))),
+        Case("images", x("layer_scale/0", 2, 4, 4, 4), p("layer_scale/0", layer_scale_of(4))),
+        Case("tokens, as many as channels", x("layer_scale/1", 2, 4, 4), p("layer_scale/1", layer_scale_of(4))),
         Case("as a new network has it", x("layer_scale/2", 1, 2, 3), LayerScale(np.full(3, np.float32(1e-5), np.float64))),
     ), images=True)  # fmt: skip
     yield Layer("relative_position_bias", layers.relative_position_bias, layers.relative_position_bias_backward, (
@@ -196,7 +150,7 @@ def blocks() -> Iterator[Layer]:
         Case("images", x("conv_mlp/0", 2, 3, 2, 4), p("conv_mlp/0", conv_mlp_of(4, 8)), {"activation": "gelu", "eps": 1e-5}),
         Case("training", x("conv_mlp/1", 3, 2, 2, 3), p("conv_mlp/1", conv_mlp_of(3, 6)), {"activation": "gelu", "eps": 1e-5}, training=True),
     ), images=True)  # fmt: skip
-    scale = LayerScale(s(4))
+    scale = layer_scale_of(4)
     yield Layer("pooling_block", layers.pooling_block, layers.pooling_block_backward, (
         Case("images", x("pooling_block/0", 2, 3, 4, 4, high=2), p("pooling_block/0", PoolingBlock(scale, conv_mlp_of(4, 8), scale)), {"pool_size": 3, "activation": "gelu", "eps": 1e-5}),
         Case("without layer scale", x("pooling_block/1", 1, 3, 3, 4), p("pooling_block/1", PoolingBlock(None, conv_mlp_of(4, 8), None)), {"pool_size": 3, "activation": "gelu", "eps": 1e-5}),
@@ -204,14 +158,14 @@ def blocks() -> Iterator[Layer]:
     ), images=True)  # fmt: skip
     mixer = attention_of(4, 2, 3, 5, 2, 3)
     yield Layer("attention_block", layers.attention_block, layers.attention_block_backward, (
-        Case("tokens", x("attention_block/0", 2, 6, 4, high=2), p("attention_block/0", block_of(4, 8, mixer)), {"grid": [2, 3], "activation": "gelu", "eps": 1e-5}),
-        Case("without layer scale", x("attention_block/1", 1, 6, 4), p("attention_block/1", block_of(4, 8, mixer)._replace(ls1=None, ls2=None)), {"grid": [2, 3], "activation": "gelu", "eps": 1e-12}),
+        Case("tokens", x("attention_block/0", 2, 6, 4, high=2), p("attention_block/0", attention_block_of(4, mixer, mlp_of(4, 8), scale, scale)), {"grid": [2, 3], "activation": "gelu", "eps": 1e-5}),
+        Case("without layer scale", x("attention_block/1", 1, 6, 4), p("attention_block/1", attention_block_of(4, mixer, mlp_of(4, 8), None, None)), {"grid": [2, 3], "activation": "gelu", "eps": 1e-12}),
     ))  # fmt: skip
     yield Layer("downsample", layers.downsample, layers.downsample_backward, (
-        Case("odd sides", x("downsample/0", 2, 5, 7, 3), p("downsample/0", Downsample(conv_of(3, 4, 3, 3), batch_norm_of(4))), {"stride": 2, "padding": 1, "eps": 1e-5}),
-        Case("training", x("downsample/1", 2, 4, 6, 2), p("downsample/1", Downsample(conv_of(2, 3, 3, 3), batch_norm_of(3))), {"stride": 2, "padding": 1, "eps": 1e-5}, training=True),
+        Case("odd sides", x("downsample/0", 2, 5, 7, 3), p("downsample/0", downsample_of(3, 4)), {"stride": 2, "padding": 1, "eps": 1e-5}),
+        Case("training", x("downsample/1", 2, 4, 6, 2), p("downsample/1", downsample_of(2, 3)), {"stride": 2, "padding": 1, "eps": 1e-5}, training=True),
     ), images=True)  # fmt: skip
-    stem = Stem(conv_of(3, 2, 3, 3), batch_norm_of(2), conv_of(2, 4, 3, 3), batch_norm_of(4))
+    stem = stem_of(3, 2, 4)
     yield Layer("stem", layers.stem, layers.stem_backward, (
         Case("sides that are no multiple of 4", x("stem/0", 2, 9, 11, 3, high=2), p("stem/0", stem), {"eps": 1e-5}),
         Case("training", x("stem/1", 2, 8, 8, 3, high=2), p("stem/1", stem), {"eps": 1e-5}, training=True),

@@ -14,7 +14,6 @@ from zlib import crc32
 import numpy as np
 
 from ...layers import Array
-from ...network.params import ParamSpec
 from ...network.tree import build
 
 Tree = TypeVar("Tree")
@@ -62,8 +61,3 @@ def parameters(name: str, tree: Tree) -> Tree:
         return numbers(f"{name}/{path}", shape, low, high)
 
     return build(fill, tree)
-
-
-def spec(*shape: int) -> Any:
-    """Stand for an array of this shape in a tree that `parameters` fills."""
-    return ParamSpec(shape)

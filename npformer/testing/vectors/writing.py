@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from shutil import copyfile
@@ -20,9 +21,11 @@ from ...files.shipped import shipped
 from ...files.strict_json import read_object
 from ...layers import Array
 from ...version import __version__
-from .answers import Answer, answer_layer, answer_network, mistakes
-from .cases import Layer, table
-from .layout import LAYOUTS, Arrange, Layout, arrange_images, arrange_parameter
+from . import eight_bits
+from .answers import ONLY_MOVES, Answer, answer_layer, answer_network, mistakes
+from .cases import Case, Layer, table
+from .halves import ENCODERS, answer_layer_in, answer_network_in
+from .layout import LAYOUTS, Layout, arrange_images, arrange_parameter
 from .networks import Network, networks
 
 FORMAT = "npformer-vectors"
@@ -38,11 +41,46 @@ CONFIG = (
     "use_layer_scale", "hidden_act", "layer_norm_eps", "batch_norm_eps",
 )  # fmt: skip
 """What defines a network, of the keys of its configuration."""
-FOLDERS = ("layers", "networks", "readers")
+FOLDERS = ("layers", "networks", "readers", *ENCODERS, "int8")
 READERS = Path(__file__).parent / "readers"
 
 
 Progress: TypeAlias = Callable[[str, int, int], None]
+
+
+class _File(NamedTuple):
+    """A file of tensors, and where the manifest tells of it."""
+
+    keys: tuple[str, ...]
+    name: str
+    make: Callable[[], tuple[dict[str, Array], dict[str, Any]]]
+    """its tensors, and its entry in the manifest"""
+
+    @property
+    def path(self) -> str:
+        """Below the folder."""
+        folders = self.keys[1:] if self.keys[0] == "types" else self.keys
+        return "/".join((*folders, f"{self.name}.safetensors"))
+
+
+def _contents(layers: Sequence[Layer], nets: Sequence[Network], layout: Layout) -> Iterator[_File]:
+    """Yield what is written, in order."""
+    for layer in layers:
+        yield _File(("layers",), layer.name, partial(layer_tensors, layer, layout))
+    for net in nets:
+        yield _File(("networks",), net.name, partial(network_tensors, net, layout))
+    for dtype in ENCODERS:
+        for layer in layers:
+            if layer.name not in ONLY_MOVES:
+                make = partial(layer_tensors, layer, layout, dtype)
+                yield _File(("types", dtype, "layers"), layer.name, make)
+        for net in nets:
+            if not net.training:
+                make = partial(network_tensors, net, layout, dtype)
+                yield _File(("types", dtype, "networks"), net.name, make)
+    for whole in eight_bits.table():
+        make = partial(eight_bit_tensors, whole, layout)
+        yield _File(("types", "int8", "layers"), whole.name, make)
 
 
 class Vectors(NamedTuple):
@@ -51,7 +89,7 @@ class Vectors(NamedTuple):
     place: Path
     layers: int
     cases: int
-    """of layers"""
+    """of layers, in float32"""
     networks: int
     tensors: int
     bytes: int
@@ -93,19 +131,19 @@ def write_vectors(
     require(layout in LAYOUTS, "layout", layout, f"one of {', '.join(LAYOUTS)}")
     place = as_path(target, "the target", ConfigError)
     _prepare(place)
-    known: dict[str, dict[str, Any]] = {"layers": {}, "networks": {}}
+    known: dict[str, Any] = {}
     files, tensor_count = {}, 0
     all_layers, all_networks = list(table()), networks()
-    subjects: list[Layer | Network] = [*all_layers, *all_networks]
-    for done, subject in enumerate(subjects):
+    contents = list(_contents(all_layers, all_networks, layout))
+    for done, file in enumerate(contents):
         if progress is not None:
-            progress(subject.name, done, len(subjects))
-        if isinstance(subject, Layer):
-            tensors, entry = layer_tensors(subject, layout)
-        else:
-            tensors, entry = network_tensors(subject, layout)
-        known[entry["file"].partition("/")[0]][subject.name] = entry
-        files[entry["file"]] = _write(place / entry["file"], tensors)
+            progress(file.path.removesuffix(".safetensors"), done, len(contents))
+        tensors, entry = file.make()
+        group = known
+        for key in file.keys:
+            group = group.setdefault(key, {})
+        group[file.name] = {"file": file.path, **entry}
+        files[file.path] = _write(place / file.path, tensors)
         tensor_count += len(tensors)
     for source in (shipped(SPECIFICATION, "docs"), *sorted(READERS.glob("*.*"))):
         name = source.name if source.suffix == ".md" else f"readers/{source.name}"
@@ -142,6 +180,7 @@ def _prepare(place: Path) -> None:
 
 
 def _write(path: Path, tensors: dict[str, Array]) -> dict[str, Any]:
+    path.parent.mkdir(parents=True, exist_ok=True)
     safetensors_file.write(path, tensors, {"format": FORMAT, "version": str(VERSION)})
     return _described(path)
 
@@ -151,32 +190,49 @@ def _described(path: Path) -> dict[str, Any]:
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def layer_tensors(layer: Layer, layout: Layout) -> tuple[dict[str, Array], dict[str, Any]]:
+def layer_tensors(
+    layer: Layer, layout: Layout, dtype: str = "float32"
+) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return the tensors of a layer's file, and what the manifest says about it."""
     tensors: dict[str, Array] = {}
     cases = []
-    images = arrange_images(layout) if layer.images else np.asarray
     for i, case in enumerate(layer.cases):
-        answer = answer_layer(layer, case, f"{layer.name}/{i}")
-        tensors |= _tensors(f"{i}/", answer, layout, images)
-        cases.append({
-            "case": str(i), "comment": case.comment, "options": case.options,
-            "training": case.training, **_names(answer),
-            "wrong": {number: list(found) for number, found in answer.wrong.items()},
-        })  # fmt: skip
+        if dtype == "float32":
+            answer = answer_layer(layer, case, f"{layer.name}/{i}")
+        else:
+            found = None if case.training else answer_layer_in(dtype, layer, case)
+            if found is None:
+                continue
+            answer = found
+        tensors |= _tensors(f"{i}/", answer, layout, layer.images, dtype)
+        cases.append(_case(i, case, answer))
     known = [
         {"kind": mistake.kind, "hint": mistake.hint, "exercise": mistake.exercise}
         for mistake in mistakes(layer)
+        if dtype == "float32"
     ]
-    entry = {"file": f"layers/{layer.name}.safetensors", "cases": cases, "mistakes": known}
-    return tensors, entry
+    return tensors, {"cases": cases, "mistakes": known}
 
 
-def network_tensors(network: Network, layout: Layout) -> tuple[dict[str, Array], dict[str, Any]]:
+def eight_bit_tensors(
+    layer: eight_bits.EightBits, layout: Layout
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return the same of a layer in eight bits."""
+    tensors: dict[str, Array] = {}
+    cases = []
+    for i, case in enumerate(layer.cases):
+        answer = eight_bits.answer_eight_bits(case)
+        tensors |= _tensors(f"{i}/", answer, layout, layer.images)
+        cases.append(_case(i, case, answer))
+    return tensors, {"cases": cases, "mistakes": []}
+
+
+def network_tensors(
+    network: Network, layout: Layout, dtype: str = "float32"
+) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return the tensors of a network's file, and what the manifest says about it."""
-    answer = answer_network(network)
-    return _tensors("", answer, layout, arrange_images(layout)), {
-        "file": f"networks/{network.name}.safetensors",
+    answer = answer_network(network) if dtype == "float32" else answer_network_in(dtype, network)
+    return _tensors("", answer, layout, True, dtype), {
         "comment": network.comment,
         "config": {key: getattr(network.config, key) for key in CONFIG},
         "training": network.training,
@@ -184,30 +240,50 @@ def network_tensors(network: Network, layout: Layout) -> tuple[dict[str, Array],
     }
 
 
+def _case(number: int, case: Case, answer: Answer) -> dict[str, Any]:
+    return {
+        "case": str(number), "comment": case.comment, "options": case.options,
+        "training": case.training, **_names(answer),
+        "wrong": {mistake: list(found) for mistake, found in answer.wrong.items()},
+    }  # fmt: skip
+
+
 def _names(answer: Answer) -> dict[str, list[str]]:
     return {"inputs": list(answer.inputs), "outputs": list(answer.outputs)}
 
 
-def _tensors(prefix: str, answer: Answer, layout: Layout, images: Arrange) -> dict[str, Array]:
+def _tensors(
+    prefix: str, answer: Answer, layout: Layout, are_images: bool, dtype: str = "float32"
+) -> dict[str, Array]:
     """Return the arrays of a case as they are stored."""
     stored: dict[str, Array] = {}
+    encode = ENCODERS.get(dtype, _single)
+    images = arrange_images(layout) if are_images else np.asarray
+    wide = np.float32 if dtype in ENCODERS else np.float64  # of 16 bits all digits that matter
 
     def put(name: str, array: Array, role: str) -> None:
-        is_parameter = role.startswith(("p.", "dp."))
+        is_parameter = role.startswith(("p.", "dp.", "quantized."))
         arrange = arrange_parameter(role, layout) if is_parameter else images
         if role.endswith(".attn"):  # (B, heads, N, N) is no image
             arrange = np.asarray
         stored[prefix + name] = np.ascontiguousarray(arrange(array))
 
     for name, array in answer.inputs.items():
-        put(name, array.astype(np.float32), name)
+        put(name, encode(array), name)
     for name, array in answer.outputs.items():
-        put(name, np.asarray(array, np.float64), name)
+        if name not in answer.bounds:  # whole numbers
+            put(name, array, name)
+            continue
+        put(name, np.asarray(array, wide), name)
         put(f"bound/{name}", rounded_up(answer.bounds[name]), name)
     for number, found in answer.wrong.items():
         for name, array in found.items():
             put(f"wrong/{number}/{name}", np.asarray(array, np.float64), name)
     return stored
+
+
+def _single(array: Array) -> Array:
+    return array.astype(np.float32)
 
 
 def rounded_up(bound: Array) -> Array:

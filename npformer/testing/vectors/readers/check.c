@@ -1,4 +1,4 @@
-/* Checks five layers, written here in C, against the test vectors of npformer.
+/* Checks six layers, written here in C, against the test vectors of npformer.
 
        npformer vectors OUT
        cc -std=c99 -O2 OUT/readers/check.c -lm -o check && ./check OUT
@@ -123,11 +123,55 @@ static void gelu(Case *c) {
     expect(c, "dx", dx);
 }
 
+/* In eight bits: what is multiplied are whole numbers, so that they come out the same everywhere. */
+static void linear_int8(Case *c) {
+    Array x = input(c, "x"), w = input(c, "p.weight"), b = input(c, "p.bias");
+    size_t outputs = w.shape[0], inputs = w.shape[1], rows = x.count / inputs;
+    float *whole = room_for(&w), *scale = room_for(&b), *q = room_for(&x);
+    float *step = reserve(rows, sizeof(float)), *y = reserve(rows * outputs, sizeof(float));
+    float *products = reserve(rows * outputs, sizeof(float));
+    for (size_t o = 0; o < outputs; o++) {
+        float largest = 0;
+        for (size_t i = 0; i < inputs; i++) largest = fmaxf(largest, fabsf(w.single[o * inputs + i]));
+        scale[o] = (largest > 0 ? largest : 1) / 127;
+        for (size_t i = 0; i < inputs; i++)
+            whole[o * inputs + i] = rintf(w.single[o * inputs + i] / scale[o]);
+    }
+    for (size_t r = 0; r < rows; r++) {
+        const float *row = x.single + r * inputs;
+        float least = row[0], greatest = row[0];
+        for (size_t i = 0; i < inputs; i++) least = fminf(least, row[i]), greatest = fmaxf(greatest, row[i]);
+        float width = greatest - least, steps = width >= 1e-30f ? 255 / width : 0;
+        step[r] = width / 255;
+        for (size_t i = 0; i < inputs; i++) q[r * inputs + i] = rintf((row[i] - least) * steps);
+        for (size_t o = 0; o < outputs; o++) {
+            int32_t product = 0, sum = 0;
+            for (size_t i = 0; i < inputs; i++) {
+                product += (int32_t)q[r * inputs + i] * (int32_t)whole[o * inputs + i];
+                sum += (int32_t)whole[o * inputs + i];
+            }
+            products[r * outputs + o] = (float)product;
+            y[r * outputs + o] = ((float)product * step[r] + (float)sum * least) * scale[o] + b.single[o];
+        }
+    }
+    expect(c, "quantized.weight", whole);
+    expect(c, "quantized.scale", scale);
+    expect(c, "rows.q", q);
+    expect(c, "rows.step", step);
+    expect(c, "products", products);
+    expect(c, "y", y);
+}
+
 static const struct {
-    const char *layer;
+    const char *type, *layer, *label; /* type: NULL for float32 */
     void (*check)(Case *);
 } CHECKS[] = {
-    {"linear", linear}, {"conv2d", conv2d}, {"layer_norm", layer_norm}, {"softmax", softmax}, {"gelu", gelu},
+    {NULL, "conv2d", "conv2d", conv2d},
+    {NULL, "gelu", "gelu", gelu},
+    {NULL, "layer_norm", "layer_norm", layer_norm},
+    {NULL, "linear", "linear", linear},
+    {NULL, "softmax", "softmax", softmax},
+    {"int8", "linear", "linear in int8", linear_int8},
 };
 
 int main(int count, char **words) {
@@ -138,26 +182,26 @@ int main(int count, char **words) {
     snprintf(path, sizeof path, "%s/manifest.json", words[1]);
     char *text = (char *)read_file(path, &length);
     Json manifest = parse_json(text, length, path);
-    const Json *version = member(&manifest, "version"), *layers = member(&manifest, "layers");
+    const Json *version = member(&manifest, "version"), *types = member(&manifest, "types");
     if (strcmp(text_of(&manifest, "format"), "npformer-vectors") || !version || version->number != 1)
         stop("%s: expected test vectors of npformer, version 1", path);
     if (strcmp(text_of(&manifest, "layout"), "channels_first"))
         stop("%s: expected the layout channels_first, in which the layers here are written", path);
-    for (size_t i = 0; layers && i < layers->count; i++)
-        for (size_t k = 0; k < sizeof CHECKS / sizeof *CHECKS; k++) {
-            if (strcmp(layers->keys[i], CHECKS[k].layer)) continue;
-            const Json *entry = &layers->items[i], *cases = member(entry, "cases");
-            snprintf(path, sizeof path, "%s/%s", words[1], text_of(entry, "file"));
-            File file = open_tensors(path);
-            Case c = {CHECKS[k].layer, entry, NULL, &file, 0, 0};
-            for (size_t n = 0; cases && n < cases->count; n++, checked++) {
-                c.manifest = &cases->items[n];
-                CHECKS[k].check(&c);
-            }
-            printf("%s: %zu cases, %d outputs wrong, largest error %.2g of its bound\n", c.layer,
-                   cases ? cases->count : 0, c.wrong, c.worst);
-            wrong += c.wrong;
+    for (size_t k = 0; k < sizeof CHECKS / sizeof *CHECKS; k++) {
+        const Json *group = CHECKS[k].type ? member(types, CHECKS[k].type) : &manifest;
+        const Json *entry = member(member(group, "layers"), CHECKS[k].layer), *cases = member(entry, "cases");
+        if (!entry) continue;
+        snprintf(path, sizeof path, "%s/%s", words[1], text_of(entry, "file"));
+        File file = open_tensors(path);
+        Case c = {CHECKS[k].label, entry, NULL, &file, 0, 0};
+        for (size_t n = 0; cases && n < cases->count; n++, checked++) {
+            c.manifest = &cases->items[n];
+            CHECKS[k].check(&c);
         }
+        printf("%s: %zu cases, %d outputs wrong, largest error %.2g of its bound\n", c.layer,
+               cases ? cases->count : 0, c.wrong, c.worst);
+        wrong += c.wrong;
+    }
     if (!checked) stop("%s: holds no layer that is checked here", words[1]);
     return wrong ? 1 : 0;
 }

@@ -1,4 +1,4 @@
-// Checks four layers, written here in JavaScript, against the test vectors of npformer.
+// Checks four layers, in three types, written here in JavaScript, against the test vectors of npformer.
 //
 //     npformer vectors OUT
 //     node OUT/readers/check.mjs OUT
@@ -6,7 +6,7 @@
 // It ends with code 0 if every output lies within its bounds, 1 if not, and 2 if the files cannot be
 // used. To check your own layers, put them in place of these. Layout: channels_first.
 
-import { checkLayers } from "./vectors.mjs";
+import { checkLayers, round } from "./vectors.mjs";
 
 /** Every number of images (B, C, H, W): its place in memory, its channel, row and column. */
 function* places([B, C, H, W]) {
@@ -125,13 +125,25 @@ function attention({ x, ...p }, { grid: [, columns] }) {
   return { y: linear(context, p["p.proj.weight"], p["p.proj.bias"]) };
 }
 
+/** The same layers for numbers that are stored in 16 bits: computed in float32, and rounded at last. */
+function inHalves(layers, type) {
+  const halved = ([name, layer]) => [
+    name,
+    (given, ...rest) => ({ y: layer({ dy: given.x, ...given }, ...rest).y.map(round[type]) }),
+  ];
+  return Object.fromEntries(Object.entries(layers).map(halved));
+}
+
 if (process.argv.length !== 3) {
   console.error("usage: node check.mjs FOLDER, where `npformer vectors FOLDER` has written");
   process.exit(2);
 }
 try {
   const layers = { pooling, batch_norm: batchNorm, softmax, attention };
-  process.exitCode = checkLayers(process.argv[2], layers) ? 1 : 0;
+  let wrong = checkLayers(process.argv[2], layers);
+  for (const type of ["float16", "bfloat16"])
+    wrong += checkLayers(process.argv[2], inHalves(layers, type), type);
+  process.exitCode = wrong ? 1 : 0;
 } catch (error) {
   console.error(error.message);
   process.exitCode = 2;

@@ -197,7 +197,7 @@ typedef struct {
 
 typedef struct {
     size_t shape[8], count;
-    int axes;
+    int axes, whole; /* whole: an output of whole numbers, which has no bound */
     float *single;   /* of inputs */
     double *values;  /* of expected outputs and bounds */
 } Array;
@@ -222,15 +222,40 @@ static uint64_t little_endian(const unsigned char *bytes, int count) {
     return bits;
 }
 
+static const struct {
+    const char *name;
+    int size, whole;
+} TYPES[] = {{"F64", 8, 0}, {"F32", 4, 0}, {"F16", 2, 0}, {"BF16", 2, 0}, {"I32", 4, 1}, {"I8", 1, 1}, {"U8", 1, 1}};
+
+static double number_of(const char *dtype, uint64_t bits) {
+    double wide;
+    float single;
+    uint32_t half = (uint32_t)bits;
+    if (!strcmp(dtype, "F64")) return memcpy(&wide, &bits, 8), wide;
+    if (!strcmp(dtype, "I32")) return (double)(int32_t)half;
+    if (!strcmp(dtype, "I8")) return (double)(int8_t)half;
+    if (!strcmp(dtype, "U8")) return (double)half;
+    if (!strcmp(dtype, "F16")) { /* a sign, 5 digits of the exponent, 10 of the fraction */
+        int exponent = half >> 10 & 31, fraction = half & 1023;
+        wide = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
+        if (exponent == 31) wide = fraction ? NAN : INFINITY;
+        return half >> 15 ? -wide : wide;
+    }
+    if (!strcmp(dtype, "BF16")) half <<= 16; /* the upper half of an F32 */
+    return memcpy(&single, &half, 4), single;
+}
+
 /* Fills an array; returns 0 if there is no such tensor. */
 static int find_array(const File *file, const char *name, Array *array) {
     const Json *entry = member(&file->header, name);
     if (!entry) return 0;
     const Json *shape = member(entry, "shape"), *offsets = member(entry, "data_offsets");
     const char *dtype = text_of(entry, "dtype");
-    int size = !strcmp(dtype, "F32") ? 4 : !strcmp(dtype, "F64") ? 8 : 0;
+    int size = 0;
+    for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++)
+        if (!strcmp(dtype, TYPES[i].name)) size = TYPES[i].size, array->whole = TYPES[i].whole;
     if (!size || !shape || shape->count > 8 || !offsets || offsets->count != 2)
-        stop("%s: %s: expected a tensor of F32 or F64 with at most 8 axes", file->path, name);
+        stop("%s: %s: expected a tensor of a known type with at most 8 axes", file->path, name);
     array->axes = (int)shape->count;
     array->count = 1;
     for (size_t i = 0; i < shape->count; i++)
@@ -242,14 +267,8 @@ static int find_array(const File *file, const char *name, Array *array) {
     array->single = reserve(array->count, sizeof *array->single);
     for (size_t i = 0; i < array->count; i++) {
         uint64_t bits = little_endian(file->data + first + i * (size_t)size, size);
-        uint32_t half = (uint32_t)bits;
-        if (size == 8) {
-            memcpy(&array->values[i], &bits, 8);
-            array->single[i] = (float)array->values[i];
-        } else {
-            memcpy(&array->single[i], &half, 4);
-            array->values[i] = array->single[i];
-        }
+        array->values[i] = number_of(dtype, bits);
+        array->single[i] = (float)array->values[i];
     }
     return 1;
 }
@@ -281,14 +300,16 @@ static double option(const Case *c, const char *name) {
     return found->number;
 }
 
-/* Whether all numbers are within their bounds of those expected; `worst` gets the largest ratio. */
+/* Whether all numbers are within their bounds of those expected, whole ones equal to them;
+   `worst` gets the largest ratio. */
 static int within(const float *found, const Array *expected, const Array *bound, size_t *where,
                   double *worst) {
     int right = 1;
     *worst = 0;
     *where = 0;
     for (size_t i = 0; i < expected->count; i++) {
-        double ratio = fabs((double)found[i] - expected->values[i]) / bound->values[i];
+        double error = fabs((double)found[i] - expected->values[i]);
+        double ratio = expected->whole ? (error == 0 ? 0 : INFINITY) : error / bound->values[i];
         if (!(ratio <= 1)) right = 0; /* so that NaN is wrong */
         if (!(ratio <= *worst)) *worst = ratio, *where = i;
     }
@@ -297,7 +318,8 @@ static int within(const float *found, const Array *expected, const Array *bound,
 
 /* Compares an output with what is expected; names the typical mistake that gives these numbers. */
 static void expect(Case *c, const char *name, const float *found) {
-    Array expected = find_in_case(c, "", name), bound = find_in_case(c, "bound/", name);
+    Array expected = find_in_case(c, "", name);
+    Array bound = expected.whole ? expected : find_in_case(c, "bound/", name);
     size_t where, ignored;
     double worst, ratio;
     int right = within(found, &expected, &bound, &where, &worst);
@@ -307,7 +329,7 @@ static void expect(Case *c, const char *name, const float *found) {
     printf("%s, case %s (%s): %s is wrong\n", c->layer, text_of(c->manifest, "case"),
            text_of(c->manifest, "comment"), name);
     printf("    number %zu is %.9g; expected %.9g, and at most %.2g from it\n", where,
-           (double)found[where], expected.values[where], bound.values[where]);
+           (double)found[where], expected.values[where], expected.whole ? 0 : bound.values[where]);
     const Json *answers = member(c->manifest, "wrong"), *known = member(c->entry, "mistakes");
     for (size_t i = 0; answers && i < answers->count; i++) {
         Array answer;
