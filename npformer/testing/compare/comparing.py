@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...checkpoints import safetensors_file
 from ...errors import MissingWeights, RecordingError
 from ...layers import Array
-from ..bounds.parameters import Finding as Changed
 from ..steps import INPUT, Step
 from .bridge import recorded as taken
+from .case import Case, Finding
 from .comparison import Comparison
-from .diagnose import Diagnosis, Finding
+from .diagnose import diagnose
 from .entrance import Entrance, enter
 from .names import claims, layer_of
 from .pictures import Pictures, shapes_of
@@ -25,6 +26,8 @@ from .reference import (
     Reference,
     as_reference,
     chain_of,
+    changed_in,
+    held_by,
     other_parameter,
     record_checkpoint,
 )
@@ -98,6 +101,40 @@ def compare(
     entrance = enter(source, pictures, chain)
     if entrance.cause is not None or not entrance.is_right:
         return _wrong_picture(known, source, entrance)
+    numbers = {step.path: i for i, step in enumerate(chain)}
+
+    def tell(path: str) -> None:
+        if progress is not None:
+            progress(path, numbers[path], len(chain))
+
+    judged = _judge(known, chain, source, claimed, entrance, tell)
+    if _may_lie_on_its_side(judged, source, pictures):
+        turned = _judge(known, chain, source, claimed, entrance.turned(), tell)
+        judged = turned if _lies_on_its_side(turned) else judged
+    walk, finding, entrance = judged
+    unknown = finding is None or (finding.cause is None and source.fed is None)
+    if unknown and not walk.matches:
+        raise _nothing_fits(source, walk, entrance)
+    return _comparison(known, source, walk, finding, entrance)
+
+
+class _Judged(NamedTuple):
+    """What became of a recording."""
+
+    walk: Walk
+    finding: Finding | None
+    entrance: Entrance
+
+
+def _judge(
+    known: Reference,
+    chain: tuple[Step, ...],
+    source: Recorded,
+    claimed: Mapping[str, str],
+    entrance: Entrance,
+    tell: Callable[[str], None],
+) -> _Judged:
+    """Go through all steps, and find the first wrong one."""
     found = [
         Candidate(name, array)
         for name, array in source.arrays.items()
@@ -105,37 +142,41 @@ def compare(
     ]
     walk = Walk(chain, Pool(found), claimed)
     walk.start(INPUT, taken(entrance.pixels))
-    total = len(chain)
-    numbers = {step.path: i for i, step in enumerate(chain)}
-
-    def tell(path: str) -> None:
-        if progress is not None:
-            progress(path, numbers[path], total)
-
     walk.run(tell)
-    diagnosis = Diagnosis(walk, found, source, known.config, entrance)
-    finding = diagnosis.run()
+    finding = diagnose(Case(walk, found, source, known.config, entrance))
     finding = _by_parameters(finding, chain, source, walk)
     if finding is None and (small := small_fault(walk, tell)) is not None:
-        step, match, changed = small
-        finding = Finding(step, "parameter", match, _how_small(changed))
-    unknown = finding is None or (finding.cause is None and source.fed is None)
-    if unknown and not walk.matches:
-        raise _nothing_fits(source, walk, entrance)
-    return _comparison(known, source, walk, finding, entrance)
+        changed, match = small
+        finding = Finding(changed.step, changed.word, match, changed.more)
+    return _Judged(walk, finding, entrance)
 
 
-def _how_small(found: Changed) -> str:
-    """Say which parameter has how slightly another value."""
-    index: tuple[int, ...] | None = found[1]
-    which = "" if index is None else f"[{', '.join(str(n) for n in index)}]"
-    return f"{found.parameter}{which} times {found.factor:.7g}"
+def _may_lie_on_its_side(judged: _Judged, source: Recorded, pictures: Pictures) -> bool:
+    """Whether a square picture may have been recorded with its columns for rows.
+
+    Read upright, the kernels of the stem look transposed then.
+    """
+    finding, pixels = judged.finding, judged.entrance.pixels
+    if finding is None or not finding.step.path.startswith("stem."):
+        return False
+    is_open = source.fed is None and pictures.image is None and judged.entrance.is_recorded
+    return is_open and pixels.shape[1] == pixels.shape[2]
+
+
+def _lies_on_its_side(judged: _Judged) -> bool:
+    """Whether everything agrees with a picture on its side, the order of tokens too."""
+    walk, finding, _ = judged
+    order = next((step.path for step in walk.chain if step.layer == "flat"), None)
+    if order is None or not (order in walk.matches or order in walk.cleared):
+        return False
+    return finding is None or finding.cause not in ("weight_transposed", "token_order")
 
 
 def _record(other: Any, known: Reference, pictures: Pictures, entry: str | None) -> Recorded:
     """Get the arrays of the other network, whatever it is."""
     if is_module(other):
-        return record_module(other, pictures.make(*pictures.size))
+        found = record_module(other, pictures.make(*pictures.size))
+        return replace(found, held=held_by(other, known))
     if isinstance(other, Mapping):
         return from_mapping(other, "the recorded arrays")
     if isinstance(other, (str, PathLike)):
@@ -178,6 +219,9 @@ def _by_parameters(
     finding: Finding | None, chain: tuple[Step, ...], source: Recorded, walk: Walk
 ) -> Finding | None:
     """Take the parameters themselves into account, where they are known."""
+    if finding is not None and finding.cause is None and source.held:
+        changed = changed_in(finding.step, source.held)
+        return finding if changed is None else finding._replace(cause=changed[0], more=changed[1])
     if not source.parameters:
         return finding
     differs = other_parameter(chain, source.parameters)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from ...layers import Array
 from ..steps import Step
-from .arrangement import Arrangement
-from .bridge import ahead, recorded
+from .arrangement import Arrangement, arrangements
+from .bridge import Bridge, ahead, recorded, within
+from .recorded import Candidate
 from .variants.products import rounded
 
 KINDS = ("bfloat16", "float16")
@@ -49,3 +52,33 @@ def is_half(step: Step, inputs: list[Array], way: Arrangement, array: Array) -> 
             if np.all(abs(found - expected.value) <= SLACK * expected.bound):
                 return kind
     return None
+
+
+def of_rounded_inputs(
+    step: Step, inputs: list[Array], found: Iterable[Candidate]
+) -> Iterator[tuple[str, Bridge]]:
+    """Yield what a step gives in half precision, if its input was recorded rounded to it.
+
+    Parameters
+    ----------
+    step : Step
+    inputs : list of ndarray
+    found : iterable of Candidate
+
+    Yields
+    ------
+    kind : {"float16", "bfloat16"}
+    result : Bridge
+    """
+    for candidate in found:
+        if candidate.array.size != inputs[0].size:
+            continue
+        for kind in kinds_of(candidate.array):
+            half = rounded(inputs[0], kind)
+            if np.array_equal(half, inputs[0]):
+                continue
+            for way in arrangements(candidate.array.shape, half.shape):
+                if np.array_equal(way(candidate.array).astype(np.float64), half):
+                    result = ahead(step, [recorded(half), *map(recorded, inputs[1:])], kind)
+                    yield kind, within(result.value, SLACK * result.bound, step.path)
+                    break

@@ -7,16 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...checkpoints import read
+from ...checkpoints import assemble, detect, read
 from ...checkpoints.dtypes import Tensors
 from ...checkpoints.processor import default_processor
-from ...errors import ConfigError, RecordingError
+from ...errors import ConfigError, NpformerError, RecordingError
 from ...images.processor import EfficientFormerImageProcessor
 from ...layers import Array, Trace
 from ...network import EfficientFormer, forward
 from ...network.configuration import EfficientFormerConfig
 from ...network.tree import leaves, transform
 from ..steps import INPUT, Step, steps
+from .arrangement import likeness
+from .explain import UNLIKE
+from .initial import is_drawn
 from .recorded import Recorded
 from .variants.products import rounded
 
@@ -116,6 +119,55 @@ def record_checkpoint(other: Reference, reference: Reference, pixels: Array) -> 
     )
 
 
+def held_by(module: Any, reference: Reference) -> dict[str, Array]:
+    """Return the parameters that a PyTorch module holds, by timm's keys; none if it has others.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    reference : Reference
+
+    Returns
+    -------
+    dict of str to ndarray of float64
+    """
+    tensors = {
+        name: tensor.detach().cpu().double().numpy()
+        for name, tensor in module.state_dict().items()
+        if tensor.is_floating_point()
+    }
+    source = type(module).__name__
+    try:
+        naming = detect(tensors, source)
+        made = assemble(tensors, reference.config, naming, dtype="float64", source=source)
+    except NpformerError:
+        return {}
+    return dict(leaves(made))
+
+
+def changed_in(step: Step, theirs: Tensors) -> tuple[str, str] | None:
+    """Find the first parameter of a step that another network does not share.
+
+    Parameters
+    ----------
+    step : Step
+    theirs : dict of str to ndarray
+        Parameters of the other, by path.
+
+    Returns
+    -------
+    tuple or None
+        The word for how it differs, and the path.
+    """
+    for path, right in step.parameters().items():
+        found = theirs.get(path)
+        if found is None or found.shape != right.shape:
+            continue
+        if np.any(abs(found - right) > ROUNDING * abs(right) + 1e-30):
+            return how(path, right, found), path
+    return None
+
+
 def other_parameter(chain: tuple[Step, ...], theirs: Tensors) -> tuple[Step, str, str] | None:
     """Find the first parameter that two checkpoints do not share.
 
@@ -132,12 +184,8 @@ def other_parameter(chain: tuple[Step, ...], theirs: Tensors) -> tuple[Step, str
         The step that holds it, the word for how it differs, and the path.
     """
     for step in chain:
-        for path, right in step.parameters().items():
-            found = theirs.get(path)
-            if found is None or found.shape != right.shape:
-                continue
-            if np.any(abs(found - right) > ROUNDING * abs(right) + 1e-30):
-                return step, how(path, right, found), path
+        if (changed := changed_in(step, theirs)) is not None:
+            return step, *changed
     return None
 
 
@@ -167,11 +215,10 @@ def how(path: str, right: Array, found: Array) -> str:
         square = right.shape[-1] == right.shape[-2]
         if square and np.allclose(found, right.swapaxes(-1, -2)):
             return "weight_transposed"
-    if right.size > 8:
-        with np.errstate(all="ignore"):
-            alike = np.corrcoef(right.ravel(), found.ravel())[0, 1]
-        if not abs(alike) > 0.3:  # constant: not a number
-            return "random_start"
+    if right.ndim >= 2 and is_drawn(found) and abs(likeness(right, found)) < UNLIKE:
+        return "random_start"
+    if right.size > 8 and np.ptp(found) == 0 < np.ptp(right):
+        return "random_start"
     return "parameter"
 
 

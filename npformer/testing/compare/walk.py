@@ -92,11 +92,18 @@ class Pool:
             if candidate.name in but or not abs(candidate.sums[1] - square) < SIMILAR * square:
                 continue
             for way in arrangements(candidate.array.shape, value.shape):
-                rest = way.sample(candidate.array, places := places_in(value.size))
-                rest = rest - value.reshape(-1)[places]
-                if np.vdot(rest, rest) * value.size < SIMILAR**2 * square * len(places):
+                if is_near(candidate.array, way, value):
                     return True
         return False
+
+
+def is_near(found: Array, way: Arrangement, value: Array) -> bool:
+    """Whether an array, laid out in a known way, is nearly another."""
+    places = places_in(value.size)
+    wanted = value.reshape(-1)[places]
+    with np.errstate(invalid="ignore", over="ignore"):
+        rest = way.sample(found, places) - wanted
+        return bool(np.vdot(rest, rest) < SIMILAR**2 * np.vdot(wanted, wanted))
 
 
 def measured(candidate: Candidate, way: Arrangement, value: Array, bound: Array) -> Match:

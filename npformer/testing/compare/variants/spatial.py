@@ -24,20 +24,23 @@ def pool_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[str
             padded = np.pad(x, pads, mode=mode)
             yield "padding", window_sum(padded, size)[:, pad:-pad, pad:-pad] / size**2 if pad else x
     lowest = np.pad(x, pads, constant_values=-np.inf)
-    yield "pooling_other", sliding_window_view(lowest, (size, size), (1, 2)).max((-2, -1))
+    yield (
+        "the largest of each window is taken, not the mean",
+        sliding_window_view(lowest, (size, size), (1, 2)).max((-2, -1)),
+    )
     for other in (1, 3, 5, 7):
         if other != size:
-            yield "pooling_other", average_pool(x, other)
-    yield "pooling_other", window_sum(x, size)
-    yield "pooling_other", x.mean((1, 2), keepdims=True) + 0 * x
+            yield f"the pooling takes windows of {other} pixels, not {size}", average_pool(x, other)
+    yield "the windows are summed, not averaged", window_sum(x, size)
+    yield "the mean of the whole image is taken", x.mean((1, 2), keepdims=True) + 0 * x
 
 
 def subtract_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[str, Array]]:
     """The input not subtracted, or the other way round."""
     pooled, x = inputs
     yield "pooling_keeps_input", pooled
-    yield "pooling_other", x - pooled
-    yield "pooling_other", pooled + x
+    yield "the pooling is subtracted from its input, not the reverse", x - pooled
+    yield "the input is added to the pooling, not subtracted", pooled + x
 
 
 def flat_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[str, Array]]:
@@ -54,9 +57,9 @@ def flat_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[str
 def mean_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[str, Array]]:
     """One token, the largest, or the sum."""
     (x,) = inputs
-    yield "mean_missing", x[:, 0]
-    yield "mean_missing", x.max(1)
-    yield "mean_missing", x.sum(1)
-    yield "mean_missing", x[:, -1]
-    yield "mean_missing", x[:, 1:].mean(1)
-    yield "mean_missing", x[:, x.shape[1] // 2]
+    yield "the first token is taken, not the mean of all", x[:, 0]
+    yield "the largest of the tokens is taken, not their mean", x.max(1)
+    yield "the tokens are summed, not averaged", x.sum(1)
+    yield "the last token is taken, not the mean of all", x[:, -1]
+    yield "the first token is left out of the mean", x[:, 1:].mean(1)
+    yield "the middle token is taken, not the mean of all", x[:, x.shape[1] // 2]
