@@ -123,11 +123,10 @@ class Case:
         b = right.reshape(-1)[places]
         return likeness(a, b)
 
-    def nothing_after(self, step: Step, but: str) -> bool:
+    def nothing_after(self, at: int, but: frozenset[str]) -> bool:
         """Whether no other unexplained array has as many numbers as a later step's result."""
-        at = self.place(step)
         sizes = {self.walk.bridged[s.path].value.size for s in self.suspects if self.place(s) > at}
-        return not any(c.array.size in sizes for c in self.free if c.name != but)
+        return not any(c.array.size in sizes for c in self.free if c.name not in but)
 
     def used(self, step: Step) -> Match | None:
         """Find an array that is nearly a step's result, and from which the other went on."""
@@ -181,8 +180,14 @@ class Case:
 
 
 def _repeated(walk: Walk, found: Sequence[Candidate]) -> set[str]:
-    """Return the last array, if it has the size of an answer but is the result of one head."""
+    """Return the arrays that have the size of an answer but are the result of one head again.
+
+    The last one; or, in any order, that of the head that was recorded more often than the other.
+    """
     heads = [walk.matches[path].candidate for path in ("head", "head_dist") if path in walk.matches]
+    counts = [[c for c in found if c.sums == head.sums] for head in heads]
+    if len(heads) == 2 and "logits" not in walk.matches and len(counts[0]) != len(counts[1]):
+        return {max(counts, key=len)[-1].name}
     last = found[-1] if found else None
     if last is None or not any(c.sums == last.sums for c in heads):
         return set()

@@ -12,6 +12,7 @@ CAUSES = {
     "pooling_counts_padding": "the pooling divides by the whole window at the border, where a part "
     "of it lies outside the image (count_include_pad=False is right)",
     "pooling_keeps_input": "the pooling does not subtract its input: pool(x), not pool(x) − x",
+    "pooling_other": "the pooling takes another window, or another statistic than the mean",
     "qkv_blocks": "the columns of qkv are read as three blocks q, k, v; right is head by head, "
     "within a head q, k, v",
     "qkv_order": "q, k and v stand in another order within each head",
@@ -25,7 +26,7 @@ CAUSES = {
     "softmax_axis": "the softmax runs over another axis than the keys",
     "norm_missing": "a normalization is left out",
     "norm_twice": "a normalization is applied twice, as when it is folded twice or folded and run",
-    "norm_axis": "a layer norm runs over another axis than the channels",
+    "norm_axis": "a layer norm runs over another axis, or in another form",
     "batch_statistics": "a batch norm uses the statistics of the batch, as in training, instead of "
     "its running ones",
     "heads_not_averaged": "the logits are not the mean of both heads",
@@ -46,5 +47,6 @@ CAUSES = {
     "stride": "the convolution has another stride or dilation",
     "weight_transposed": "a weight is transposed, flipped or reshaped where it must be transposed",
     "bias_zero": "the bias of a linear layer or convolution is left out",
+    "mean_missing": "the tokens are not averaged, but pooled in another way",
 }  # fmt: skip
 """Word -> what it says."""

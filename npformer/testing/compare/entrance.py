@@ -13,6 +13,8 @@ from ..steps import INPUT, Step
 from .arrangement import Expected, likeness, sums_of
 from .bridge import ahead
 from .bridge import recorded as taken
+from .causes import CAUSES
+from .halves import storage
 from .pictures import NAMES, Picture, Pictures, choose, mean_and_std, no_picture, pictures_in
 from .preprocessing import (
     NEAR,
@@ -151,17 +153,19 @@ def _compared(found: list[Picture], given: Array, pictures: Pictures) -> Entranc
     for name, pixels in found:
         if pixels.shape != given.shape:
             continue
-        error = float(abs(pixels - given).max())
-        if error <= NEAR:
+        if np.all(abs(pixels - given) <= NEAR + storage([pixels]) * abs(given)):
             return Entrance(pixels, name=name, pictures=pictures)
     for name, pixels in found:
         if pixels.shape != given.shape:
             continue
         error = float(abs(pixels - given).max())
-        cause = _cause(pixels, given, pictures)
-        note = NEARLY if cause is None and likeness(pixels, given) > SAME else ""
+        said = _cause(pixels, given, pictures)
+        note = NEARLY if said is None and likeness(pixels, given) > SAME else ""
+        cause = said if said in CAUSES else None
+        if said is not None and cause is None:
+            note = said
         wrong = Entrance(pixels, False, cause, name, error=error, note=note, pictures=pictures)
-        if cause is not None:
+        if cause is not None or note not in ("", NEARLY):
             return wrong
         if words_of(name) in NAMES or name == INPUT or likeness(pixels, given) > LIKE:
             best = best or wrong

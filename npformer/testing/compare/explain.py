@@ -29,6 +29,7 @@ from .arrangement import likeness
 from .bridge import Bridge
 from .initial import is_drawn
 from .variants.norms import other_epsilons
+from .variants.products import rounded
 
 Told: TypeAlias = "tuple[str | None, str] | None"
 """A word of `CAUSES`, and more in words; no word if two causes give the same."""
@@ -130,6 +131,12 @@ def _linear(step: Step, x: Array, p: Linear, found: Array, right: Bridge, slack:
                 return "weight_transposed", f"{step.prefix}.weight, its numbers in another order"
             if is_drawn(weight):
                 return "random_start", f"{step.prefix}.weight"
+        if np.all(abs(weight - usual) <= 1.1 * 2.0**-9 * abs(usual)):  # as rounding might do
+            near = abs(change[:-1]).max() / 16
+            for kind in ("float16", "bfloat16"):
+                if np.all(abs(weight - rounded(usual, kind)) <= near):
+                    return "half_precision", f"{step.prefix}.weight"
+            return None, f"{step.prefix}.weight differs by less than half precision resolves"
         return "parameter", f"{step.prefix}.weight"
     if few:
         return "parameter", f"{step.prefix}.weight"
@@ -178,7 +185,7 @@ def _per_channel(step: Step, x: Array, found: Array, slack: Array) -> Told:
 
 
 def _or_epsilon(
-    step: Step, x: Array, p: LayerNorm, found: Array, right: Bridge, told: tuple[str, str]
+    step: Step, x: Array, p: LayerNorm, found: Array, right: Bridge, told: tuple[str | None, str]
 ) -> Told:
     """Decide between a parameter of a layer norm and another ε: one number, that fits as well."""
 
@@ -222,6 +229,8 @@ def _position_bias(
     table = relative_position_bias(p)
     factor = float(np.vdot(added, table) / np.vdot(table, table))
     if np.all(abs(added - factor * table) <= bound):
+        if abs(factor + 1) < 1e-4:
+            return None, "the attention bias is subtracted, not added"
         return ("bias_missing", "") if abs(factor) < 1e-6 else ("bias_scaled", f"by {factor:.4g}")
     if p.ndim != 3:
         return None

@@ -9,7 +9,7 @@ farthest counts, and a cause is named only if no mistake with another word is fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from time import monotonic
 from typing import NamedTuple
@@ -19,10 +19,11 @@ import numpy as np
 from ...layers import Array
 from ..steps import INPUT, Step
 from .arrangement import arrangements
-from .bridge import Bridge, within
+from .bridge import Bridge
 from .case import NEAR, Case, Finding
+from .causes import CAUSES
 from .halves import is_half, of_rounded_inputs
-from .trail import FAR, Change
+from .trail import FAR, Change, Followed
 from .unexplained import explained
 from .variants import Variant, variants
 from .walk import Match, measured
@@ -47,6 +48,8 @@ class Proof(NamedTuple):
     """number of the last step that follows from it"""
     is_strong: bool
     """whether the other network went on from it"""
+    is_clear: bool = True
+    """whether no array behind the last one that follows is left unexplained"""
 
     def names(self) -> str:
         """Return what it is called: proofs with the same name do not compete."""
@@ -64,7 +67,9 @@ def by_entrance(case: Case) -> Finding | None:
             met = next(case.trail.met(start, NEAR, quick=True), None)
             if met is not None:
                 step = first if case.entrance.is_recorded else Step(INPUT, "identity", ())
-                return Finding(step, word, case.beside(*met))
+                if word in CAUSES:
+                    return Finding(step, word, case.beside(*met))
+                return Finding(step, None, case.beside(*met), word)
     return None
 
 
@@ -123,7 +128,7 @@ def by_mistake(
 def _leading_to(case: Case, before: Sequence[Step], step: Step, used: Match) -> Finding | None:
     """Find a mistake in steps that were not recorded, which leads to a wrong array behind them."""
     until, end = monotonic() + SECONDS, case.place(step) + 1
-    proofs = []
+    proofs: list[Proof] = []
     for earlier in before:
         inputs = case.inputs(earlier)
         for variant in () if inputs is None else variants(earlier, inputs, case.config):
@@ -154,15 +159,17 @@ def _decided(case: Case, proofs: Sequence[Proof]) -> Finding | None:
     best = [proof for proof, rank in zip(strong, ranks, strict=True) if rank == max(ranks)]
     names = dict.fromkeys(proof.names() for proof in best)
     finding = _finding(case, best[0])
+    if not best[0].is_clear:  # it is followed for a while, and then contradicted
+        return finding._replace(cause=None, more="")
     if len(names) == 1:
         return finding
     return finding._replace(cause=None, more=f"{' or '.join(names)}: both give these numbers")
 
 
-def _rank(case: Case, proof: Proof) -> tuple[int, int]:
+def _rank(case: Case, proof: Proof) -> tuple[bool, int, int]:
     """How far a proof goes, and how soon it is met by a recorded array: what is more is better."""
     far = len(case.walk.chain) if _is_far(case, proof) else proof.reach
-    return far, -case.place(proof.at)
+    return proof.is_clear, far, -case.place(proof.at)
 
 
 def _finding(case: Case, proof: Proof) -> Finding:
@@ -187,24 +194,30 @@ def _proof(case: Case, step: Step, variant: Variant, limit: int, end: int) -> Pr
         at, match = met
     is_direct = at.path in variant.arrays
     name, place = match.candidate.name, case.place(at)
-    others = {}
-    for path, array in variant.arrays.items():
-        if path != at.path:
-            value = trail.loose(path, array)
-            others[path] = within(value.value, value.bound, path)
-    reach = trail.reach(at, match, others)
-    if reach is None:
-        reach = trail.reach(at, match, start, _again(case, step, variant))
-    if reach is not None:
-        return Proof(step, variant, at, match, reach, True)
+    others = {p: trail.changed(p, a) for p, a in variant.arrays.items() if p != at.path}
+    followed = trail.reach(at, match, others)
+    for kind in (_kind, _name):  # what is wrong once is often wrong everywhere
+        if not _is_clear(case, followed):
+            again = trail.reach(at, match, others, _again(case, step, variant, kind))
+            followed = again if followed is None or _is_clear(case, again) else followed
+    if followed is not None:
+        is_clear = _is_clear(case, followed)
+        return Proof(step, variant, at, match, followed.last, True, is_clear)
     if name in case.answers:
         return Proof(step, variant, at, match, len(walk.chain) - 1, True)
     # The next layers may be in half precision too; but no other mistake has these digits.
-    alone = not case.source.is_graph and case.nothing_after(at, name)
+    alone = not case.source.is_graph and case.nothing_after(case.place(at), frozenset({name}))
     if alone or variant.word == "half_precision":
         return Proof(step, variant, at, match, place, True)
     named = is_direct and walk.claimed.get(step.path) == name and not case.source.is_graph
     return Proof(step, variant, at, match, place, False) if named else None
+
+
+def _is_clear(case: Case, followed: Followed | None) -> bool:
+    """Whether nothing speaks against a mistake: the arrays behind it are explained."""
+    if followed is None:
+        return False
+    return followed.is_far or case.nothing_after(followed.last, followed.names)
 
 
 def _is_right(case: Case, path: str, array: Array) -> bool:
@@ -215,11 +228,13 @@ def _is_right(case: Case, path: str, array: Array) -> bool:
     return bool(np.all(abs(array - right.value) <= CLEAR * right.bound))
 
 
-def _again(case: Case, step: Step, variant: Variant) -> Change:
+def _again(
+    case: Case, step: Step, variant: Variant, kind: Callable[[Step], tuple[str, object]]
+) -> Change:
     """Return a change that makes the same mistake in all other steps of a kind."""
 
     def change(at: Step, given: list[Array]) -> dict[str, Array] | None:
-        if _kind(at) != _kind(step):
+        if kind(at) != kind(step):
             return None
         made = next(islice(variants(at, given, case.config), variant.number, None), None)
         return None if made is None or made.word != variant.word else made.arrays
@@ -230,6 +245,11 @@ def _again(case: Case, step: Step, variant: Variant) -> Change:
 def _kind(step: Step) -> tuple[str, object]:
     """Steps of the same kind are written once in most implementations."""
     return step.layer, step.options.get("name")
+
+
+def _name(step: Step) -> tuple[str, object]:
+    """Steps at the same place of each block."""
+    return step.layer, step.path.rpartition(".")[2]
 
 
 def by_habit(case: Case, among: Sequence[Step]) -> Finding | None:
@@ -249,14 +269,15 @@ def by_habit(case: Case, among: Sequence[Step]) -> Finding | None:
             if all(_is_right(case, path, array) for path, array in variant.arrays.items()):
                 continue
             start = {path: Bridge(array, np.zeros(())) for path, array in variant.arrays.items()}
-            again = _again(case, step, variant)
+            again = _again(case, step, variant, _kind)
             met = next(case.trail.met(start, limit, end=end, quick=True, change=again), None)
             if met is None:
                 continue
             at, match = met
             name = match.candidate.name
-            last = name in case.answers or case.nothing_after(at, name)
-            if last or case.trail.reach(at, match, start, again) is not None:
+            last = name in case.answers or case.nothing_after(case.place(at), frozenset({name}))
+            others = {p: case.trail.changed(p, a) for p, a in variant.arrays.items()}
+            if last or case.trail.reach(at, match, others, again) is not None:
                 finding = Finding(step, variant.word, case.beside(*met), variant.more)
                 found.setdefault(variant.word or variant.more, finding)
         if found:

@@ -44,7 +44,7 @@ def misread(x: Array, processor: EfficientFormerImageProcessor) -> Iterator[tupl
     Yields
     ------
     word : str
-        A key of `CAUSES`.
+        A key of `CAUSES`, or a sentence about what has no word.
     pixels : ndarray, shape (B, H, W, C)
     """
     first = np.ascontiguousarray(np.moveaxis(x, -1, 1))
@@ -61,6 +61,13 @@ def misread(x: Array, processor: EfficientFormerImageProcessor) -> Iterator[tupl
     for _, other_mean, other_std in FITS:
         yield "mean_std", (unit - np.array(other_mean)) / np.array(other_std)
     yield "mean_std", (unit - std) / mean
+    for wrong_mean, wrong_std in ((mean[::-1], std), (mean, std[::-1]), (mean[::-1], std[::-1])):
+        yield "mean_std", (unit - wrong_mean) / wrong_std
+    yield "the picture is mirrored", x[:, :, ::-1]
+    yield "the picture is upside down", x[:, ::-1]
+    for weights in (np.full(3, 1 / 3), np.array([0.299, 0.587, 0.114])):
+        gray = (unit @ weights)[..., None]
+        yield "the picture is gray", (gray - mean) / std + 0 * x
     yield "rescale", (255 * unit - mean) / std
     yield "rescale", (unit / 255 - mean) / std
     yield "rescale", (unit * 255 / 256 - mean) / std

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -145,7 +146,9 @@ def held_by(module: Any, reference: Reference) -> dict[str, Array]:
     return dict(leaves(made))
 
 
-def changed_in(step: Step, theirs: Tensors) -> tuple[str, str] | None:
+def changed_in(
+    step: Step, theirs: Tensors, config: EfficientFormerConfig
+) -> tuple[str, str] | None:
     """Find the first parameter of a step that another network does not share.
 
     Parameters
@@ -153,6 +156,7 @@ def changed_in(step: Step, theirs: Tensors) -> tuple[str, str] | None:
     step : Step
     theirs : dict of str to ndarray
         Parameters of the other, by path.
+    config : EfficientFormerConfig
 
     Returns
     -------
@@ -164,11 +168,13 @@ def changed_in(step: Step, theirs: Tensors) -> tuple[str, str] | None:
         if found is None or found.shape != right.shape:
             continue
         if np.any(abs(found - right) > ROUNDING * abs(right) + 1e-30):
-            return how(path, right, found), path
+            return how(path, right, found, config), path
     return None
 
 
-def other_parameter(chain: tuple[Step, ...], theirs: Tensors) -> tuple[Step, str, str] | None:
+def other_parameter(
+    chain: tuple[Step, ...], theirs: Tensors, config: EfficientFormerConfig
+) -> tuple[Step, str, str] | None:
     """Find the first parameter that two checkpoints do not share.
 
     Parameters
@@ -177,6 +183,7 @@ def other_parameter(chain: tuple[Step, ...], theirs: Tensors) -> tuple[Step, str
         Those of the reference.
     theirs : dict of str to ndarray
         Parameters of the other, by path.
+    config : EfficientFormerConfig
 
     Returns
     -------
@@ -184,12 +191,21 @@ def other_parameter(chain: tuple[Step, ...], theirs: Tensors) -> tuple[Step, str
         The step that holds it, the word for how it differs, and the path.
     """
     for step in chain:
-        if (changed := changed_in(step, theirs)) is not None:
+        if (changed := changed_in(step, theirs, config)) is not None:
             return step, *changed
     return None
 
 
-def how(path: str, right: Array, found: Array) -> str:
+def _within_heads(right: Array, found: Array, config: EfficientFormerConfig) -> bool:
+    """Whether q, k and v stand in another order within each head."""
+    heads, K = config.num_attention_heads, config.key_dim
+    by_head = right.reshape(*right.shape[:-1], heads, -1)
+    parts = np.split(by_head, [K, 2 * K], axis=-1)
+    orders = (np.concatenate(order, -1).reshape(right.shape) for order in permutations(parts))
+    return any(np.allclose(order, found) for order in orders)
+
+
+def how(path: str, right: Array, found: Array, config: EfficientFormerConfig) -> str:
     """Name the way in which a parameter differs."""
     for kind in ("float16", "bfloat16"):
         near = abs(found - rounded(right, kind)) <= ROUNDING * abs(right) + 1e-30
@@ -206,7 +222,7 @@ def how(path: str, right: Array, found: Array) -> str:
     if path.endswith(("token_mixer.qkv.weight", "token_mixer.qkv.bias")):
         ours, theirs = np.sort(right, axis=-1), np.sort(found, axis=-1)
         if np.allclose(ours, theirs):
-            return "qkv_blocks"
+            return "qkv_order" if _within_heads(right, found, config) else "qkv_blocks"
     if last == "weight" and right.ndim == 4:
         turned = right.shape[0] == right.shape[1] and np.allclose(found, right.swapaxes(0, 1))
         if right.size > right[0, 0].size and (turned or np.allclose(found, right[::-1, ::-1])):
@@ -215,6 +231,9 @@ def how(path: str, right: Array, found: Array) -> str:
         square = right.shape[-1] == right.shape[-2]
         if square and np.allclose(found, right.swapaxes(-1, -2)):
             return "weight_transposed"
+    in_another_order = np.array_equal(np.sort(right, axis=None), np.sort(found, axis=None))
+    if last == "weight" and right.ndim >= 2 and in_another_order:
+        return "weight_transposed"
     if right.ndim >= 2 and is_drawn(found) and abs(likeness(right, found)) < UNLIKE:
         return "random_start"
     if right.size > 8 and np.ptp(found) == 0 < np.ptp(right):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
 from ...layers import Array
 from ..steps import Step
-from .bridge import Bridge, ahead, recorded
+from .bridge import Bridge, ahead, within
 from .walk import Match, Pool, Walk, is_ordered
 
 NEXT = 6
@@ -24,6 +25,22 @@ Change = Callable[[Step, list[Array]], "dict[str, Array] | None"]
 
 Met = tuple[Step, Match]
 """A step, and the recorded array that is its result if the arrays before were changed."""
+
+
+class Followed(NamedTuple):
+    """How far another network can be followed."""
+
+    last: int
+    """number of the last step met, as far as is looked at"""
+    names: frozenset[str]
+    """of the arrays on the way, the first one too"""
+    arrays: int
+    """how many were met"""
+
+    @property
+    def is_far(self) -> bool:
+        """Whether it was followed for good."""
+        return self.arrays >= FAR
 
 
 class Trail:
@@ -94,7 +111,7 @@ class Trail:
             match = self._find(step, values[step.path], but, quick)
             if match is not None:
                 yield step, match
-                values[step.path], count = recorded(match.array()), 0
+                values[step.path], count = self.walk.taken(match.array(), step.path), 0
                 continue
             count += step.layer != "split_head"
             if count >= limit:
@@ -106,7 +123,7 @@ class Trail:
         match: Match,
         others: Mapping[str, Bridge] | None = None,
         change: Change | None = None,
-    ) -> int | None:
+    ) -> Followed | None:
         """Return how far the other network can be followed from a recorded array.
 
         Parameters
@@ -121,16 +138,18 @@ class Trail:
 
         Returns
         -------
-        int or None
-            Number of the last step met, as far as is looked at; None if nothing follows.
+        Followed or None
+            None if nothing follows.
         """
-        start = {**(others or {}), step.path: recorded(match.array())}
+        start = {**(others or {}), step.path: self.walk.taken(match.array(), step.path)}
         but = frozenset({match.candidate.name})
-        last = None
-        found = self.met(start, self.limit, but=but, quick=change is not None, change=change)
-        for met, _ in islice(found, FAR):
+        last, names, count = None, {match.candidate.name}, 0
+        found = self.met(start, self.limit, but=but, change=change)
+        for met, other in islice(found, FAR):
             last = self.place[met.path]
-        return last
+            names.add(other.candidate.name)
+            count += 1
+        return None if last is None else Followed(last, frozenset(names), count)
 
     def meets(self, step: Step, result: Bridge) -> Met | None:
         """Find a recorded array that is the result of a step, or of those folded into it."""
@@ -147,10 +166,13 @@ class Trail:
         """Return an array with the bound that the right one has, or a share of its size."""
         right = self.walk.bridged.get(path)
         size = np.sqrt(np.mean(np.square(array)))
-        slack = 2.0**-22 * (abs(array) + size)
+        slack = max(2.0**-22, 2 * self.walk.unit) * (abs(array) + size)
         if right is not None and right.value.shape == array.shape:
             scale = size / (np.sqrt(np.mean(np.square(right.value))) or 1.0)
             slack = np.maximum(slack, 2 * max(1.0, float(scale)) * right.bound)
+        elif right is not None:  # of another shape
+            share = right.bound.max() / (np.sqrt(np.mean(np.square(right.value))) or 1.0)
+            slack = np.maximum(slack, 2 * share * size)
         return Bridge(array, slack)
 
     def _find(self, step: Step, result: Bridge, but: frozenset[str], quick: bool) -> Match | None:
@@ -167,10 +189,10 @@ class Trail:
         if step.layer == "identity":
             return {step.path: inputs[0]}
         try:
-            if not quick:
-                return {step.path: ahead(step, inputs)}
             arrays = [value.value for value in inputs]
             wrong = None if change is None else change(step, arrays)
+            if not quick and wrong is None:
+                return {step.path: ahead(step, inputs).stored(self.walk.unit)}
             if wrong is None:
                 with np.errstate(all="ignore"):
                     wrong = {step.path: step(*arrays)}
@@ -178,7 +200,14 @@ class Trail:
             return None
         if not all(np.all(np.isfinite(array)) for array in wrong.values()):
             return None
+        if not quick:
+            return {path: self.changed(path, array) for path, array in wrong.items()}
         return {path: Bridge(array, np.zeros(())) for path, array in wrong.items()}
+
+    def changed(self, path: str, array: Array) -> Bridge:
+        """Return an array that a mistake gives, with the errors that the right one may have."""
+        value = self.loose(path, array)
+        return within(value.value, value.bound, path)
 
     def _known(self, path: str) -> Bridge | None:
         return self.walk.known(path) if self.walk.has(path) else None

@@ -64,12 +64,12 @@ def layer_norm_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tup
         yield "norm_axis", (x - mean) / np.sqrt(variance + eps) * p.weight + p.bias
     square = np.square(x).mean(-1, keepdims=True)
     for bias in (p.bias, zero):
-        yield "the mean is not subtracted", x / np.sqrt(square + eps) * p.weight + bias
+        yield "norm_axis", x / np.sqrt(square + eps) * p.weight + bias
     n = x.shape[-1]
     if n > 1:
         unbiased = np.square(centered).sum(-1, keepdims=True) / (n - 1)
         for added in (centered / np.sqrt(unbiased + eps), centered / (np.sqrt(unbiased) + eps)):
-            yield "the variance is the unbiased one", added * p.weight + p.bias
+            yield "norm_axis", added * p.weight + p.bias
     if step.path == "norm":
         mean = x.mean(1, keepdims=True)
         yield "the tokens are averaged before the norm, not behind it", layer_norm(mean, p, eps)
