@@ -36,7 +36,7 @@ def kinds() -> list[tuple[str, int, str | None]]:
             continue
         seen.add(kind)
         inputs = [RIGHT[path].astype(np.float64) for path in step.inputs]
-        for variant in variants(step.astype(np.float64), inputs, cases.config()):
+        for number, variant in enumerate(variants(step.astype(np.float64), inputs, cases.config())):
             arrays = variant.arrays
             finite = all(np.all(np.isfinite(a)) for a in arrays.values())
             same_shape = all(a.shape == RIGHT[p].shape for p, a in arrays.items())
@@ -46,7 +46,7 @@ def kinds() -> list[tuple[str, int, str | None]]:
                 if same_shape
             )
             if finite and same_shape and changed:
-                found.append((step.path, variant.number, variant.word))
+                found.append((step.path, number, variant.word))
     return found
 
 

@@ -125,8 +125,13 @@ class Case:
 
     def nothing_after(self, at: int, but: frozenset[str]) -> bool:
         """Whether no other unexplained array has as many numbers as a later step's result."""
-        sizes = {self.walk.bridged[s.path].value.size for s in self.suspects if self.place(s) > at}
-        return not any(c.array.size in sizes for c in self.free if c.name not in but)
+        sizes = {
+            self.walk.bridged[step.path].value.size
+            for step in self.suspects
+            if self.place(step) > at and step.layer != "identity"
+        }
+        known = {candidate.sums for candidate in self.free if candidate.name in but}
+        return not any(c.array.size in sizes and c.sums not in known for c in self.free)
 
     def used(self, step: Step) -> Match | None:
         """Find an array that is nearly a step's result, and from which the other went on."""

@@ -196,12 +196,12 @@ def _proof(case: Case, step: Step, variant: Variant, limit: int, end: int) -> Pr
     name, place = match.candidate.name, case.place(at)
     others = {p: trail.changed(p, a) for p, a in variant.arrays.items() if p != at.path}
     followed = trail.reach(at, match, others)
-    for kind in (_kind, _name):  # what is wrong once is often wrong everywhere
+    for kind in (_kind, _module, _name):  # what is wrong once is often wrong everywhere
         if not _is_clear(case, followed):
             again = trail.reach(at, match, others, _again(case, step, variant, kind))
             followed = again if followed is None or _is_clear(case, again) else followed
     if followed is not None:
-        is_clear = _is_clear(case, followed)
+        is_clear = variant.word == "half_precision" or _is_clear(case, followed)
         return Proof(step, variant, at, match, followed.last, True, is_clear)
     if name in case.answers:
         return Proof(step, variant, at, match, len(walk.chain) - 1, True)
@@ -236,8 +236,11 @@ def _again(
     def change(at: Step, given: list[Array]) -> dict[str, Array] | None:
         if kind(at) != kind(step):
             return None
-        made = next(islice(variants(at, given, case.config), variant.number, None), None)
-        return None if made is None or made.word != variant.word else made.arrays
+        same = variant.word, variant.more, variant.number
+        for made in variants(at, given, case.config):
+            if (made.word, made.more, made.number) == same:
+                return made.arrays
+        return None
 
     return change
 
@@ -245,6 +248,11 @@ def _again(
 def _kind(step: Step) -> tuple[str, object]:
     """Steps of the same kind are written once in most implementations."""
     return step.layer, step.options.get("name")
+
+
+def _module(step: Step) -> tuple[str, object]:
+    """Steps of the same kind of module."""
+    return step.layer, step.path.split(".")[-2:-1]
 
 
 def _name(step: Step) -> tuple[str, object]:

@@ -51,7 +51,7 @@ class Variant(NamedTuple):
     arrays: dict[str, Array]
     """by path; usually that of one step"""
     number: int
-    """which of the mistakes of a step it is"""
+    """which it is of the mistakes of a step with the same word or sentence"""
 
 
 def variants(step: Step, inputs: list[Array], config: EfficientFormerConfig) -> Iterator[Variant]:
@@ -70,7 +70,9 @@ def variants(step: Step, inputs: list[Array], config: EfficientFormerConfig) -> 
     Variant
     """
     with np.errstate(all="ignore"):
-        for number, (said, arrays) in enumerate(_mistakes(step, inputs, config)):
+        counts: dict[str, int] = {}
+        for said, arrays in _mistakes(step, inputs, config):
+            counts[said] = number = counts.get(said, -1) + 1
             known = said in CAUSES
             yield Variant(said if known else None, "" if known else said, arrays, number)
 
