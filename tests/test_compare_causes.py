@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import compare_cases as cases
@@ -87,7 +88,8 @@ def test_a_prefix_of_other_steps_is_no_proof() -> None:
 
 
 def test_two_causes_that_do_the_same_are_not_named() -> None:
-    case: Any = type("", (), {"beside": staticmethod(lambda step, match: None)})
+    walk = SimpleNamespace(chain=range(100))
+    case: Any = SimpleNamespace(beside=lambda *_: None, place=lambda _: 0, walk=walk)
     norm = step("norm")
 
     def proof(word: str, reach: int, is_strong: bool = True) -> mistakes.Proof:
@@ -98,6 +100,8 @@ def test_two_causes_that_do_the_same_are_not_named() -> None:
     assert decided(case, [proof("eps", 3), proof("eps", 3)]).cause == "eps"
     assert decided(case, [proof("eps", 3), proof("norm_twice", 9)]).cause == "norm_twice"
     assert decided(case, [proof("eps", 3), proof("norm_twice", 9, False)]).cause == "eps"
+    contradicted = proof("eps", 3)._replace(is_clear=False)
+    assert decided(case, [contradicted]).cause is None
     both = decided(case, [proof("eps", 3), proof("norm_twice", 3)])
     assert (both.cause, both.more) == (None, "eps or norm_twice: both give these numbers")
 

@@ -121,8 +121,8 @@ def compare(
             rounded = _judge(known, chain, source, claimed, judged.entrance, tell, unit)
             judged = rounded if _was_rounded(judged, rounded, unit) else judged
     walk, finding, entrance = judged
-    unknown = finding is None or (finding.cause is None and source.fed is None)
-    if unknown and not walk.matches:
+    told = finding is not None and (finding.cause or finding.more or source.fed is not None)
+    if not told and not walk.matches:
         raise _nothing_fits(source, walk, entrance)
     return _comparison(known, source, walk, finding, entrance)
 

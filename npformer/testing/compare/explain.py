@@ -131,7 +131,9 @@ def _linear(step: Step, x: Array, p: Linear, found: Array, right: Bridge, slack:
                 return "weight_transposed", f"{step.prefix}.weight, its numbers in another order"
             if is_drawn(weight):
                 return "random_start", f"{step.prefix}.weight"
-        if np.all(abs(weight - usual) <= 1.1 * 2.0**-9 * abs(usual)):  # as rounding might do
+        share = change[:-1] / usual
+        if np.all(abs(share) <= 1.1 * 2.0**-9) and np.ptp(share) > abs(share).max():
+            # As rounding does: up and down.
             near = abs(change[:-1]).max() / 16
             for kind in ("float16", "bfloat16"):
                 if np.all(abs(weight - rounded(usual, kind)) <= near):

@@ -200,6 +200,9 @@ def _proof(case: Case, step: Step, variant: Variant, limit: int, end: int) -> Pr
         if not _is_clear(case, followed):
             again = trail.reach(at, match, others, _again(case, step, variant, kind))
             followed = again if followed is None or _is_clear(case, again) else followed
+    if followed is not None and is_direct and case.beside(at, match) is None:
+        # Of another shape: nothing right explains that array.
+        return Proof(step, variant, at, match, len(walk.chain) - 1, True)
     if followed is not None:
         is_clear = variant.word == "half_precision" or _is_clear(case, followed)
         return Proof(step, variant, at, match, followed.last, True, is_clear)
