@@ -301,19 +301,21 @@ def _comparison(
         more = f"{more}; {count} are not finite" if more else f"{count} are not finite"
     return Comparison(
         known.source, source.source, first, finding.cause, tuple(layers), path, more,
-        _notes(walk, source, entrance), wrong,
+        _notes(walk, source, entrance, is_right=False), wrong,
     )  # fmt: skip
 
 
-def _notes(walk: Walk, source: Recorded, entrance: Entrance) -> tuple[str, ...]:
+def _notes(
+    walk: Walk, source: Recorded, entrance: Entrance, is_right: bool = True
+) -> tuple[str, ...]:
     """Say what was not compared."""
     notes = []
     if entrance.note:
         notes.append(entrance.note)
     final = walk.chain[-1].path
-    if walk.matches and final not in walk.matches:
+    if is_right and walk.matches and final not in walk.matches:
         last = [step.path for step in walk.chain if step.path in walk.matches][-1]
-        notes.append(f"the last layer that is right is {last}")
+        notes.append(f"the last layer that was recorded is {last}")
     if not source.outputs and len(walk.matches) < 3:
         notes.append("few arrays were recorded: record more layers for a sharper answer")
     return tuple(notes)
