@@ -74,7 +74,8 @@ def body(comparison: Contents) -> str:
         f"<p>Compared with {escape(comparison.reference)}, each layer on what the other network "
         "itself gave to it.</p>\n"
         f"<p class='verdict{bad}'>{escape(comparison.verdict)}</p>\n{notes}{pictures}"
-        f"<h2>Layers</h2>\n<div class='scroll' tabindex='0' role='region' aria-label='layers'>{table}</div>\n</article>"
+        "<h2>Layers</h2>\n<div class='scroll' tabindex='0' role='region' aria-label='layers'>"
+        f"{table}</div>\n</article>"
     )
 
 
@@ -106,8 +107,8 @@ def _pictures(wrong: Wrong) -> str:
     caption = f"largest error / bound of each of {over.size} {axis}: {bad} are wrong"
     figures.append(_figure(caption, strip, wide=True))
     return (
-        f"<h2>Where {escape(wrong.path)} differs</h2>\n<p>Dark is the smallest number of a picture, "
-        f"bright its largest.</p>\n{''.join(figures)}\n"
+        f"<h2>Where {escape(wrong.path)} differs</h2>\n<p>Dark is the smallest number of a "
+        f"picture, bright its largest.</p>\n{''.join(figures)}\n"
     )
 
 
