@@ -2,6 +2,7 @@
 
 It compares every port of ``tests/ports`` with its reference and prints, of the half that the
 diagnosis may be tuned with, of the half that was kept back (``--kept``), or of both (``--all``),
+or of a set that was written later, of which it has seen nothing (``--set fresh``),
 
 * wrong ports: of how many the first wrong layer was found, *exactly*, or as *near* as what was
   recorded can tell; how many were found right, or at another layer; of how many the cause was named
@@ -24,7 +25,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
@@ -95,9 +96,9 @@ def rate(number: int, total: int) -> str:
 def summary(outcomes: list[Outcome]) -> list[str]:
     """Return the lines about wrong, right, and nearly right ports."""
     lines = []
-    wrong = [o for o in outcomes if o.port in ports.WRONG]
-    right = [o for o in outcomes if o.port in ports.RIGHT]
     fine = [o for o in outcomes if o.port in ports.FINE]
+    wrong = [o for o in outcomes if o.port.first and o.port not in ports.FINE]
+    right = [o for o in outcomes if o.port.first is None]
     if wrong:
         places = Counter(o.verdict.place for o in wrong)
         causes = Counter(o.verdict.cause for o in wrong)
@@ -141,23 +142,28 @@ def expected(port: Port) -> str:
     return f"{port.first}, {' or '.join(map(str, port.causes))}"
 
 
+def chooses(arguments: argparse.Namespace, name: str, port: Port) -> bool:
+    """Whether a port of a set was asked for; sets without halves are asked for by name."""
+    if name not in ports.HALVED:
+        return bool(arguments.set == name)
+    half = arguments.all or port.kept_back == arguments.kept
+    return half and arguments.set in (None, name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kept", action="store_true", help="the half that was kept back")
     parser.add_argument("--all", action="store_true", help="both halves")
     parser.add_argument("--only", default="", help="only ports whose name matches")
-    parser.add_argument("--set", choices=("wrong", "right", "fine"), help="only one set")
+    parser.add_argument("--set", choices=tuple(ports.SETS), help="only one set")
     parser.add_argument("--show", action="store_true", help="print what is not right")
     parser.add_argument("--check", action="store_true", help="prove that ports are what they say")
     arguments = parser.parse_args()
-    sets: dict[str, Any] = {"wrong": ports.WRONG, "right": ports.RIGHT, "fine": ports.FINE}
     chosen = [
         port
-        for name, members in sets.items()
+        for name, members in ports.SETS.items()
         for port in members
-        if arguments.set in (None, name)
-        and (arguments.all or port.kept_back == arguments.kept)
-        and re.search(arguments.only, port.name)
+        if chooses(arguments, name, port) and re.search(arguments.only, port.name)
     ]
     if not chosen:
         raise SystemExit(f"no port has a name that matches {arguments.only!r}")

@@ -27,7 +27,7 @@ def shown_at(path: str) -> str:
     return layer_of(path, has_norm)
 
 
-def kinds() -> list[tuple[str, int, str]]:
+def kinds() -> list[tuple[str, int, str | None]]:
     """One step of each kind, with the number and the word of each mistake that changes it."""
     found, seen = [], set()
     for step in cases.chain():
@@ -51,7 +51,7 @@ def kinds() -> list[tuple[str, int, str]]:
 
 
 ALL = kinds()
-FIRST = {word: (path, number) for path, number, word in reversed(ALL)}
+FIRST = {word: (path, number) for path, number, word in reversed(ALL) if word}
 """One mistake for each word."""
 
 
@@ -110,7 +110,7 @@ def test_a_mistake_is_found_and_named(word: str) -> None:
 
 
 def test_words_are_documented() -> None:
-    assert {word for _, _, word in ALL} <= set(CAUSES)
+    assert {*FIRST} <= set(CAUSES)
     page = Path(__file__).parents[1] / "docs" / "howto" / "compare.md"
     text = page.read_text(encoding="utf-8")
     assert [word for word in CAUSES if f"| `{word}` |" not in text] == []
@@ -132,7 +132,7 @@ def test_all_mistakes_of_every_kind() -> None:
     [
         ("stages.1.blocks.0.mlp.fc1.weight", lambda a: 1.5 * a, "parameter"),
         ("stages.1.blocks.0.mlp.fc1.bias", lambda a: 0 * a, "bias_zero"),
-        ("stem.conv2.weight", lambda a: np.random.default_rng(3).normal(size=a.shape) * 0.1,
+        ("stem.conv2.weight", lambda a: np.random.default_rng(3).normal(size=a.shape) * 0.02,
          "random_start"),
         ("stages.2.blocks.2.token_mixer.attention_biases", lambda a: a + 0.01 * (a > 0),
          "parameter"),

@@ -128,7 +128,7 @@ def test_what_a_graph_does_not_have_is_answered(adapter, words):
 def test_what_is_no_graph_is_answered(tmp_path):
     place = tmp_path / "model.onnx"
     place.write_bytes(b"\xff\xfe no graph")
-    with pytest.raises(ConfigError, match="is no ONNX file"):
+    with pytest.raises(ConfigError, match="is no ONNX graph"):
         check_layer("mlp", place)
     with pytest.raises(OSError, match="model2"):
         check_layer("mlp", tmp_path / "model2.onnx")

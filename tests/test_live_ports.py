@@ -5,6 +5,7 @@ All of it: ``python tests/ports_rate.py --all``.
 
 from __future__ import annotations
 
+import argparse
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,7 @@ def name(port: Port) -> str:
 
 SMALL = [port for port in (*ports.WRONG, *ports.RIGHT, *ports.FINE) if port.network != "l1"]
 QUICK = [p for p in SMALL if not p.kept_back and p.network != "tiny"][::9]
+NEW = [port for port in ports.FRESH if port.network != "tiny"][::12]
 
 
 def made(shop: Shop, port: Port, tmp_path: Path) -> Made:
@@ -46,20 +48,34 @@ def test_there_are_as_many_as_there_should_be():
     assert len(ports.WRONG) >= 60
     assert len(ports.RIGHT) >= 40
     assert len(ports.FINE) >= 40
-    names = [port.name for port in (*ports.WRONG, *ports.RIGHT, *ports.FINE)]
+    names = [port.name for members in ports.SETS.values() for port in members]
     assert len(set(names)) == len(names)
     for members in (ports.WRONG, ports.RIGHT, ports.FINE):
         kept = sum(port.kept_back for port in members) / len(members)
         assert 0.35 < kept < 0.65
 
 
+@pytest.mark.parametrize(("name", "wrong", "right"), [("fresh", 60, 16)])
+def test_sets_without_halves_are_as_large_as_they_should_be(name, wrong, right):
+    members = ports.SETS[name]
+    assert sum(port.first is not None for port in members) >= wrong
+    assert sum(port.first is None for port in members) >= right
+
+
+@pytest.mark.parametrize(("asked", "chosen"), [(None, False), ("wrong", False), ("fresh", True)])
+def test_sets_without_halves_are_asked_for_by_name(asked, chosen):
+    for whole in (False, True):
+        arguments = argparse.Namespace(set=asked, all=whole, kept=False)
+        assert ports_rate.chooses(arguments, "fresh", ports.FRESH[0]) == chosen
+
+
 def test_the_right_answers_are_layers_of_the_networks(shop):
-    for port in (*ports.WRONG, *ports.FINE):
+    for port in (*ports.WRONG, *ports.FINE, *(p for p in ports.FRESH if p.first)):
         order = shop.order(shop.reference(port.network))
         assert {port.first, *port.also} <= {*order}, port.name
 
 
-@pytest.mark.parametrize("port", [p for p in QUICK if p not in ports.FINE], ids=name)
+@pytest.mark.parametrize("port", [*(p for p in QUICK if p not in ports.FINE), *NEW], ids=name)
 def test_a_port_is_what_it_says(shop, port, tmp_path):
     """All of them: ``python tests/ports_rate.py --check``."""
     assert objection(shop, port, made(shop, port, tmp_path)) is None

@@ -121,6 +121,8 @@ def overhear(model: nn.Module, case: dict[str, Any], pixels: Array) -> Overheard
 
 
 def channels_last(tensor: Tensor) -> Array:
+    if tensor.dtype == torch.bfloat16:  # which NumPy lacks
+        tensor = tensor.float()
     array = tensor.numpy()
     return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
 

@@ -2,11 +2,16 @@
 
 from importlib import import_module
 
-from .answers import FINE, RIGHT, WRONG, Made, Port, judge
+from .answers import FINE, FRESH, HALVED, RIGHT, SETS, WRONG, Made, Port, judge
 from .shop import Shop
 
-FILES = ("image", "token", "library", "onnx", "checkpoint", "photo", "right", "fine")
+FILES = (
+    *("image_ports", "token_ports", "library_ports", "onnx_ports", "checkpoint_ports"),
+    *("photo_ports", "right_ports", "fine_ports"),
+    *("fresh_images", "fresh_tokens", "fresh_modules", "fresh_files", "fresh_photos"),
+    "fresh_rights",
+)
 for file in FILES:
-    import_module(f"{__name__}.{file}_ports")
+    import_module(f"{__name__}.{file}")
 
-__all__ = ["FINE", "RIGHT", "WRONG", "Made", "Port", "Shop", "judge"]
+__all__ = ["FINE", "FRESH", "HALVED", "RIGHT", "SETS", "WRONG", "Made", "Port", "Shop", "judge"]

@@ -1,8 +1,9 @@
 """Ports of the network by imagined people, each with the right answer to "what is wrong with it?".
 
-They were written before `npformer.compare` was, by somebody who has not seen it. A hash of the name
-puts each port into the half that the diagnosis may be tuned with or into the half that is kept
-back. ``python tests/ports_rate.py`` prints how many answers are right.
+Most were written before `npformer.compare` was, by somebody who has not seen it. A hash of the name
+puts each of these into the half that the diagnosis may be tuned with or into the half that is kept
+back. Others came later, as a whole. ``python tests/ports_rate.py`` prints how many answers are
+right.
 """
 
 from __future__ import annotations
@@ -58,6 +59,11 @@ WRONG: list[Port] = []
 RIGHT: list[Port] = []
 FINE: list[Port] = []
 """Ports of which one parameter is off by one part in 10⁵."""
+FRESH: list[Port] = []
+"""Wrong and right ones, written for one blind look after the diagnosis had been tuned."""
+SETS = {"wrong": WRONG, "right": RIGHT, "fine": FINE, "fresh": FRESH}
+HALVED = ("wrong", "right", "fine")
+"""Sets of which a half is kept back; of the others, the diagnosis is tuned with nothing."""
 
 
 def wrong(
@@ -67,15 +73,16 @@ def wrong(
     cause: str | tuple[str | None, ...] | None,
     make: Maker,
     also: tuple[str, ...] = (),
+    into: list[Port] | None = None,
 ) -> None:
-    """Add a wrong port."""
+    """Add a wrong port to a set, `WRONG` by default."""
     causes = cause if isinstance(cause, tuple) else (cause,)
-    WRONG.append(Port(name, network, make, first, causes, also))
+    (WRONG if into is None else into).append(Port(name, network, make, first, causes, also))
 
 
-def right(name: str, network: str, make: Maker) -> None:
-    """Add a right port."""
-    RIGHT.append(Port(name, network, make))
+def right(name: str, network: str, make: Maker, into: list[Port] | None = None) -> None:
+    """Add a right port to a set, `RIGHT` by default."""
+    (RIGHT if into is None else into).append(Port(name, network, make))
 
 
 class Verdict(NamedTuple):

@@ -94,6 +94,41 @@ class Graph:
                 self.insert("Cast", node, i, to=onnx.TensorProto.FLOAT)
 
 
+def sums(graph: Graph) -> list[Any]:
+    """Return the nodes that add a branch to what it branched off from, two for each block."""
+    held = {tensor.name for tensor in graph.graph.initializer}
+    return [node for node in graph.nodes("Add") if not held & {*node.input}]
+
+
+def become(operator: str, place: int, new: str) -> Edit:
+    """Return the edit that makes one node of an operator another's."""
+
+    def edit(graph: Graph) -> None:
+        graph.nodes(operator)[place].op_type = new
+
+    return edit
+
+
+def change(operator: str, place: int, **attributes: object) -> Edit:
+    """Return the edit that sets attributes of one node."""
+    return lambda graph: graph.set(graph.nodes(operator)[place], **attributes)
+
+
+def leave_out(operator: str, place: int) -> Edit:
+    """Return the edit that lets readers of one node read its input."""
+    return lambda graph: graph.bypass(graph.nodes(operator)[place])
+
+
+def put(operator: str, place: int, input: int, new: Callable[[Array], Array]) -> Edit:
+    """Return the edit that changes a constant which a node reads."""
+
+    def edit(graph: Graph) -> None:
+        name = graph.nodes(operator)[place].input[input]
+        graph.put(name, new(graph.array(name)))
+
+    return edit
+
+
 def ours(*edits: Edit) -> Maker:
     """Return the maker of npformer's own, folded graph."""
 
@@ -105,14 +140,24 @@ def ours(*edits: Edit) -> Maker:
     return make
 
 
-def theirs(*edits: Edit, patch: Patch | None = None, library: str = "timm") -> Maker:
-    """Return the maker of a graph that PyTorch exports from a module of a library."""
+def theirs(
+    *edits: Edit,
+    patch: Patch | None = None,
+    library: str = "timm",
+    opset: int = 17,
+    folded: bool = True,
+) -> Maker:
+    """Return the maker of a graph that PyTorch exports from a module of a library.
+
+    `folded` says whether PyTorch folds batch norms and constants.
+    """
 
     def make(shop: Shop, reference: Reference, path: Path) -> Made:
         model = patched(reference, patch, library)
         place = path.with_name(f"{path.name}.onnx")
-        export_module(model, reference, place)
-        return edited(place, edits, seen_in_theirs(shop.order(reference)))
+        export_module(model, reference, place, opset, folded)
+        order = shop.order(reference)
+        return edited(place, edits, seen_in_theirs(order) if folded else tuple(order))
 
     return make
 
@@ -129,14 +174,17 @@ class Logits(nn.Module):
         return getattr(found, "logits", found)
 
 
-def export_module(model: nn.Module, reference: Reference, path: Path) -> None:
-    """Write a module as an ONNX graph, with whatever PyTorch folds."""
+def export_module(
+    model: nn.Module, reference: Reference, path: Path, opset: int = 17, folded: bool = True
+) -> None:
+    """Write a module as an ONNX graph, with whatever PyTorch folds or nothing."""
     pixels = torch.from_numpy(reference.pixels().transpose(0, 3, 1, 2).copy())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of traced shapes, and of the exporter's age
         torch.onnx.export(
             Logits(model), (pixels,), str(path), input_names=["input"], output_names=["output"],
-            opset_version=17, dynamo=False,
+            opset_version=opset, dynamo=False, do_constant_folding=folded,
+            training=getattr(torch.onnx.TrainingMode, "EVAL" if folded else "PRESERVE"),
         )  # fmt: skip
 
 

@@ -33,7 +33,8 @@ def save(arrays: Mapping[str, Array], path: Path, kind: str = "npz") -> Path:
 
 def image_like(name: str, array: Array) -> bool:
     """Whether an array has rows and columns of pixels, rather than of an attention map."""
-    return array.ndim == 4 and not name.endswith("attn")
+    inside = {"q", "k", "v", "scores", "biased", "attn"}
+    return array.ndim == 4 and name.rpartition(".")[2] not in inside
 
 
 def first(heard: Arrays) -> Arrays:
@@ -98,6 +99,63 @@ def as_images(heard: Arrays) -> Arrays:
         f"act.{name}": array.transpose(0, 2, 1, 3) if image_like(name, array) else array
         for name, array in heard.items()
     }
+
+
+def as_flax(heard: Arrays) -> Arrays:
+    """Names of Flax's `capture_intermediates`; channels last, and heads behind tokens."""
+    found = {}
+    for name, array in heard.items():
+        moved = array.transpose(0, 2, 1, 3) if name.endswith((".q", ".k", ".v")) else array
+        path = name.replace("blocks.", "block").replace("stages.", "stage").replace(".", "/")
+        found["x" if name == "pixel_values" else f"intermediates/{path}/__call__/0"] = moved
+    return found
+
+
+def as_graph(heard: Arrays) -> Arrays:
+    """Names of TensorFlow's graph; channels last."""
+    ends = {"conv": "BiasAdd", "fc": "BiasAdd", "qkv": "BiasAdd", "norm": "FusedBatchNormV3",
+            "act": "Gelu", "attn": "Softmax", "pixel": "input_1"}  # fmt: skip
+
+    def renamed(i: int, name: str) -> str:
+        part = name.rpartition(".")[2]
+        end = next((ends[start] for start in ends if part.startswith(start)), "add")
+        return f"efficient_former/{end.lower()}_{i}/{end}:0"
+
+    return {renamed(i, name): array for i, (name, array) in enumerate(heard.items())}
+
+
+def as_ncnn(heard: Arrays) -> Arrays:
+    """Blobs of ncnn: channels first, no axis for the batch, numbers."""
+    return {f"blob{2 * i:03}": array[0] for i, array in enumerate(first(heard).values())}
+
+
+def as_core_ml(heard: Arrays) -> Arrays:
+    """Variables of Core ML: tokens as (B, C, 1, N)."""
+    return {f"var_{17 + 3 * i}": array for i, array in enumerate(tokens_last(heard).values())}
+
+
+def as_rust(heard: Arrays) -> Arrays:
+    """Names with underscores, in alphabetical order, and a picture called ``input``."""
+    named = {
+        "input" if name == "pixel_values" else name.replace(".", "_"): array
+        for name, array in first(heard).items()
+    }
+    return dict(sorted(named.items()))
+
+
+def stored(dtype: str, dress: Dress) -> Dress:
+    """Write arrays in another type than they were computed in."""
+    return lambda heard: {name: array.astype(dtype) for name, array in dress(heard).items()}
+
+
+def every(step: int, start: int = 0) -> Callable[[Arrays], Arrays]:
+    """Keep every so many arrays, the picture and the answer."""
+
+    def keep(heard: Arrays) -> Arrays:
+        names = ["pixel_values", *list(heard)[start::step], "logits"]
+        return {name: array for name, array in heard.items() if name in names}
+
+    return keep
 
 
 def crowded(heard: Arrays) -> Arrays:

@@ -42,6 +42,16 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "depths": [1, 2], "hidden_sizes": [10, 14], "resolution": 4, "num_labels": 9,
         "distilled": False, "image": [1, 32, 32], "library": "transformers",
     },
+    "lake": cases.BASE | {  # three blocks on tokens and none on images in the last stage
+        "depths": [1, 2, 3], "hidden_sizes": [8, 12, 20], "num_meta3d_blocks": 3, "resolution": 3,
+        "key_dim": 8, "attention_ratio": 1, "mlp_expansion_ratio": 3, "layer_norm_eps": 1e-5,
+        "num_labels": 12, "image": [1, 48, 48], "library": "timm",
+    },
+    "hill": cases.BASE | {  # one head for the answer, odd widths
+        "depths": [2, 2], "hidden_sizes": [10, 15], "num_attention_heads": 3, "key_dim": 5,
+        "resolution": 5, "num_labels": 8, "distilled": False, "image": [1, 40, 40],
+        "library": "transformers",
+    },
     "l1": cases.FULL["l1"],
 }  # fmt: skip
 """Besides ``tiny``, the default weights."""

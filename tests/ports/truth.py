@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
 from npformer import checkpoints
 from npformer.layers import Array
-from npformer.network import forward
+from npformer.network import Trace, forward
 
 from .answers import Made, Port, accepted, last_of
 from .graphs import session
+from .libraries import listen
 from .shop import Reference, Shop
 
 ROUNDING = 1e-5
@@ -25,63 +28,82 @@ DIFFERENCE = 3e-6
 def objection(shop: Shop, port: Port, made: Made) -> str | None:
     """Say why a port is not what it says, or None.
 
-    A recording has to be wrong first where its author says, as near as can be told; of everything
-    else, which only those can look into who run it, the answers have to be right or wrong.
+    A port has to be wrong first where its author says, as near as can be told. Recordings under
+    names that only a runtime knows are searched for every array that they may hold.
     """
     reference = shop.reference(port.network)
     order = shop.order(reference)
-    if made.heard is None:
-        if is_recording(made):
-            return None  # under names that only the runtime knows
-        off = difference(*answers(reference, made))
-        right = off < ROUNDING if port.first is None else off > DIFFERENCE
-        return None if right else f"the answer is off by {off:.1e} of its largest number"
-    if "pixel_values" not in made.heard:
+    heard = made.heard if made.heard is not None else overheard(reference, order, made)
+    if "pixel_values" not in heard:
         return None
     if made.image is not None:
-        off = difference(made.heard["pixel_values"], shop.photo_pixels(reference))
+        off = difference(heard["pixel_values"], shop.photo_pixels(reference))
         if (off < ROUNDING) != (port.first is None):
             return f"the picture is off by {off:.1e} of its largest number"
-        found = first_difference(reference, order, made, ROUNDING)
+        found = first_difference(reference, order, heard, ROUNDING)
         return None if found is None else f"{found} is wrong; only the picture should be"
-    found = first_difference(reference, order, made, DIFFERENCE if port.first else ROUNDING)
+    found = first_difference(reference, order, heard, DIFFERENCE if port.first else ROUNDING)
     if port.first is None:
         return None if found is None else f"{found} is wrong"
-    if last_of(found, order) in accepted(port, made, order):
+    if last_of(found, order) in {last_of(path, order) for path in accepted(port, made, order)}:
         return None
     return f"{found} is wrong first, not {port.first}"
 
 
-def is_recording(made: Made) -> bool:
-    """Whether a file holds arrays, rather than a network."""
-    return made.paths != () and str(made.other).endswith((".npz", ".safetensors"))
-
-
-def answers(reference: Reference, made: Made) -> tuple[Array, Array]:
-    """Return the logits of a module, a graph or a checkpoint, and those of the reference."""
+def overheard(reference: Reference, order: list[str], made: Made) -> Mapping[str, Array]:
+    """Run a network, or open a recording, and return what it computes, by timm's paths."""
     pixels = reference.pixels(2)
-    first = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
     if isinstance(made.other, torch.nn.Module):
-        with torch.no_grad():
-            result = made.other(torch.from_numpy(first))
-        logits = getattr(result, "logits", result).numpy()
-    elif made.other.suffix == ".onnx":
-        runtime = session(made.other)
-        logits = runtime.run(None, {runtime.get_inputs()[0].name: first})[0]
-    else:
-        other = checkpoints.read(made.other)
-        logits = forward(pixels, other.params, other.config).logits
-    return logits, reference.trace(pixels)["logits"]
+        model = made.other
+        pixels = pixels.astype(str(next(model.parameters()).dtype).removeprefix("torch."))
+        library = "timm" if type(model).__module__.startswith("timm") else "transformers"
+        return listen(model, reference, pixels, library)
+    if made.other.suffix == ".onnx":
+        runtime = session(made.other, "none", every=True)
+        first = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+        arrays = runtime.run(None, {runtime.get_inputs()[0].name: first})
+        return recognized(reference, made, pixels, arrays)
+    if made.other.suffix == ".npz":
+        arrays = dict(np.load(made.other))
+        pixels = np.ascontiguousarray(arrays.pop("pixel_values").transpose(0, 2, 3, 1))
+        return recognized(reference, made, pixels, list(arrays.values()))
+    if made.paths:
+        return {}  # OpenVINO's, which are not the arrays of the graph
+    trace = Trace()
+    other = checkpoints.read(made.other)
+    trace("pixel_values", pixels)
+    trace("logits", forward(pixels, other.params, other.config, trace).logits)
+    return trace
+
+
+def recognized(
+    reference: Reference, made: Made, pixels: Array, arrays: list[Array]
+) -> dict[str, Array]:
+    """Return which of the reference's arrays are among others: the nearest of the same shape.
+
+    A path that should be seen and has none of its shape gets an array of infinite numbers.
+    """
+    expected = reference.trace(pixels)
+    turned = [array.transpose(0, 2, 3, 1) for array in arrays if array.ndim == 4]
+    found = {"pixel_values": pixels}
+    for path in made.paths:
+        if path not in expected or path == "pixel_values":
+            continue
+        right = expected[path]
+        same = [array for array in (*arrays, *turned) if array.shape == right.shape]
+        found[path] = min(
+            same, key=lambda array: difference(array, right), default=np.full(right.shape, np.inf)
+        )
+    return found
 
 
 def first_difference(
-    reference: Reference, order: list[str], made: Made, tolerance: float
+    reference: Reference, order: list[str], heard: Mapping[str, Array], tolerance: float
 ) -> str | None:
     """Return the first recorded array that differs from the reference's, by their paths."""
-    heard = made.heard or {}
     expected = reference.trace(np.asarray(heard["pixel_values"], np.float32))
     for path in order:
-        if path in heard and difference(heard[path], expected[path]) > tolerance:
+        if path in heard and not difference(heard[path], expected[path]) <= tolerance:
             return path
     return None
 

@@ -18,6 +18,7 @@ from ...layers import Array
 from ...network.tree import build, leaves
 from ..layer_strategies import arguments
 from ..layer_table import Shape
+from ..onnx_graphs import read_graph, runner
 from .names import Match, match, native_axes, skeleton, torch_axes
 from .port import (
     Port,
@@ -28,8 +29,6 @@ from .port import (
     of_fixed_size,
     tokens_of,
 )
-
-Runner = Callable[[dict[str, Array]], Array]
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,8 @@ class Onnx:
         values = default_options(layer, options)
         if isinstance(theirs, onnx.NodeProto):
             model, names = _graph_of(theirs), _by_place(layer, theirs)
-            run = _Graph(runner(model), theirs.input[0], names, self.channels, _axes(theirs))
+            x = theirs.input[0]
+            run = _Graph(model, "the node", x, names, self.channels, _axes(theirs))
             return Port(
                 run,
                 lambda dtype: arguments(layer, dtype, options=values, shape=_rank(theirs, layer)),
@@ -118,7 +118,7 @@ class Onnx:
             matched = _match(layer, tensors, source, self.naming)
             found, like = matched.names, {"like": matched.parameters}
         dtype, shape = _make_replaceable(model, found.values(), x, self.channels)
-        run = _Graph(runner(model), x, found, self.channels, _axes(node))
+        run = _Graph(model, source, x, found, self.channels, _axes(node))
         return Port(
             run, of_fixed_size(layer, values, shape=shape, **like), (dtype,), any_size=False
         )
@@ -128,10 +128,11 @@ class _Graph:
     """Runs a graph on an input and the parameters of a layer."""
 
     def __init__(
-        self, run: Runner, x: str, names: dict[str, str], channels: str,
+        self, model: Any, source: str, x: str, names: dict[str, str], channels: str,
         axes: Callable[[str, Array], Array],
     ) -> None:  # fmt: skip
-        self.run, self.x, self.names, self.axes = run, x, names, axes
+        self.run = runner(model, source, ConfigError, threads=1)
+        self.x, self.names, self.axes = x, names, axes
         self.is_first = channels == "first"
 
     def __call__(self, x: Array, *rest: Any) -> Array:
@@ -140,7 +141,7 @@ class _Graph:
         if self.names:
             for path, leaf in leaves(rest[0]):
                 feeds[self.names[path]] = np.ascontiguousarray(self.axes(path, leaf))
-        y = self.run(feeds)
+        y = np.asarray(self.run(feeds)[0])
         return channels_last(y) if self.is_first else y
 
 
@@ -163,12 +164,7 @@ def load(theirs: Any) -> tuple[Any, str]:
     require(isinstance(theirs, (str, PathLike)), "theirs", theirs,
             "a file, an onnx.ModelProto or an onnx.NodeProto")  # fmt: skip
     place = as_path(theirs, "the ONNX file", ConfigError)
-    try:
-        return _with_initializers(onnx.load(str(place))), str(place)
-    except OSError:
-        raise
-    except Exception as error:
-        raise ConfigError(f"{place} is no ONNX file ({error}); expected a graph of ONNX") from None
+    return _with_initializers(read_graph(place, ConfigError)), str(place)
 
 
 def _with_initializers(model: Any) -> Any:
@@ -180,32 +176,6 @@ def _with_initializers(model: Any) -> Any:
             model.graph.initializer.append(values[0])
             model.graph.node.remove(node)
     return model
-
-
-def runner(model: Any) -> Runner:
-    """Return a function that runs a model: by ONNX Runtime, or else by ONNX's own evaluator.
-
-    Raises
-    ------
-    ConfigError
-        If the graph cannot be run.
-    """
-    data = model.SerializeToString()
-    try:
-        import onnxruntime
-    except ModuleNotFoundError:
-        from onnx.reference import ReferenceEvaluator
-
-        evaluator = ReferenceEvaluator(model)
-        return lambda feeds: np.asarray(next(iter(evaluator.run(None, feeds))))
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # that a tensor can be replaced is meant, and no warning
-    options.intra_op_num_threads = 1
-    try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ConfigError(f"ONNX Runtime cannot run the graph: {error}") from error
-    return lambda feeds: np.asarray(session.run(None, feeds)[0])
 
 
 def _tensors(model: Any) -> dict[str, Array]:

@@ -26,6 +26,8 @@ from ..steps import Step
 
 SAMPLES = 2
 """How often a chain is run with errors: each number is compared with its neighbors' spread too."""
+TINY = 2.0**-14
+"""Numbers below this are rounded as it is, in float16."""
 DEVIATIONS = 10.0
 """Bounds in standard deviations, of which the derived variances are already generous."""
 
@@ -56,6 +58,13 @@ class Bridge:
     ) -> None:
         self.value, self.bound = value, bound
         self._clean, self._deviation, self._path = clean, deviation, path
+
+    def stored(self, unit: float) -> Bridge:
+        """Return the same, to be met by an array that was rounded when it was recorded."""
+        if not unit:
+            return self
+        bound = self.bound + unit * abs(self.value) + unit * TINY
+        return Bridge(self.value, bound, self._clean, self._deviation, self._path)
 
     @cached_property
     def samples(self) -> tuple[Array, ...]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...checkpoints import safetensors_file
 from ...errors import MissingWeights, RecordingError
 from ...layers import Array
-from ..bounds.parameters import Finding as Changed
+from ...network.configuration import EfficientFormerConfig
 from ..steps import INPUT, Step
-from .bridge import recorded as taken
+from .case import Case, Finding
 from .comparison import Comparison
-from .diagnose import Diagnosis, Finding
+from .diagnose import diagnose
 from .entrance import Entrance, enter
+from .halves import computed_in_half, storage
 from .names import claims, layer_of
 from .pictures import Pictures, shapes_of
 from .recorded import Candidate, Recorded, file_of, from_mapping, from_npz, is_checkpoint
@@ -25,6 +27,8 @@ from .reference import (
     Reference,
     as_reference,
     chain_of,
+    changed_in,
+    held_by,
     other_parameter,
     record_checkpoint,
 )
@@ -34,6 +38,9 @@ from .torch_module import is_module, record_module
 from .walk import Pool, Walk
 
 Progress = Callable[[str, int, int], None]
+
+OF_FLOAT32 = 2.0**-24
+"""The largest relative error of rounding to float32."""
 
 
 def compare(
@@ -98,44 +105,104 @@ def compare(
     entrance = enter(source, pictures, chain)
     if entrance.cause is not None or not entrance.is_right:
         return _wrong_picture(known, source, entrance)
+    numbers = {step.path: i for i, step in enumerate(chain)}
+
+    def tell(path: str) -> None:
+        if progress is not None:
+            progress(path, numbers[path], len(chain))
+
+    judged = _judge(known, chain, source, claimed, entrance, tell)
+    if _may_lie_on_its_side(judged, source, pictures):
+        turned = _judge(known, chain, source, claimed, entrance.turned(), tell)
+        judged = turned if _lies_on_its_side(turned) else judged
+    if judged.finding is not None and source.fed is None and not source.parameters:
+        unit = storage(source.arrays.values()) or OF_FLOAT32
+        if unit > OF_FLOAT32 or judged.finding.cause is None:
+            rounded = _judge(known, chain, source, claimed, judged.entrance, tell, unit)
+            judged = rounded if _was_rounded(judged, rounded, unit) else judged
+    walk, finding, entrance = judged
+    told = finding is not None and (finding.cause or finding.more or source.fed is not None)
+    if not told and not walk.matches:
+        raise _nothing_fits(source, walk, entrance)
+    return _comparison(known, source, walk, finding, entrance)
+
+
+class _Judged(NamedTuple):
+    """What became of a recording."""
+
+    walk: Walk
+    finding: Finding | None
+    entrance: Entrance
+
+
+def _judge(
+    known: Reference,
+    chain: tuple[Step, ...],
+    source: Recorded,
+    claimed: Mapping[str, str],
+    entrance: Entrance,
+    tell: Callable[[str], None],
+    unit: float = 0.0,
+) -> _Judged:
+    """Go through all steps, and find the first wrong one."""
     found = [
         Candidate(name, array)
         for name, array in source.arrays.items()
         if array.size > 1 and name != entrance.name
     ]
-    walk = Walk(chain, Pool(found), claimed)
-    walk.start(INPUT, taken(entrance.pixels))
-    total = len(chain)
-    numbers = {step.path: i for i, step in enumerate(chain)}
-
-    def tell(path: str) -> None:
-        if progress is not None:
-            progress(path, numbers[path], total)
-
+    walk = Walk(chain, Pool(found), claimed, unit)
+    walk.start(INPUT, walk.taken(entrance.pixels, INPUT))
     walk.run(tell)
-    diagnosis = Diagnosis(walk, found, source, known.config, entrance)
-    finding = diagnosis.run()
-    finding = _by_parameters(finding, chain, source, walk)
-    if finding is None and (small := small_fault(walk, tell)) is not None:
-        step, match, changed = small
-        finding = Finding(step, "parameter", match, _how_small(changed))
-    unknown = finding is None or (finding.cause is None and source.fed is None)
-    if unknown and not walk.matches:
-        raise _nothing_fits(source, walk, entrance)
-    return _comparison(known, source, walk, finding, entrance)
+    finding = diagnose(Case(walk, found, source, known.config, entrance))
+    finding = _by_parameters(finding, chain, source, walk, known.config)
+    if finding is None and not unit and (small := small_fault(walk, tell)) is not None:
+        changed, match = small
+        finding = Finding(changed.step, changed.word, match, changed.more)
+    return _Judged(walk, finding, entrance)
 
 
-def _how_small(found: Changed) -> str:
-    """Say which parameter has how slightly another value."""
-    index: tuple[int, ...] | None = found[1]
-    which = "" if index is None else f"[{', '.join(str(n) for n in index)}]"
-    return f"{found.parameter}{which} times {found.factor:.7g}"
+def _was_rounded(judged: _Judged, rounded: _Judged, unit: float) -> bool:
+    """Whether arrays were rounded only when they were recorded: then more of them are right."""
+    if unit > OF_FLOAT32 and computed_in_half(rounded.walk):
+        return False
+    if rounded.finding is None:
+        return True
+    order = [INPUT, *(step.path for step in judged.walk.chain)]
+    first, later = (
+        order.index(found.step.path) for found in (judged.finding, rounded.finding) if found
+    )
+    return later > first
+
+
+def _may_lie_on_its_side(judged: _Judged, source: Recorded, pictures: Pictures) -> bool:
+    """Whether a square picture may have been recorded with its columns for rows.
+
+    Read upright, the kernels of the stem look transposed then.
+    """
+    finding, pixels = judged.finding, judged.entrance.pixels
+    if finding is None or not finding.step.path.startswith("stem."):
+        return False
+    is_open = source.fed is None and pictures.image is None and judged.entrance.is_recorded
+    return is_open and pixels.shape[1] == pixels.shape[2]
+
+
+def _lies_on_its_side(judged: _Judged) -> bool:
+    """Whether everything agrees with a picture on its side, the order of tokens too."""
+    walk, finding, _ = judged
+    if finding is not None and finding.cause is not None:  # of something else: the stem is right
+        inside = finding.step.path.startswith("stem.")
+        return not inside and finding.cause not in ("weight_transposed", "token_order")
+    order = next((step.path for step in walk.chain if step.layer == "flat"), None)
+    if order is None or not (order in walk.matches or order in walk.cleared):
+        return False
+    return finding is None
 
 
 def _record(other: Any, known: Reference, pictures: Pictures, entry: str | None) -> Recorded:
     """Get the arrays of the other network, whatever it is."""
     if is_module(other):
-        return record_module(other, pictures.make(*pictures.size))
+        found = record_module(other, pictures.make(*pictures.size))
+        return replace(found, held=held_by(other, known))
     if isinstance(other, Mapping):
         return from_mapping(other, "the recorded arrays")
     if isinstance(other, (str, PathLike)):
@@ -175,12 +242,19 @@ def _safetensors(file: Path) -> dict[str, Array] | None:
 
 
 def _by_parameters(
-    finding: Finding | None, chain: tuple[Step, ...], source: Recorded, walk: Walk
+    finding: Finding | None,
+    chain: tuple[Step, ...],
+    source: Recorded,
+    walk: Walk,
+    config: EfficientFormerConfig,
 ) -> Finding | None:
     """Take the parameters themselves into account, where they are known."""
+    if finding is not None and finding.cause is None and source.held:
+        changed = changed_in(finding.step, source.held, config)
+        return finding if changed is None else finding._replace(cause=changed[0], more=changed[1])
     if not source.parameters:
         return finding
-    differs = other_parameter(chain, source.parameters)
+    differs = other_parameter(chain, source.parameters, config)
     if differs is None:
         return finding
     step, word, path = differs
@@ -227,19 +301,21 @@ def _comparison(
         more = f"{more}; {count} are not finite" if more else f"{count} are not finite"
     return Comparison(
         known.source, source.source, first, finding.cause, tuple(layers), path, more,
-        _notes(walk, source, entrance), wrong,
+        _notes(walk, source, entrance, is_right=False), wrong,
     )  # fmt: skip
 
 
-def _notes(walk: Walk, source: Recorded, entrance: Entrance) -> tuple[str, ...]:
+def _notes(
+    walk: Walk, source: Recorded, entrance: Entrance, is_right: bool = True
+) -> tuple[str, ...]:
     """Say what was not compared."""
     notes = []
     if entrance.note:
         notes.append(entrance.note)
     final = walk.chain[-1].path
-    if walk.matches and final not in walk.matches:
+    if is_right and walk.matches and final not in walk.matches:
         last = [step.path for step in walk.chain if step.path in walk.matches][-1]
-        notes.append(f"the last layer that is right is {last}")
+        notes.append(f"the last layer that was recorded is {last}")
     if not source.outputs and len(walk.matches) < 3:
         notes.append("few arrays were recorded: record more layers for a sharper answer")
     return tuple(notes)

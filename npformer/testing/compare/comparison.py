@@ -47,9 +47,10 @@ class Comparison:
         if self.step not in (None, where):
             where += f" ({self.step})"
         text = f"first wrong: {where}"
-        said = f"{self.cause}: {CAUSES[self.cause]}" if self.cause else "unknown"
-        text += f"\ncause: {said}"
-        return text + (f" ({self.more})" if self.more else "")
+        if self.cause is None:  # what has no word is told by a sentence
+            return f"{text}\ncause: {self.more or 'unknown'}"
+        more = f" ({self.more})" if self.more else ""
+        return f"{text}\ncause: {self.cause}: {CAUSES[self.cause]}{more}"
 
     def __repr__(self) -> str:
         width = max((len(layer.path) for layer in self.layers), default=5)

@@ -13,6 +13,8 @@ from ..steps import INPUT, Step
 from .arrangement import Expected, likeness, sums_of
 from .bridge import ahead
 from .bridge import recorded as taken
+from .causes import CAUSES
+from .halves import storage
 from .pictures import NAMES, Picture, Pictures, choose, mean_and_std, no_picture, pictures_in
 from .preprocessing import (
     NEAR,
@@ -25,9 +27,16 @@ from .preprocessing import (
 from .recorded import Recorded, words_of
 
 SAME = 0.95
-"""Two preparations of one picture that differ by the filter alone have a correlation above this."""
+"""Two preparations of one picture have a correlation above this."""
+ONE = 1.01
+"""Levels by which libraries differ that resize in whole numbers, by the same filter."""
+CLEAR = 4.0
+"""Levels by which another filter differs at least somewhere."""
 LIKE = 0.5
 """Pictures with a correlation below this are of different things."""
+
+
+NEARLY = "nearly the same picture, but no preparation of the photograph gives these numbers"
 
 
 class Entrance(NamedTuple):
@@ -45,6 +54,10 @@ class Entrance(NamedTuple):
     bound: float = NEAR
     note: str = ""
     pictures: Pictures | None = None
+
+    def turned(self) -> Entrance:
+        """Return the same with the rows of the picture read as its columns."""
+        return self._replace(pixels=np.ascontiguousarray(self.pixels.swapaxes(1, 2)))
 
     def mistakes(self) -> Iterator[tuple[str, Array]]:
         """Yield what the first layer may have been given instead, with the word for why."""
@@ -88,7 +101,7 @@ def enter(source: Recorded, pictures: Pictures, chain: tuple[Step, ...]) -> Entr
         same = [_without_repetition(picture, given) for picture in same]
         answer = _compared(same, given, pictures)
         if answer is not None:
-            if not answer.is_right and answer.cause is None:
+            if not answer.is_right and answer.cause is None and not answer.note:
                 raise RecordingError(
                     f"{source.source}: {answer.name!r} is another picture than the one that was "
                     "given: no preparation of it gives these numbers. Name the photograph that the "
@@ -140,16 +153,19 @@ def _compared(found: list[Picture], given: Array, pictures: Pictures) -> Entranc
     for name, pixels in found:
         if pixels.shape != given.shape:
             continue
-        error = float(abs(pixels - given).max())
-        if error <= NEAR:
+        if np.all(abs(pixels - given) <= NEAR + storage([pixels]) * abs(given)):
             return Entrance(pixels, name=name, pictures=pictures)
     for name, pixels in found:
         if pixels.shape != given.shape:
             continue
         error = float(abs(pixels - given).max())
-        cause = _cause(pixels, given, pictures)
-        wrong = Entrance(pixels, False, cause, name, error=error, pictures=pictures)
-        if cause is not None:
+        said = _cause(pixels, given, pictures)
+        note = NEARLY if said is None and likeness(pixels, given) > SAME else ""
+        cause = said if said in CAUSES else None
+        if said is not None and cause is None:
+            note = said
+        wrong = Entrance(pixels, False, cause, name, error=error, note=note, pictures=pictures)
+        if cause is not None or note not in ("", NEARLY):
             return wrong
         if words_of(name) in NAMES or name == INPUT or likeness(pixels, given) > LIKE:
             best = best or wrong
@@ -162,15 +178,23 @@ def _cause(pixels: Array, given: Array, pictures: Pictures) -> str | None:
         cause = affine_cause(given, pixels, pictures.processor)
         if cause is not None:
             return cause
-    for word, other in (*misread(given, pictures.processor), *prepared_otherwise(pictures)):
-        if other.shape == pixels.shape and abs(other - pixels).max() <= NEAR * max(
-            1.0, float(abs(other).max()) / 4
-        ):
+    for word, other in misread(given, pictures.processor):
+        if _is_same(other, pixels, NEAR):
             return word
-    if crop_of(pixels, pictures):
-        return "crop"
-    # The same picture with the same colors at the same place, but not the same pixels.
-    return "resize" if likeness(pixels, given) > SAME else None
+    level = ONE / (255 * mean_and_std(pictures.processor)[1])  # of each color
+    for word, other in prepared_otherwise(pictures):
+        slack = level if word == "resize" and not _is_same(other, given, CLEAR * level) else NEAR
+        if _is_same(other, pixels, slack):
+            return word
+    return "crop" if crop_of(pixels, pictures) else None
+
+
+def _is_same(other: Array, pixels: Array, slack: Array | float) -> bool:
+    """Whether two pictures agree, in units of pixel values."""
+    if other.shape != pixels.shape:
+        return False
+    larger = max(1.0, float(abs(other).max()) / 4)
+    return bool(np.all(abs(other - pixels) <= slack * larger))
 
 
 def _follows(pixels: Array, source: Recorded, chain: tuple[Step, ...]) -> int:

@@ -27,12 +27,19 @@ from ...network.configuration import EfficientFormerConfig
 from ..steps import Step
 from .arrangement import likeness
 from .bridge import Bridge
+from .initial import is_drawn
+from .variants.norms import other_epsilons
+from .variants.products import rounded
 
-Told: TypeAlias = "tuple[str, str] | None"
-"""A word of `CAUSES`, and more in words."""
+Told: TypeAlias = "tuple[str | None, str] | None"
+"""A word of `CAUSES`, and more in words; no word if two causes give the same."""
 
 FEW = 0.2
 """Up to this share of channels is wrong if one number of a weight is."""
+FITS = 0.1
+"""An ε fits if the mean square of what it leaves is below this, in bounds."""
+BETTER = 0.8
+"""A change explains differences better if what it leaves is less than this share of another's."""
 UNLIKE = 0.3
 """Weights whose correlation is below this have nothing to do with each other."""
 
@@ -76,7 +83,8 @@ def explain(
         if isinstance(p, LayerNorm):
             ones = LayerNorm(np.ones_like(p.weight), 0 * p.bias)
             normal = layer_norm(x, ones, step.options["eps"])
-            return _per_channel(step, normal, found, slack)
+            told = _per_channel(step, normal, found, slack)
+            return told and _or_epsilon(step, x, p, found, right, told)
         if isinstance(p, LayerScale):
             return _per_channel(step, x, found, slack)
         if step.layer == "position_bias" and isinstance(p, np.ndarray):
@@ -87,6 +95,8 @@ def explain(
             return _function_of(x, found)
         if step.layer == "softmax":
             return _softmax(found)
+        if step.layer == "average":
+            return _average(found, right, slack)
     return None
 
 
@@ -114,13 +124,24 @@ def _linear(step: Step, x: Array, p: Linear, found: Array, right: Bridge, slack:
         rest = abs(D[:, wrong] - design @ change)
         if np.mean(rest <= 3 * S[:, wrong]) < 0.999:
             return None
-        if not few and abs(likeness(p.weight[:, wrong] + change[:-1], p.weight[:, wrong])) < UNLIKE:
-            return "random_start", f"{step.prefix}.weight"
+        weight, usual = p.weight[:, wrong] + change[:-1], p.weight[:, wrong]
+        if not few and abs(likeness(weight, usual)) < UNLIKE:
+            near = abs(np.sort(weight, axis=None) - np.sort(usual, axis=None))
+            if near.max() < 1e-3 * abs(usual).max():
+                return "weight_transposed", f"{step.prefix}.weight, its numbers in another order"
+            if is_drawn(weight):
+                return "random_start", f"{step.prefix}.weight"
+        share = change[:-1] / usual
+        if np.all(abs(share) <= 1.1 * 2.0**-9) and np.ptp(share) > abs(share).max():
+            # As rounding does: up and down.
+            near = abs(change[:-1]).max() / 16
+            for kind in ("float16", "bfloat16"):
+                if np.all(abs(weight - rounded(usual, kind)) <= near):
+                    return "half_precision", f"{step.prefix}.weight"
+            return None, f"{step.prefix}.weight differs by less than half precision resolves"
         return "parameter", f"{step.prefix}.weight"
     if few:
         return "parameter", f"{step.prefix}.weight"
-    if abs(likeness(found, right.value)) < UNLIKE:
-        return "random_start", f"{step.prefix}.weight"
     return None
 
 
@@ -165,6 +186,30 @@ def _per_channel(step: Step, x: Array, found: Array, slack: Array) -> Told:
     return "parameter", f"{step.prefix}.{names}"
 
 
+def _or_epsilon(
+    step: Step, x: Array, p: LayerNorm, found: Array, right: Bridge, told: tuple[str | None, str]
+) -> Told:
+    """Decide between a parameter of a layer norm and another ε: one number, that fits as well."""
+
+    def left(y: Array) -> float:
+        return float(np.mean(np.square((found - y) / right.bound)))
+
+    usual = step.options["eps"]
+    others = [(left(layer_norm(x, p, eps)), eps) for eps in other_epsilons(usual)]
+    of_eps, eps = min(others)
+    centered = right.value - p.bias
+    factor = np.vdot(centered, found - p.bias) / np.vdot(centered, centered)
+    of_factor = left(p.bias + factor * centered)
+    if of_eps > FITS:
+        return told
+    more = f"{eps:g} instead of {usual:g}"
+    if of_eps < BETTER * of_factor:
+        return "eps", more
+    if of_factor < BETTER * of_eps:
+        return told
+    return None, f"another ε, {more}, or {told[1]}: both give these numbers"
+
+
 def _fit(x: Array, found: Array, slack: Array) -> tuple[Array, Array] | None:
     """Fit ``found = factor · x + offset`` for each channel; None if that does not hold."""
     X, Y, S = _rows(x), _rows(found), _rows(slack)
@@ -186,6 +231,8 @@ def _position_bias(
     table = relative_position_bias(p)
     factor = float(np.vdot(added, table) / np.vdot(table, table))
     if np.all(abs(added - factor * table) <= bound):
+        if abs(factor + 1) < 1e-4:
+            return None, "the attention bias is subtracted, not added"
         return ("bias_missing", "") if abs(factor) < 1e-6 else ("bias_scaled", f"by {factor:.4g}")
     if p.ndim != 3:
         return None
@@ -231,6 +278,15 @@ def _function_of(x: Array, found: Array) -> Told:
     span = np.ptp(found)
     smooth = abs(rises) <= 3 * abs(steps) + 1e-5 * span
     return ("activation", "") if span > 0 and smooth.mean() > 0.999 and x.size > 100 else None
+
+
+def _average(found: Array, right: Bridge, slack: Array) -> Told:
+    """Whether only a few classes are wrong: their columns or biases are, in one of the heads."""
+    wrong = np.flatnonzero((_rows(abs(found - right.value)) > _rows(slack) / 4).any(0))
+    if not 0 < len(wrong) <= FEW * found.shape[-1]:
+        return None
+    which = ", ".join(str(j) for j in wrong[:4]) + (", …" if len(wrong) > 4 else "")
+    return "parameter", f"of class {which}, in head or head_dist"
 
 
 def _softmax(found: Array) -> Told:

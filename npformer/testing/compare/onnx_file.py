@@ -1,16 +1,17 @@
-"""Run an ONNX graph by ONNX Runtime, and record every array on the way."""
+"""Run an ONNX graph, and record every array on the way."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...errors import RecordingError
 from ...files.optional import optional
 from ...layers import Array
+from ..onnx_graphs import read_graph, runner
 from .recorded import Recorded
 
 VIEWS = {
@@ -23,9 +24,25 @@ VIEWS = {
 Feed = Callable[[int, int], Array]
 """Makes pixel values, (1, height, width, C), channels last."""
 
+TYPES = {"FLOAT": "f4", "FLOAT16": "f2", "DOUBLE": "f8"}
+"""What an input may hold, by ONNX's names."""
+
+
+class Entry(NamedTuple):
+    """The input of a graph."""
+
+    name: str
+    shape: list[int | str]
+    """sizes, or names of those that are open"""
+    kind: str
+    """by ONNX's names"""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.kind} [{', '.join(str(n) for n in self.shape)}]"
+
 
 def record_onnx(path: Path, size: tuple[int, int], channels: int, feed: Feed) -> Recorded:
-    """Run a graph as it is written, without ONNX Runtime's changes.
+    """Run a graph as it is written, without a runtime's changes.
 
     Parameters
     ----------
@@ -46,43 +63,21 @@ def record_onnx(path: Path, size: tuple[int, int], channels: int, feed: Feed) ->
         If the file is no ONNX graph, or not one with a picture for its input.
     MissingPackage
         If onnx or onnxruntime is not installed.
+    OSError
+        If the file cannot be read.
     """
-    with optional("onnx", "comparing with an ONNX file", "npformer[peers]"):
-        import onnx
-    with optional("onnxruntime", "comparing with an ONNX file", "npformer[peers]"):
-        import onnxruntime
+    for package in ("onnx", "onnxruntime"):
+        with optional(package, "comparing with an ONNX file", "npformer[peers]"):
+            __import__(package)
 
-    try:
-        model = onnx.load(str(path))
-    except OSError:
-        raise
-    except Exception as error:  # of protobuf, whose classes differ between its versions
-        raise RecordingError(f"{path}: is no ONNX graph ({_first_line(error)})") from error
-    if not model.graph.node:
-        raise RecordingError(f"{path}: is no ONNX graph, or an empty one: it has no nodes")
+    model = read_graph(path, RecordingError)
+    entry, is_last = _input(model, path, channels)
     outputs = [value.name for value in model.graph.output]
-    shown = set(outputs)
-    for node in model.graph.node:
-        for name in node.output:
-            if name and name not in shown and node.op_type not in VIEWS:
-                model.graph.output.append(onnx.ValueInfoProto(name=name))
-                shown.add(name)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(
-            _with_weights(model, path), options, providers=["CPUExecutionProvider"]
-        )
-        entry, pixels = _input(session, path, size, channels, feed)
-        names = [value.name for value in session.get_outputs()]
-        found = session.run(names, {entry.name: _as_wanted(entry, pixels, channels, path)})
-    except RecordingError:
-        raise
-    except Exception as error:  # ONNX Runtime's classes differ between its versions
-        raise RecordingError(
-            f"{path}: ONNX Runtime cannot run it ({_first_line(error)})"
-        ) from error
+    names = [*outputs, *_others(model, {*outputs})]
+    run = runner(model, str(path), RecordingError)
+    pixels = _pixels(entry, is_last, size, feed)
+    x = pixels if is_last else np.moveaxis(pixels, -1, 1)
+    found = run({entry.name: np.ascontiguousarray(x, dtype=TYPES[entry.kind])})
     arrays = {
         name: array
         for name, array in zip(names, found, strict=True)
@@ -91,55 +86,57 @@ def record_onnx(path: Path, size: tuple[int, int], channels: int, feed: Feed) ->
     return Recorded(str(path), arrays, tuple(outputs), pixels, is_graph=True)
 
 
-def _with_weights(model: Any, path: Path) -> Any:
-    """Return what a session is made from: the model's bytes, or if they are too many, a file's."""
-    try:
-        return model.SerializeToString()
-    except Exception as error:
-        raise RecordingError(
-            f"{path}: is too large to be run with all its arrays exposed ({_first_line(error)})"
-        ) from error
+def _others(model: Any, shown: set[str]) -> list[str]:
+    """Make outputs of all arrays that are computed on the way, and return their names."""
+    import onnx
+
+    names = dict.fromkeys(
+        name
+        for node in model.graph.node
+        if node.op_type not in VIEWS
+        for name in node.output
+        if name and name not in shown
+    )
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    return list(names)
 
 
-def _input(
-    session: Any, path: Path, size: tuple[int, int], channels: int, feed: Feed
-) -> tuple[Any, Array]:
-    """Find the picture among a graph's inputs, and make one that fits."""
-    entries = session.get_inputs()
-    shapes = ", ".join(f"{entry.name} {entry.shape}" for entry in entries)
+def _input(model: Any, path: Path, channels: int) -> tuple[Entry, bool]:
+    """Find the picture among a graph's inputs, and whether its channels are last."""
+    from onnx import TensorProto
+
+    held = {tensor.name for tensor in model.graph.initializer}
+    entries = []
+    for value in model.graph.input:
+        if value.name not in held:
+            kind = value.type.tensor_type
+            shape = [n.dim_value or n.dim_param or "?" for n in kind.shape.dim]
+            entries.append(Entry(value.name, shape, TensorProto.DataType.Name(kind.elem_type)))
     if len(entries) != 1 or len(entries[0].shape) != 4:
         raise RecordingError(
-            f"{path}: its inputs are {shapes or 'none'}; expected one, a batch of pictures with "
-            "four axes"
+            f"{path}: its inputs are {', '.join(map(str, entries)) or 'none'}; expected one, a "
+            "batch of pictures with four axes"
         )
     entry = entries[0]
-    last = entry.shape[-1] == channels and entry.shape[1] != channels
-    if not last and isinstance(entry.shape[1], int) and entry.shape[1] != channels:
+    is_last = entry.shape[-1] == channels and entry.shape[1] != channels
+    if not is_last and isinstance(entry.shape[1], int) and entry.shape[1] != channels:
         raise RecordingError(
-            f"{path}: its input is {shapes}; expected {channels} channels, at the second or the "
+            f"{path}: its input is {entry}; expected {channels} channels, at the second or the "
             "last place"
         )
-    sides = entry.shape[1:3] if last else entry.shape[2:]
+    if entry.kind not in TYPES:
+        raise RecordingError(
+            f"{path}: its input is {entry}; expected preprocessed pixels, real numbers"
+        )
+    return entry, is_last
+
+
+def _pixels(entry: Entry, is_last: bool, size: tuple[int, int], feed: Feed) -> Array:
+    """Make pixels of the sizes that a graph wants."""
+    sides = entry.shape[1:3] if is_last else entry.shape[2:]
     height, width = (
         side if isinstance(side, int) else usual for side, usual in zip(sides, size, strict=True)
     )
     pixels = feed(height, width)
-    if isinstance(entry.shape[0], int):
-        pixels = np.repeat(pixels, entry.shape[0], axis=0)
-    return entry, pixels
-
-
-def _as_wanted(entry: Any, pixels: Array, channels: int, path: Path) -> Array:
-    """Lay out pixels as a graph wants them."""
-    kinds = {"tensor(float)": "f4", "tensor(float16)": "f2", "tensor(double)": "f8"}
-    if entry.type not in kinds:
-        raise RecordingError(
-            f"{path}: its input holds {entry.type}; expected preprocessed pixels, real numbers"
-        )
-    last = entry.shape[-1] == channels and entry.shape[1] != channels
-    x = pixels if last else np.moveaxis(pixels, -1, 1)
-    return np.ascontiguousarray(x, dtype=kinds[entry.type])
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    count = entry.shape[0]
+    return np.repeat(pixels, count, axis=0) if isinstance(count, int) else pixels

@@ -15,6 +15,7 @@ import numpy as np
 from ...images.processor import EfficientFormerImageProcessor
 from ...layers import Array
 from .pictures import Pictures, mean_and_std
+from .resampling import resampled
 
 NEAR = 2e-5
 """How near two preparations of the same picture are, in units of pixel values; one gray level is
@@ -43,7 +44,7 @@ def misread(x: Array, processor: EfficientFormerImageProcessor) -> Iterator[tupl
     Yields
     ------
     word : str
-        A key of `CAUSES`.
+        A key of `CAUSES`, or a sentence about what has no word.
     pixels : ndarray, shape (B, H, W, C)
     """
     first = np.ascontiguousarray(np.moveaxis(x, -1, 1))
@@ -60,6 +61,13 @@ def misread(x: Array, processor: EfficientFormerImageProcessor) -> Iterator[tupl
     for _, other_mean, other_std in FITS:
         yield "mean_std", (unit - np.array(other_mean)) / np.array(other_std)
     yield "mean_std", (unit - std) / mean
+    for wrong_mean, wrong_std in ((mean[::-1], std), (mean, std[::-1]), (mean[::-1], std[::-1])):
+        yield "mean_std", (unit - wrong_mean) / wrong_std
+    yield "the picture is mirrored", x[:, :, ::-1]
+    yield "the picture is upside down", x[:, ::-1]
+    for weights in (np.full(3, 1 / 3), np.array([0.299, 0.587, 0.114])):
+        gray = (unit @ weights)[..., None]
+        yield "the picture is gray", (gray - mean) / std + 0 * x
     yield "rescale", (255 * unit - mean) / std
     yield "rescale", (unit / 255 - mean) / std
     yield "rescale", (unit * 255 / 256 - mean) / std
@@ -93,6 +101,7 @@ def prepared_otherwise(pictures: Pictures) -> Iterator[tuple[str, Array]]:
     for edge in sorted(edges, reverse=True):
         for resample in (3, 2):
             yield "resize", prepared(size={"shortest_edge": edge}, resample=resample)
+    yield from (("resize", pixels) for pixels in _resampled(pictures))
     whole = prepared(do_center_crop=False)  # (1, H', W', C), before the crop
     rows, columns = whole.shape[1] - height, whole.shape[2] - width
     if rows < 0 or columns < 0:
@@ -104,6 +113,28 @@ def prepared_otherwise(pictures: Pictures) -> Iterator[tuple[str, Array]]:
     for top in tops:
         for left in lefts:
             yield "crop", whole[:, top : top + height, left : left + width]
+
+
+def _resampled(pictures: Pictures) -> Iterator[Array]:
+    """Yield the given photograph, resized by what is not Pillow's, and cropped in the middle."""
+    processor = pictures.processor
+    height, width = pictures.size
+    raw = processor.preprocess(
+        pictures.image, do_resize=False, do_center_crop=False, do_rescale=False, do_normalize=False
+    )
+    x = np.moveaxis(np.asarray(raw.pixel_values[0], np.float64), 0, -1)
+    short, side = min(x.shape[:2]), min(height, width)
+    mean, std = mean_and_std(processor)
+    edge = processor.size.get("shortest_edge", side)
+    sizes = {(edge * x.shape[0] // short, edge * x.shape[1] // short), (height, width)}
+    sizes.add((side * x.shape[0] // short, side * x.shape[1] // short))
+    for rows, columns in sorted(sizes, reverse=True):
+        top, left = (rows - height) // 2, (columns - width) // 2
+        if top < 0 or left < 0:
+            continue
+        for made in resampled(x, rows, columns):
+            part = made[top : top + height, left : left + width]
+            yield ((part / 255 - mean) / std)[None]
 
 
 def crop_of(found: Array, pictures: Pictures) -> bool:

@@ -39,6 +39,8 @@ class Recorded:
     """whether everything was recorded, parts of layers too"""
     parameters: dict[str, Array] = field(default_factory=dict)
     """its parameters, by timm's keys, if it is a checkpoint"""
+    held: dict[str, Array] = field(default_factory=dict)
+    """the same of a module, which may compute otherwise: they may say why it is wrong, not where"""
 
 
 class Candidate:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...checkpoints import read
+from ...checkpoints import assemble, detect, read
 from ...checkpoints.dtypes import Tensors
 from ...checkpoints.processor import default_processor
-from ...errors import ConfigError, RecordingError
+from ...errors import ConfigError, NpformerError, RecordingError
 from ...images.processor import EfficientFormerImageProcessor
 from ...layers import Array, Trace
 from ...network import EfficientFormer, forward
 from ...network.configuration import EfficientFormerConfig
 from ...network.tree import leaves, transform
 from ..steps import INPUT, Step, steps
+from .arrangement import likeness
+from .explain import UNLIKE
+from .initial import is_drawn
 from .recorded import Recorded
 from .variants.products import rounded
 
@@ -116,7 +120,61 @@ def record_checkpoint(other: Reference, reference: Reference, pixels: Array) -> 
     )
 
 
-def other_parameter(chain: tuple[Step, ...], theirs: Tensors) -> tuple[Step, str, str] | None:
+def held_by(module: Any, reference: Reference) -> dict[str, Array]:
+    """Return the parameters that a PyTorch module holds, by timm's keys; none if it has others.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    reference : Reference
+
+    Returns
+    -------
+    dict of str to ndarray of float64
+    """
+    tensors = {
+        name: tensor.detach().cpu().double().numpy()
+        for name, tensor in module.state_dict().items()
+        if tensor.is_floating_point()
+    }
+    source = type(module).__name__
+    try:
+        naming = detect(tensors, source)
+        made = assemble(tensors, reference.config, naming, dtype="float64", source=source)
+    except NpformerError:
+        return {}
+    return dict(leaves(made))
+
+
+def changed_in(
+    step: Step, theirs: Tensors, config: EfficientFormerConfig
+) -> tuple[str, str] | None:
+    """Find the first parameter of a step that another network does not share.
+
+    Parameters
+    ----------
+    step : Step
+    theirs : dict of str to ndarray
+        Parameters of the other, by path.
+    config : EfficientFormerConfig
+
+    Returns
+    -------
+    tuple or None
+        The word for how it differs, and the path.
+    """
+    for path, right in step.parameters().items():
+        found = theirs.get(path)
+        if found is None or found.shape != right.shape:
+            continue
+        if np.any(abs(found - right) > ROUNDING * abs(right) + 1e-30):
+            return how(path, right, found, config), path
+    return None
+
+
+def other_parameter(
+    chain: tuple[Step, ...], theirs: Tensors, config: EfficientFormerConfig
+) -> tuple[Step, str, str] | None:
     """Find the first parameter that two checkpoints do not share.
 
     Parameters
@@ -125,6 +183,7 @@ def other_parameter(chain: tuple[Step, ...], theirs: Tensors) -> tuple[Step, str
         Those of the reference.
     theirs : dict of str to ndarray
         Parameters of the other, by path.
+    config : EfficientFormerConfig
 
     Returns
     -------
@@ -132,16 +191,21 @@ def other_parameter(chain: tuple[Step, ...], theirs: Tensors) -> tuple[Step, str
         The step that holds it, the word for how it differs, and the path.
     """
     for step in chain:
-        for path, right in step.parameters().items():
-            found = theirs.get(path)
-            if found is None or found.shape != right.shape:
-                continue
-            if np.any(abs(found - right) > ROUNDING * abs(right) + 1e-30):
-                return step, how(path, right, found), path
+        if (changed := changed_in(step, theirs, config)) is not None:
+            return step, *changed
     return None
 
 
-def how(path: str, right: Array, found: Array) -> str:
+def _within_heads(right: Array, found: Array, config: EfficientFormerConfig) -> bool:
+    """Whether q, k and v stand in another order within each head."""
+    heads, K = config.num_attention_heads, config.key_dim
+    by_head = right.reshape(*right.shape[:-1], heads, -1)
+    parts = np.split(by_head, [K, 2 * K], axis=-1)
+    orders = (np.concatenate(order, -1).reshape(right.shape) for order in permutations(parts))
+    return any(np.allclose(order, found) for order in orders)
+
+
+def how(path: str, right: Array, found: Array, config: EfficientFormerConfig) -> str:
     """Name the way in which a parameter differs."""
     for kind in ("float16", "bfloat16"):
         near = abs(found - rounded(right, kind)) <= ROUNDING * abs(right) + 1e-30
@@ -158,7 +222,7 @@ def how(path: str, right: Array, found: Array) -> str:
     if path.endswith(("token_mixer.qkv.weight", "token_mixer.qkv.bias")):
         ours, theirs = np.sort(right, axis=-1), np.sort(found, axis=-1)
         if np.allclose(ours, theirs):
-            return "qkv_blocks"
+            return "qkv_order" if _within_heads(right, found, config) else "qkv_blocks"
     if last == "weight" and right.ndim == 4:
         turned = right.shape[0] == right.shape[1] and np.allclose(found, right.swapaxes(0, 1))
         if right.size > right[0, 0].size and (turned or np.allclose(found, right[::-1, ::-1])):
@@ -167,11 +231,13 @@ def how(path: str, right: Array, found: Array) -> str:
         square = right.shape[-1] == right.shape[-2]
         if square and np.allclose(found, right.swapaxes(-1, -2)):
             return "weight_transposed"
-    if right.size > 8:
-        with np.errstate(all="ignore"):
-            alike = np.corrcoef(right.ravel(), found.ravel())[0, 1]
-        if not abs(alike) > 0.3:  # constant: not a number
-            return "random_start"
+    in_another_order = np.array_equal(np.sort(right, axis=None), np.sort(found, axis=None))
+    if last == "weight" and right.ndim >= 2 and in_another_order:
+        return "weight_transposed"
+    if right.ndim >= 2 and is_drawn(found) and abs(likeness(right, found)) < UNLIKE:
+        return "random_start"
+    if right.size > 8 and np.ptp(found) == 0 < np.ptp(right):
+        return "random_start"
     return "parameter"
 
 

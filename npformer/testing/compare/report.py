@@ -20,12 +20,16 @@ STYLE = """
   border-left: 0.35rem solid #2a9d62; background: color-mix(in srgb, #2a9d62 12%, transparent); }
 .npformer-compare .verdict.bad { border-color: #c8453b;
   background: color-mix(in srgb, #c8453b 12%, transparent); }
+.npformer-compare h1, .npformer-compare h2, .npformer-compare .verdict { overflow-wrap: anywhere; }
 .npformer-compare .scroll { overflow-x: auto; }
+.npformer-compare .scroll td, .npformer-compare .scroll th { white-space: nowrap; }
 .npformer-compare figure { display: inline-block; margin: 0 1rem 1rem 0; vertical-align: top; }
 .npformer-compare figure img { width: 14rem; max-width: 100%; min-height: 2rem;
   image-rendering: pixelated; border: 1px solid color-mix(in srgb, currentColor 30%, transparent); }
 .npformer-compare figcaption { font-size: 0.85rem; max-width: 14rem; }
-.npformer-compare figure.wide img, .npformer-compare figure.wide figcaption { width: 44rem; }
+.npformer-compare figure.wide { display: block; max-width: 44rem; }
+.npformer-compare figure.wide img { width: 100%; }
+.npformer-compare figure.wide figcaption { max-width: none; }
 """
 
 
@@ -70,7 +74,8 @@ def body(comparison: Contents) -> str:
         f"<p>Compared with {escape(comparison.reference)}, each layer on what the other network "
         "itself gave to it.</p>\n"
         f"<p class='verdict{bad}'>{escape(comparison.verdict)}</p>\n{notes}{pictures}"
-        f"<h2>Layers</h2>\n<div class='scroll'>{table}</div>\n</article>"
+        "<h2>Layers</h2>\n<div class='scroll' tabindex='0' role='region' aria-label='layers'>"
+        f"{table}</div>\n</article>"
     )
 
 
@@ -89,7 +94,7 @@ def _pictures(wrong: Wrong) -> str:
     figures = []
     for caption, array in (
         ("the other's, mean over channels", wrong.found),
-        ("the reference's", wrong.right),
+        ("the reference's, mean over channels", wrong.right),
         ("error / bound, its largest over channels", ratio),
     ):
         plane = _plane(wrong.path, array, largest=array is ratio)
@@ -101,7 +106,10 @@ def _pictures(wrong: Wrong) -> str:
     strip = np.log10(over + 1e-3)[None]
     caption = f"largest error / bound of each of {over.size} {axis}: {bad} are wrong"
     figures.append(_figure(caption, strip, wide=True))
-    return f"<h2>Where {escape(wrong.path)} differs</h2>\n{''.join(figures)}\n"
+    return (
+        f"<h2>Where {escape(wrong.path)} differs</h2>\n<p>Dark is the smallest number of a "
+        f"picture, bright its largest.</p>\n{''.join(figures)}\n"
+    )
 
 
 def _plane(path: str, array: Array, largest: bool) -> Array | None:

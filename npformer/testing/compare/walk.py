@@ -16,7 +16,7 @@ import numpy as np
 from ...layers import Array
 from ..steps import Step
 from .arrangement import Arrangement, Expected, arrangements, places_in
-from .bridge import Bridge, ahead, recorded
+from .bridge import TINY, Bridge, ahead, recorded, within
 from .recorded import Candidate
 
 SENSITIVE = 1e-2
@@ -92,11 +92,18 @@ class Pool:
             if candidate.name in but or not abs(candidate.sums[1] - square) < SIMILAR * square:
                 continue
             for way in arrangements(candidate.array.shape, value.shape):
-                rest = way.sample(candidate.array, places := places_in(value.size))
-                rest = rest - value.reshape(-1)[places]
-                if np.vdot(rest, rest) * value.size < SIMILAR**2 * square * len(places):
+                if is_near(candidate.array, way, value):
                     return True
         return False
+
+
+def is_near(found: Array, way: Arrangement, value: Array) -> bool:
+    """Whether an array, laid out in a known way, is nearly another."""
+    places = places_in(value.size)
+    wanted = value.reshape(-1)[places]
+    with np.errstate(invalid="ignore", over="ignore"):
+        rest = way.sample(found, places) - wanted
+        return bool(np.vdot(rest, rest) < SIMILAR**2 * np.vdot(wanted, wanted))
 
 
 def measured(candidate: Candidate, way: Arrangement, value: Array, bound: Array) -> Match:
@@ -120,10 +127,15 @@ class Walk:
     pool : Pool
     claimed : mapping of str to str
         Which array has the name of which step; only a hint.
+    unit : float
+        By which share numbers may have been rounded when they were recorded, behind the back of the
+        network, which went on from others.
     """
 
-    def __init__(self, chain: Sequence[Step], pool: Pool, claimed: Mapping[str, str]) -> None:
-        self.chain, self.pool, self.claimed = chain, pool, claimed
+    def __init__(
+        self, chain: Sequence[Step], pool: Pool, claimed: Mapping[str, str], unit: float = 0.0
+    ) -> None:
+        self.chain, self.pool, self.claimed, self.unit = chain, pool, claimed, unit
         self.by_path = {step.path: step for step in chain}
         self.matches: dict[str, Match] = {}
         self.bridged: dict[str, Bridge] = {}
@@ -145,7 +157,14 @@ class Walk:
     def known(self, path: str) -> Bridge:
         """Return the array at a path: the recorded one, or ours with a bound."""
         match = self.matches.get(path)
-        return self.bridged[path] if match is None else recorded(match.array())
+        return self.bridged[path] if match is None else self.taken(match.array(), path)
+
+    def taken(self, array: Array, path: str) -> Bridge:
+        """Take a recorded array for what the other network went on from."""
+        exact = recorded(array)
+        if not self.unit:
+            return exact
+        return within(exact.value, self.unit * (abs(exact.value) + TINY), path)
 
     def has(self, path: str) -> bool:
         """Whether the array at a path is known."""
@@ -169,7 +188,7 @@ class Walk:
                 self.bridged[step.path] = self.bridged[path]
             return
         inputs = [self.known(path) for path in step.inputs]
-        expected = ahead(step, inputs)
+        expected = ahead(step, inputs).stored(self.unit)
         but = self._images(step) if step.layer == "flat" else frozenset()
         match = self.pool.find(expected, self.claimed.get(step.path), but)
         if match is None:

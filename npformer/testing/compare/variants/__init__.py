@@ -1,7 +1,8 @@
 """Typical mistakes, each as a variant of a step: what it computes instead of the right result.
 
 A cause is never guessed from symptoms. A variant is run on what the other network recorded; if it
-gives the other's numbers where the right step does not, the cause is proved.
+gives the other's numbers where the right step does not, the cause is proved. A mistake without a
+word among the causes is told by a sentence in its place.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from ....layers import Array
 from ....network.configuration import EfficientFormerConfig
 from ...steps import Step
+from ..causes import CAUSES
 from . import attention, elementwise, norms, products, spatial
 
 Mistakes = Callable[[Step, list[Array], EfficientFormerConfig], Iterator[tuple[str, Array]]]
@@ -42,10 +44,14 @@ MISTAKES: dict[str, tuple[Mistakes, ...]] = {
 class Variant(NamedTuple):
     """A mistake, and what it computes."""
 
-    word: str
-    """a key of `CAUSES`"""
+    word: str | None
+    """a key of `CAUSES`; None if there is no word for it"""
+    more: str
+    """what it is, if there is no word for it"""
     arrays: dict[str, Array]
     """by path; usually that of one step"""
+    number: int
+    """which it is of the mistakes of a step with the same word or sentence"""
 
 
 def variants(step: Step, inputs: list[Array], config: EfficientFormerConfig) -> Iterator[Variant]:
@@ -64,10 +70,21 @@ def variants(step: Step, inputs: list[Array], config: EfficientFormerConfig) -> 
     Variant
     """
     with np.errstate(all="ignore"):
-        if step.layer == "split_head":
-            stem = step.path[:-1]
-            for word, parts in attention.split_mistakes(step, inputs[0]):
-                yield Variant(word, {f"{stem}{n}": a for n, a in zip("qkv", parts, strict=True)})
-        for mistakes in MISTAKES.get(step.layer, ()):
-            for word, array in mistakes(step, inputs, config):
-                yield Variant(word, {step.path: array})
+        counts: dict[str, int] = {}
+        for said, arrays in _mistakes(step, inputs, config):
+            counts[said] = number = counts.get(said, -1) + 1
+            known = said in CAUSES
+            yield Variant(said if known else None, "" if known else said, arrays, number)
+
+
+def _mistakes(
+    step: Step, inputs: list[Array], config: EfficientFormerConfig
+) -> Iterator[tuple[str, dict[str, Array]]]:
+    """Yield what each mistake is called, and the arrays that it makes."""
+    if step.layer == "split_head":
+        stem = step.path[:-1]
+        for said, parts in attention.split_mistakes(step, inputs[0]):
+            yield said, {f"{stem}{n}": a for n, a in zip("qkv", parts, strict=True)}
+    for mistakes in MISTAKES.get(step.layer, ()):
+        for said, array in mistakes(step, inputs, config):
+            yield said, {step.path: array}

@@ -91,7 +91,7 @@ def bias_mistakes(
     table = relative_position_bias(biases)
     for scale in (config.key_dim**-0.5, config.key_dim**0.5):
         yield "bias_scaled", x + table * scale
-    yield "bias_scaled", x - table
+    yield "the attention bias is subtracted, not added", x - table
     if biases.ndim != 3:
         return
     heads, rows, columns = biases.shape
@@ -145,6 +145,7 @@ def softmax_mistakes(
     yield "softmax_axis", softmax(x.reshape(B, heads, N * N)).reshape(x.shape)
     yield "softmax_axis", np.moveaxis(softmax(np.moveaxis(x, 0, -1)), -1, 0)
     yield "softmax_axis", x
+    yield "powers of two stand for powers of e", softmax(x * np.log(2))
     yield "qkv_order", softmax(x.swapaxes(2, 3))
 
 

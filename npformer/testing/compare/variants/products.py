@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ....layers import Array, Conv2d, Linear, conv2d, linear
+from ....layers import ACTIVATIONS, Array, Conv2d, Linear, conv2d, linear
 from ...steps import Step
 
 
@@ -36,16 +36,24 @@ def conv2d_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[s
     wide[::2, ::2] = p.weight
     if min(x.shape[1:3]) + 2 * (padding + kh // 2) >= 2 * kh - 1:
         yield "stride", conv2d(x, p._replace(weight=wide), stride, padding + kh // 2)
+    for other in sorted({1, 2, 4} - {stride}):
+        yield "stride", conv2d(x, p, other, padding)
+    if padding and min(x.shape[1:3]) >= max(kh, kw):
+        yield "padding", conv2d(x, p, stride, 0)
 
 
 def linear_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[str, Array]]:
-    """No bias, or a matrix in another layout."""
+    """No bias, a matrix in another layout, an activation before it."""
     (x,), p = inputs, step.params
     assert isinstance(p, Linear)
     if p.bias.any():
         yield "bias_zero", linear(x, p._replace(bias=0 * p.bias))
     for weight in _other_kernels(p.weight[None, None]):
         yield "weight_transposed", linear(x, p._replace(weight=weight[0, 0]))
+    for name in ("relu", "gelu", "hard_swish", "silu"):  # LeViT has one before its projection
+        if name in ACTIVATIONS:
+            yield "activation", linear(ACTIVATIONS[name](x), p)
+    yield "activation", linear(x * np.clip(x + 3, 0, 6) / 6, p)
 
 
 def rounded_weights(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[str, Array]]:

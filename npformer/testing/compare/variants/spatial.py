@@ -18,16 +18,30 @@ def pool_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[str
     (x,), size = inputs, step.options["size"]
     pad = size // 2
     yield "pooling_counts_padding", window_sum(x, size) / size**2
-    pads = ((0, 0), (pad, pad), (pad, pad), (0, 0))
+    sides = ((0, 0), (pad, pad), (pad, pad), (0, 0))
     for mode in ("edge", "reflect", "symmetric", "wrap"):
         if min(x.shape[1:3]) > pad:
-            padded = np.pad(x, pads, mode=mode)
+            padded = np.pad(x, sides, mode=mode)
             yield "padding", window_sum(padded, size)[:, pad:-pad, pad:-pad] / size**2 if pad else x
-    lowest = np.pad(x, pads, constant_values=-np.inf)
-    yield "pooling_other", sliding_window_view(lowest, (size, size), (1, 2)).max((-2, -1))
+    lowest = np.pad(x, sides, constant_values=-np.inf)
+    yield (
+        "pooling_other",
+        sliding_window_view(lowest, (size, size), (1, 2)).max((-2, -1)),
+    )
     for other in (1, 3, 5, 7):
         if other != size:
             yield "pooling_other", average_pool(x, other)
+    for pads in ((0, 1), (1, 0)):  # windows of two pixels
+        padded = np.pad(x, ((0, 0), pads, pads, (0, 0)))
+        inside = np.pad(np.ones((1, *x.shape[1:3], 1)), ((0, 0), pads, pads, (0, 0)))
+        total, count = (
+            sliding_window_view(a, (2, 2), (1, 2)).sum((-2, -1)) for a in (padded, inside)
+        )
+        yield "pooling_other", total / count
+        yield "pooling_other", total / 4
+    if size % 2:
+        windows = sliding_window_view(np.pad(x, sides, mode="edge"), (size, size), (1, 2))
+        yield "pooling_other", np.median(windows, (-2, -1))
     yield "pooling_other", window_sum(x, size)
     yield "pooling_other", x.mean((1, 2), keepdims=True) + 0 * x
 
@@ -36,8 +50,8 @@ def subtract_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple
     """The input not subtracted, or the other way round."""
     pooled, x = inputs
     yield "pooling_keeps_input", pooled
-    yield "pooling_other", x - pooled
-    yield "pooling_other", pooled + x
+    yield "the pooling is subtracted from its input, not the reverse", x - pooled
+    yield "the input is added to the pooling, not subtracted", pooled + x
 
 
 def flat_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[str, Array]]:
@@ -46,6 +60,7 @@ def flat_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[str
     B, H, W, C = x.shape
     first = np.ascontiguousarray(np.moveaxis(x, -1, 1))
     yield "flatten_order", first.reshape(B, H * W, C)
+    yield "flatten_order", x.reshape(B, C, H * W).swapaxes(1, 2)  # as if channels were first
     yield "token_order", x.swapaxes(1, 2).reshape(B, H * W, C)
     for turned in (x[:, ::-1, ::-1], x[:, ::-1], x[:, :, ::-1]):
         yield "token_order", turned.reshape(B, H * W, C)

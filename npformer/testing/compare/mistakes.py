@@ -1,0 +1,299 @@
+"""Mistakes that reproduce what the other network computed.
+
+A mistake is proved if its variant gives an array that was recorded and that nothing else explains,
+and if the other network went on from that array: further recorded arrays follow from it by right
+steps, or by the same mistake made again. Several variants may give the same array, and a wrong one
+may be followed for a step or two. So all of a neighborhood are tried: the one that is followed
+farthest counts, and a cause is named only if no mistake with another word is followed as far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+from time import monotonic
+from typing import NamedTuple
+
+import numpy as np
+
+from ...layers import Array
+from ..steps import INPUT, Step
+from .arrangement import arrangements
+from .bridge import Bridge
+from .case import NEAR, Case, Finding
+from .causes import CAUSES
+from .halves import is_half, of_rounded_inputs
+from .trail import FAR, Change, Followed
+from .unexplained import explained
+from .variants import Variant, variants
+from .walk import Match, measured
+
+SECONDS = 20.0
+"""How long to look for mistakes whose results were not recorded themselves."""
+CLEAR = 8.0
+"""A mistake that changes no number by more than so many bounds cannot be told from rounding."""
+MOST = 24
+"""How many mistakes of each kind are tried in all steps at once."""
+
+
+class Proof(NamedTuple):
+    """How a mistake shows in what was recorded."""
+
+    step: Step
+    variant: Variant
+    at: Step
+    """whose result was recorded"""
+    match: Match
+    reach: int
+    """number of the last step that follows from it"""
+    is_strong: bool
+    """whether the other network went on from it"""
+    is_clear: bool = True
+    """whether no array behind the last one that follows is left unexplained"""
+
+    def names(self) -> str:
+        """Return what it is called: proofs with the same name do not compete."""
+        return self.variant.word or self.variant.more
+
+
+def by_entrance(case: Case) -> Finding | None:
+    """Find a mistake in the preparation of the picture, or in how the first layer reads it."""
+    first = case.walk.chain[0]
+    if case.suspects[0] is not first:
+        return None
+    for word, pixels in case.entrance.mistakes():
+        if pixels.shape[1:3] == case.entrance.pixels.shape[1:3]:
+            start = {INPUT: Bridge(pixels, np.zeros(()))}
+            met = next(case.trail.met(start, NEAR, quick=True), None)
+            if met is not None:
+                step = first if case.entrance.is_recorded else Step(INPUT, "identity", ())
+                if word in CAUSES:
+                    return Finding(step, word, case.beside(*met))
+                return Finding(step, None, case.beside(*met), word)
+    return None
+
+
+def by_half(case: Case, near: Sequence[Step]) -> Finding | None:
+    """Find a step that was computed, or stored, in half precision."""
+    for step in near:
+        inputs = case.inputs(step)
+        if inputs is None:
+            continue
+        right = case.walk.bridged[step.path]
+        for candidate in case.pool.by_size.get(right.value.size, ()):
+            for way in arrangements(candidate.array.shape, right.value.shape)[:6]:
+                kind = is_half(step, inputs, way, candidate.array)
+                if kind is not None:
+                    match = measured(candidate, way, right.value, right.bound)
+                    return Finding(step, "half_precision", match, kind)
+        for kind, result in of_rounded_inputs(step, inputs, case.free):
+            met = case.trail.meets(step, result)
+            if met is not None:
+                return Finding(step, "half_precision", case.beside(*met), kind)
+    return None
+
+
+def by_mistake(
+    case: Case, among: Sequence[Step], limit: int, seconds: float | None = None
+) -> Finding | None:
+    """Find a mistake in one step that leads to a recorded array within `limit` steps."""
+    until = None if seconds is None else monotonic() + seconds
+    end = case.end(among)
+    proofs: list[Proof] = []
+    best: Proof | None = None
+    for step in among:
+        if best is not None and case.place(step) > best.reach + NEAR:
+            break
+        used = case.used(step)
+        inputs = case.inputs(step)
+        for variant in () if inputs is None else variants(step, inputs, case.config):
+            if until is not None and monotonic() > until:
+                return _decided(case, proofs)
+            proof = _proof(case, step, variant, limit, end)
+            if proof is not None:
+                proofs.append(proof)
+        strong = [proof for proof in proofs if proof.is_strong]
+        shown = used is None or any(_shows(proof, step, used) for proof in strong)
+        if best is None and used is not None and not shown:
+            before = among[: among.index(step)]
+            return _leading_to(case, before, step, used) or explained(
+                case, step, used.candidate, used.way
+            )
+        best = max(strong, key=lambda proof: proof.reach, default=None)
+        if best is not None and _is_far(case, best):
+            break
+    return _decided(case, proofs)
+
+
+def _leading_to(case: Case, before: Sequence[Step], step: Step, used: Match) -> Finding | None:
+    """Find a mistake in steps that were not recorded, which leads to a wrong array behind them."""
+    until, end = monotonic() + SECONDS, case.place(step) + 1
+    proofs: list[Proof] = []
+    for earlier in before:
+        inputs = case.inputs(earlier)
+        for variant in () if inputs is None else variants(earlier, inputs, case.config):
+            if monotonic() > until:
+                return _decided(case, proofs)
+            proof = _proof(case, earlier, variant, end, end)
+            if proof is not None and _shows(proof, step, used):
+                proofs.append(proof)
+    return _decided(case, proofs)
+
+
+def _shows(proof: Proof, step: Step, used: Match) -> bool:
+    """Whether a proof explains an array that was taken for the result of a step."""
+    return proof.at is step and proof.match.candidate.sums == used.candidate.sums
+
+
+def _is_far(case: Case, proof: Proof) -> bool:
+    """Whether nothing can speak against a proof any more."""
+    return proof.reach >= min(case.place(proof.at) + FAR, len(case.walk.chain) - 1)
+
+
+def _decided(case: Case, proofs: Sequence[Proof]) -> Finding | None:
+    """Choose the proof that is followed farthest; name its cause if no other one is as good."""
+    strong = [proof for proof in proofs if proof.is_strong]
+    if not strong:
+        return _finding(case, proofs[0]) if proofs else None
+    ranks = [_rank(case, proof) for proof in strong]
+    best = [proof for proof, rank in zip(strong, ranks, strict=True) if rank == max(ranks)]
+    names = dict.fromkeys(proof.names() for proof in best)
+    finding = _finding(case, best[0])
+    if not best[0].is_clear:  # it is followed for a while, and then contradicted
+        return finding._replace(cause=None, more="")
+    if len(names) == 1:
+        return finding
+    return finding._replace(cause=None, more=f"{' or '.join(names)}: both give these numbers")
+
+
+def _rank(case: Case, proof: Proof) -> tuple[bool, int, int]:
+    """How far a proof goes, and how soon it is met by a recorded array: what is more is better."""
+    far = len(case.walk.chain) if _is_far(case, proof) else proof.reach
+    return proof.is_clear, far, -case.place(proof.at)
+
+
+def _finding(case: Case, proof: Proof) -> Finding:
+    match = case.beside(proof.at, proof.match)
+    return Finding(proof.step, proof.variant.word, match, proof.variant.more)
+
+
+def _proof(case: Case, step: Step, variant: Variant, limit: int, end: int) -> Proof | None:
+    """Say whether a mistake gives recorded arrays; and whether others follow from them."""
+    trail, walk = case.trail, case.walk
+    if all(_is_right(case, path, array) for path, array in variant.arrays.items()):
+        return None
+    start = {path: Bridge(array, np.zeros(())) for path, array in variant.arrays.items()}
+    for path, array in variant.arrays.items():
+        at, match = walk.by_path[path], trail.find(walk.by_path[path], array)
+        if match is not None:
+            break
+    else:
+        met = next(trail.met(start, limit, end=end, quick=True), None)
+        if met is None:
+            return None
+        at, match = met
+    is_direct = at.path in variant.arrays
+    name, place = match.candidate.name, case.place(at)
+    others = {p: trail.changed(p, a) for p, a in variant.arrays.items() if p != at.path}
+    followed = trail.reach(at, match, others)
+    for kind in (_kind, _module, _name):  # what is wrong once is often wrong everywhere
+        if not _is_clear(case, followed):
+            again = trail.reach(at, match, others, _again(case, step, variant, kind))
+            followed = again if followed is None or _is_clear(case, again) else followed
+    if followed is not None and is_direct and case.beside(at, match) is None:
+        # Of another shape: nothing right explains that array.
+        return Proof(step, variant, at, match, len(walk.chain) - 1, True)
+    if followed is not None:
+        is_clear = variant.word == "half_precision" or _is_clear(case, followed)
+        return Proof(step, variant, at, match, followed.last, True, is_clear)
+    if name in case.answers:
+        return Proof(step, variant, at, match, len(walk.chain) - 1, True)
+    # The next layers may be in half precision too; but no other mistake has these digits.
+    alone = not case.source.is_graph and case.nothing_after(case.place(at), frozenset({name}))
+    if alone or variant.word == "half_precision":
+        return Proof(step, variant, at, match, place, True)
+    named = is_direct and walk.claimed.get(step.path) == name and not case.source.is_graph
+    return Proof(step, variant, at, match, place, False) if named else None
+
+
+def _is_clear(case: Case, followed: Followed | None) -> bool:
+    """Whether nothing speaks against a mistake: the arrays behind it are explained."""
+    if followed is None:
+        return False
+    return followed.is_far or case.nothing_after(followed.last, followed.names)
+
+
+def _is_right(case: Case, path: str, array: Array) -> bool:
+    """Whether what a mistake gives is nearly the right result: it proves nothing then."""
+    right = case.walk.known(path) if case.walk.has(path) else None
+    if right is None or right.value.shape != array.shape:
+        return False
+    return bool(np.all(abs(array - right.value) <= CLEAR * right.bound))
+
+
+def _again(
+    case: Case, step: Step, variant: Variant, kind: Callable[[Step], tuple[str, object]]
+) -> Change:
+    """Return a change that makes the same mistake in all other steps of a kind."""
+
+    def change(at: Step, given: list[Array]) -> dict[str, Array] | None:
+        if kind(at) != kind(step):
+            return None
+        same = variant.word, variant.more, variant.number
+        for made in variants(at, given, case.config):
+            if (made.word, made.more, made.number) == same:
+                return made.arrays
+        return None
+
+    return change
+
+
+def _kind(step: Step) -> tuple[str, object]:
+    """Steps of the same kind are written once in most implementations."""
+    return step.layer, step.options.get("name")
+
+
+def _module(step: Step) -> tuple[str, object]:
+    """Steps of the same kind of module."""
+    return step.layer, step.path.split(".")[-2:-1]
+
+
+def _name(step: Step) -> tuple[str, object]:
+    """Steps at the same place of each block."""
+    return step.layer, step.path.rpartition(".")[2]
+
+
+def by_habit(case: Case, among: Sequence[Step]) -> Finding | None:
+    """Find a mistake that is made in all steps of a kind, where few arrays were recorded."""
+    until = monotonic() + SECONDS
+    end, limit = case.end(among), len(case.walk.chain)
+    kinds: dict[tuple[str, object], Step] = {}
+    for step in among:
+        kinds.setdefault(_kind(step), step)
+    found: dict[str, Finding] = {}
+    for step in kinds.values():
+        inputs = case.inputs(step)
+        tried = () if inputs is None else variants(step, inputs, case.config)
+        for variant in islice(tried, MOST):
+            if monotonic() > until:
+                return None
+            if all(_is_right(case, path, array) for path, array in variant.arrays.items()):
+                continue
+            start = {path: Bridge(array, np.zeros(())) for path, array in variant.arrays.items()}
+            again = _again(case, step, variant, _kind)
+            met = next(case.trail.met(start, limit, end=end, quick=True, change=again), None)
+            if met is None:
+                continue
+            at, match = met
+            name = match.candidate.name
+            last = name in case.answers or case.nothing_after(case.place(at), frozenset({name}))
+            others = {p: case.trail.changed(p, a) for p, a in variant.arrays.items()}
+            if last or case.trail.reach(at, match, others, again) is not None:
+                finding = Finding(step, variant.word, case.beside(*met), variant.more)
+                found.setdefault(variant.word or variant.more, finding)
+        if found:
+            break
+    if len(found) < 2:
+        return next(iter(found.values()), None)
+    more = f"{' or '.join(found)}: both give these numbers"
+    return next(iter(found.values()))._replace(cause=None, more=more)
