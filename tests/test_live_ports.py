@@ -82,6 +82,25 @@ def test_a_port_is_what_it_says(shop, port, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        "Rust: a layer scale applied twice",
+        "timm: a clamp behind a pooling's scale",
+        "edited: windows of a downsampling dilated",
+        "edited: pooling counts padding once, run elsewhere",
+        "checkpoint: half precision in one MLP",
+    ],
+)
+def test_a_port_that_says_another_layer_is_objected_to(shop, said, tmp_path):
+    (port,) = [port for port in NEW if port.name == said]
+    made = port.make(shop, shop.reference(port.network), tmp_path / "port")
+    assert objection(shop, port, made) is None
+    for first in ("stem.norm1", "norm"):
+        assert "wrong first" in objection(shop, port._replace(first=first, also=()), made)
+    assert "is wrong" in objection(shop, port._replace(first=None), made)
+
+
+@pytest.mark.parametrize(
     ("path", "cause", "verdict"),
     [
         ("stages.0.blocks.0.mlp.act", "gelu_tanh", ("exact", "right")),
