@@ -201,6 +201,6 @@ for name, network, make in (
     ("timm, nothing folded", "cove", theirs(folded=False)),
     ("npformer's graph", "reef", ours()),
     ("npformer's graph by the runtime", "cove", run_by_runtime()),
-    ("a checkpoint of the original", "reef", checkpoint(naming="original", file="pth")),
+    ("a checkpoint of transformers", "reef", checkpoint(naming="hf", file="pth")),
 ):
     right(f"at last: {name}", network, make)
