@@ -2,7 +2,7 @@
 
 It compares every port of ``tests/ports`` with its reference and prints, of the half that the
 diagnosis may be tuned with, of the half that was kept back (``--kept``), or of both (``--all``),
-or of a set that was written later, of which it has seen nothing (``--set fresh``),
+or of a set that was written later, of which it has seen nothing (``--set fresh``, ``--set last``),
 
 * wrong ports: of how many the first wrong layer was found, *exactly*, or as *near* as what was
   recorded can tell; how many were found right, or at another layer; of how many the cause was named

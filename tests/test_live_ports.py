@@ -37,7 +37,7 @@ def name(port: Port) -> str:
 
 SMALL = [port for port in (*ports.WRONG, *ports.RIGHT, *ports.FINE) if port.network != "l1"]
 QUICK = [p for p in SMALL if not p.kept_back and p.network != "tiny"][::9]
-NEW = [port for port in ports.FRESH if port.network != "tiny"][::12]
+NEW = [port for key in ("fresh", "last") for port in ports.SETS[key] if port.network != "tiny"]
 
 
 def made(shop: Shop, port: Port, tmp_path: Path) -> Made:
@@ -55,7 +55,7 @@ def test_there_are_as_many_as_there_should_be():
         assert 0.35 < kept < 0.65
 
 
-@pytest.mark.parametrize(("name", "wrong", "right"), [("fresh", 60, 16)])
+@pytest.mark.parametrize(("name", "wrong", "right"), [("fresh", 60, 16), ("last", 40, 10)])
 def test_sets_without_halves_are_as_large_as_they_should_be(name, wrong, right):
     members = ports.SETS[name]
     assert sum(port.first is not None for port in members) >= wrong
@@ -66,19 +66,38 @@ def test_sets_without_halves_are_as_large_as_they_should_be(name, wrong, right):
 def test_sets_without_halves_are_asked_for_by_name(asked, chosen):
     for whole in (False, True):
         arguments = argparse.Namespace(set=asked, all=whole, kept=False)
-        assert ports_rate.chooses(arguments, "fresh", ports.FRESH[0]) == chosen
+        assert ports_rate.chooses(arguments, "fresh", NEW[0]) == chosen
 
 
 def test_the_right_answers_are_layers_of_the_networks(shop):
-    for port in (*ports.WRONG, *ports.FINE, *(p for p in ports.FRESH if p.first)):
+    for port in (*ports.WRONG, *ports.FINE, *(p for p in NEW if p.first)):
         order = shop.order(shop.reference(port.network))
         assert {port.first, *port.also} <= {*order}, port.name
 
 
-@pytest.mark.parametrize("port", [*(p for p in QUICK if p not in ports.FINE), *NEW], ids=name)
+@pytest.mark.parametrize("port", [*(p for p in QUICK if p not in ports.FINE), *NEW[::19]], ids=name)
 def test_a_port_is_what_it_says(shop, port, tmp_path):
     """All of them: ``python tests/ports_rate.py --check``."""
     assert objection(shop, port, made(shop, port, tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Rust: a layer scale applied twice",
+        "timm: a clamp behind a pooling's scale",
+        "edited: windows of a downsampling dilated",
+        "edited: pooling counts padding once, run elsewhere",
+        "checkpoint: half precision in one MLP",
+    ],
+)
+def test_a_port_that_says_another_layer_is_objected_to(shop, said, tmp_path):
+    (port,) = [port for port in NEW if port.name == said]
+    made = port.make(shop, shop.reference(port.network), tmp_path / "port")
+    assert objection(shop, port, made) is None
+    for first in ("stem.norm1", "norm"):
+        assert "wrong first" in objection(shop, port._replace(first=first, also=()), made)
+    assert "is wrong" in objection(shop, port._replace(first=None), made)
 
 
 @pytest.mark.parametrize(

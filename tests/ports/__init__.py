@@ -2,16 +2,16 @@
 
 from importlib import import_module
 
-from .answers import FINE, FRESH, HALVED, RIGHT, SETS, WRONG, Made, Port, judge
+from .answers import FINE, HALVED, RIGHT, SETS, WRONG, Made, Port, judge
 from .shop import Shop
 
 FILES = (
     *("image_ports", "token_ports", "library_ports", "onnx_ports", "checkpoint_ports"),
     *("photo_ports", "right_ports", "fine_ports"),
     *("fresh_images", "fresh_tokens", "fresh_modules", "fresh_files", "fresh_photos"),
-    "fresh_rights",
+    *("fresh_rights", "last_steps", "last_files"),
 )
 for file in FILES:
     import_module(f"{__name__}.{file}")
 
-__all__ = ["FINE", "FRESH", "HALVED", "RIGHT", "SETS", "WRONG", "Made", "Port", "Shop", "judge"]
+__all__ = ["FINE", "HALVED", "RIGHT", "SETS", "WRONG", "Made", "Port", "Shop", "judge"]

@@ -61,7 +61,9 @@ FINE: list[Port] = []
 """Ports of which one parameter is off by one part in 10⁵."""
 FRESH: list[Port] = []
 """Wrong and right ones, written for one blind look after the diagnosis had been tuned."""
-SETS = {"wrong": WRONG, "right": RIGHT, "fine": FINE, "fresh": FRESH}
+LAST: list[Port] = []
+"""As many others, which were kept until the diagnosis was done."""
+SETS = {"wrong": WRONG, "right": RIGHT, "fine": FINE, "fresh": FRESH, "last": LAST}
 HALVED = ("wrong", "right", "fine")
 """Sets of which a half is kept back; of the others, the diagnosis is tuned with nothing."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
@@ -11,7 +10,7 @@ from PIL import Image
 from npformer.layers import Array
 
 from .fresh import right, wrong
-from .photo_ports import BARE, MEAN, STD, changed, settings
+from .photo_ports import BARE, MEAN, STD, changed, cut, normal, raw, settings
 from .plain import plain
 from .recordings import (
     BLOCKS,
@@ -27,28 +26,6 @@ from .recordings import (
 from .shop import Reference, Shop
 
 IN = "pixel_values"
-
-
-def raw(x: Array) -> Array:
-    """Return what was normalized, from 0 to 1."""
-    return x * STD + MEAN
-
-
-def normal(x: Array) -> Array:
-    return (x - MEAN) / STD
-
-
-def cut(row: float, column: float) -> Callable[[Shop, Reference], Array]:
-    """Return a preparation that crops elsewhere, from 0 and 0, the upper left, to 1 and 1."""
-
-    def prepare(shop: Shop, reference: Reference) -> Array:
-        height, width = reference.config.image_shape
-        whole = shop.photo_pixels(reference, do_center_crop=False)
-        top = round(row * (whole.shape[1] - height))
-        left = round(column * (whole.shape[2] - width))
-        return whole[:, top : top + height, left : left + width]
-
-    return prepare
 
 
 def from_095(shop: Shop, reference: Reference) -> Array:

@@ -51,11 +51,26 @@ def larger_crop(shop: Shop, reference: Reference) -> Array:
     return shop.photo_pixels(reference, size={"shortest_edge": side})
 
 
-def upper_left(shop: Shop, reference: Reference) -> Array:
-    """Crop the upper left corner."""
-    height, width = reference.config.image_shape
-    whole = shop.photo_pixels(reference, do_center_crop=False)
-    return whole[:, :height, :width]
+def raw(x: Array) -> Array:
+    """Return what was normalized, from 0 to 1."""
+    return x * STD + MEAN
+
+
+def normal(x: Array) -> Array:
+    return (x - MEAN) / STD
+
+
+def cut(row: float, column: float) -> Callable[[Shop, Reference], Array]:
+    """Return a preparation that crops elsewhere, from 0 and 0, the upper left, to 1 and 1."""
+
+    def prepare(shop: Shop, reference: Reference) -> Array:
+        height, width = reference.config.image_shape
+        whole = shop.photo_pixels(reference, do_center_crop=False)
+        top = round(row * (whole.shape[1] - height))
+        left = round(column * (whole.shape[2] - width))
+        return whole[:, top : top + height, left : left + width]
+
+    return prepare
 
 
 def squashed(shop: Shop, reference: Reference) -> Array:
@@ -122,7 +137,7 @@ wrong("photo: squashed", "tiny", IN, ("resize", "crop"),
 wrong("photo: resized to the side of the crop", "small", IN, ("crop", "resize"),
       photographed(larger_crop))  # fmt: skip
 wrong("photo: upper left corner", "small", IN, "crop",
-      photographed(upper_left, numbered))  # fmt: skip
+      photographed(cut(0, 0), numbered))  # fmt: skip
 wrong("photo: crop shifted by a pixel", "deep", IN, "crop",
       photographed(shifted, last))  # fmt: skip
 wrong("photo: pixels from 0 to 255", "small", IN, "rescale",

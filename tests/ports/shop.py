@@ -52,6 +52,16 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "resolution": 5, "num_labels": 8, "distilled": False, "image": [1, 40, 40],
         "library": "transformers",
     },
+    "reef": cases.BASE | {  # four stages of one block, and one on four tokens
+        "depths": [1, 1, 1, 2], "hidden_sizes": [6, 8, 12, 16], "num_attention_heads": 4,
+        "key_dim": 3, "attention_ratio": 3, "mlp_expansion_ratio": 3, "resolution": 2,
+        "num_labels": 11, "image": [1, 64, 64], "library": "transformers",
+    },
+    "cove": cases.BASE | {  # a grid of more rows than columns
+        "depths": [1, 3], "hidden_sizes": [14, 18], "num_meta3d_blocks": 2, "key_dim": 6,
+        "resolution": [4, 2], "layer_norm_eps": 1e-5, "num_labels": 13, "image": [1, 32, 16],
+        "library": "timm",
+    },
     "l1": cases.FULL["l1"],
 }  # fmt: skip
 """Besides ``tiny``, the default weights."""
