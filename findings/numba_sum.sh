@@ -11,8 +11,7 @@
 #   where it shows.
 # npformer: kernels keep 16 partial sums (npformer/kernels/layer_norm.py) or add up in float64
 #   (npformer/kernels/batch_norm.py), and the law of each kernel compares it with the plain layer.
-# Source: notes on precision in NumPy's reference of `numpy.sum`; Numba's list of supported NumPy
-#   features names `sum` without this difference.
+# Source: issue 2855 of numba/numba, open in November 2026.
 # Output seen (November 2026):
 #   ones: 16778216; NumPy's sum 16778216, Numba's 16777216
 #   mean of a million pixels, relative error: NumPy 7e-09, Numba 2e-05

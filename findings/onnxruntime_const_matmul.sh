@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# ONNX Runtime's option that keeps products of activations out of eight bits does nothing by
-# default.
+# In its default format ONNX Runtime ignores the option that spares products of activations.
 #
 # Versions: ONNX Runtime 1.32.0, onnx 1.23.2, NumPy 2.4.6.
 # Behavior: `MatMulConstBOnly` is documented to restrict `quantize_static` to products with

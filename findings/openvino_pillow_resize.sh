@@ -10,7 +10,7 @@
 # Why it matters: the order of "convert to float" and "resize" in the preprocessing of a port
 #   decides.
 # npformer: resizes bytes, to the bits of the installed Pillow (npformer/images/antialias.py).
-# Source: OpenVINO's API of openvino.preprocess, ResizeAlgorithm, which names Pillow 9.
+# Source: the header of OpenVINO's ResizeAlgorithm, which speaks of matching Pillow.
 # Output seen (November 2026):
 #   as Pillow, bytes: 0.025% of the numbers differ by more than rounding, at most by 1.0; the
 #     largest number is 255.0

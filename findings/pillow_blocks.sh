@@ -6,8 +6,8 @@
 #   Pillow is told to keep some, and the default is to keep none. So every page of a 12-megapixel
 #   photograph (48 MB) is a page fault, each time. With four blocks kept there are hardly any.
 # Why it matters: a classifier that looks at thousands of photographs decodes most of its time.
-# npformer: `npformer classify` sets PILLOW_BLOCKS_MAX before Pillow is imported, and
-#   docs/howto/cluster.md says how to on a cluster.
+# npformer: while it looks at many photographs it has Pillow keep blocks, of a size that holds a
+#   whole photograph (npformer/images/memory.py).
 # Source: Pillow's reference, "Block allocator".
 # Output seen (November 2026; pages of 4 kB, the exact numbers vary):
 #   pages of the photograph: 11718

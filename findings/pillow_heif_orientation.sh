@@ -11,7 +11,7 @@
 #   from a telephone, turns one of them twice or the other not at all.
 # npformer: `exif_transpose` for every kind; HEIC is opened without registering anything with
 #   Pillow (npformer/images/heif.py).
-# Source: pillow-heif's documentation on EXIF and orientation; issue 86 of bigcat88/pillow_heif.
+# Source: `original_orientation` in pillow-heif's reference; issue 86 of bigcat88/pillow_heif.
 # Output seen (November 2026):
 #   JPEG: size, orientation, size when turned: ((64, 32), 6, (32, 64))
 #       original_orientation: None

@@ -8,8 +8,8 @@
 #   the full picture is reduced instead. Size, filter and file are the same; pixels differ by
 #   several steps of 8 bits. Neither is what `resize` gives with the same filter.
 # Why it matters: a line that only inspects the photograph changes the input of the network.
-# npformer: decodes in full unless `--decode fast` asks for the shortcut, and documents how far
-#   the answers move (docs/howto/many_photographs.md).
+# npformer: decodes in full unless `--decode fast` asks for the shortcut;
+#   docs/howto/many_photographs.md has what that does to accuracy.
 # Source: Pillow's reference, Image.thumbnail and Image.draft; pull request 6539 of
 #   python-pillow/Pillow.
 # Output seen (November 2026):

@@ -23,8 +23,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check \
-  safetensors==0.8.0 numpy==2.4.6 \
-  ml_dtypes==0.6.0
+  safetensors==0.8.0 numpy==2.4.6 ml_dtypes==0.6.0
 "$folder/venv/bin/python" - <<'END'
 import json
 import subprocess
