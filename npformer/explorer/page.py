@@ -201,7 +201,7 @@ def preprocessing(processor: EfficientFormerImageProcessor) -> dict[str, Any]:
 def columns_first() -> bool:
     """Tell whether this Pillow resizes columns before rows where they lose many more pixels.
 
-    Pillow 13 and later do (pull request 9549), which moves some pixels by 1.
+    Pillow 13 and later do (pull request 9549), which gives some pixels other values.
     """
     picture = PIL.Image.frombytes("L", (8, 32), bytes(i * i * 37 % 251 for i in range(256)))
     in_turn = picture.resize((8, 8), BICUBIC).resize((32, 8), BICUBIC)
