@@ -35,3 +35,18 @@ def softmax(x: Array) -> Array:
     y = np.array(x)
     _softmax(y.reshape(-1), *x.shape)
     return y
+
+
+def gelu_of_any_size(x: Array) -> Array:
+    """GELU of any array of float32."""
+    padded = np.zeros(-(-x.size // 16) * 16, x.dtype)
+    padded[: x.size] = x.ravel()
+    return gelu(padded)[: x.size].reshape(x.shape)
+
+
+def softmax_of_any_size(x: Array) -> Array:
+    """Softmax of any array of float32 along its last axis."""
+    rows, columns = x.reshape(-1, x.shape[-1]), x.shape[-1]
+    padded = np.full((len(rows), -(-columns // 16) * 16), -np.inf, x.dtype)
+    padded[:, :columns] = rows
+    return softmax(padded)[:, :columns].reshape(x.shape)

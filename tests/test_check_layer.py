@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from right_layers import OTHER_WAYS
 
 from npformer import layers
 from npformer.errors import ConfigError
@@ -21,8 +22,6 @@ from npformer.layers import (
     relu,
     softmax,
 )
-from npformer.layers.attend import merge_heads, split_heads
-from npformer.layers.position_bias import relative_position_bias
 from npformer.network.tree import leaves, transform
 from npformer.teach.cases import Outcome, call
 from npformer.teach.mistakes import EXERCISES
@@ -45,57 +44,8 @@ def test_npformers_own_layers_are_right(layer):
     assert 0 <= report.ratio < 1
 
 
-def shuffled_sums(x, p):
-    """A linear layer that adds up in another order, in blocks, and ends with the bias first."""
-    order = np.random.default_rng(x.size).permutation(len(p.weight))
-    y = np.broadcast_to(p.bias, (*x.shape[:-1], len(p.bias))).copy()
-    for c in order:
-        y += x[..., c, None] * p.weight[c]
-    return y
-
-
-def fused_norm(x, p, eps=1e-12):
-    """x r w + (β − m r w), as compilers like it, with the variance as E[x²] − m²."""
-    mean = x.mean(-1, keepdims=True)
-    r = 1 / np.sqrt(
-        np.maximum((x * x).mean(-1, keepdims=True) - mean * mean, 0) + x.dtype.type(eps)
-    )
-    return x * (r * p.weight) + (p.bias - mean * r * p.weight)
-
-
-def folded_batch_norm(x, p, eps=1e-5):
-    scale = p.weight / np.sqrt(p.running_var + x.dtype.type(eps))
-    return x * scale + (p.bias - p.running_mean * scale)
-
-
-def separate_attention(x, p):
-    """Scaled queries, sums of heads one by one, and exp without the largest score in the end."""
-    heads = len(p.attention_biases)
-    V = len(p.proj.weight) // heads
-    K = (p.qkv.weight.shape[1] // heads - V) // 2
-    q, k, v = split_heads(linear(x, p.qkv), heads, K)
-    scores = (q * x.dtype.type(K**-0.5)) @ k.swapaxes(2, 3) + relative_position_bias(
-        p.attention_biases
-    )
-    e = np.exp(scores - scores.max(-1, keepdims=True))
-    y = (e @ v) / e.sum(-1, keepdims=True)
-    return linear(merge_heads(y), p.proj)
-
-
-def gelu_by_erfc(x):
-    return (x * np.vectorize(lambda v: math.erfc(-v / math.sqrt(2)) / 2)(x)).astype(x.dtype)
-
-
 @pytest.mark.parametrize(
-    ("layer", "function"),
-    [
-        ("linear", shuffled_sums),
-        ("layer_norm", fused_norm),
-        ("batch_norm", folded_batch_norm),
-        ("attention", separate_attention),
-        ("gelu", gelu_by_erfc),
-    ],
-    ids=lambda value: getattr(value, "__name__", value),
+    ("layer", "function"), OTHER_WAYS, ids=lambda value: getattr(value, "__name__", value)
 )
 def test_another_way_to_compute_the_same_is_right(layer, function):
     report = check_layer(layer, function)
@@ -304,11 +254,19 @@ def test_raises_is_for_tests():
         check_layer("softmax", lambda x: softmax(x.swapaxes(1, 2)).swapaxes(1, 2), raises=True)
 
 
+def inputs_of(seed):
+    seen = []
+    check_layer("relu", lambda x: seen.append(x.tobytes()) or relu(x), seed=seed)
+    return seen
+
+
 def test_the_same_inputs_are_drawn_each_time():
-    seen = [[], []]
-    for inputs in seen:
-        check_layer("relu", lambda x, inputs=inputs: inputs.append(x.tobytes()) or relu(x))
-    assert seen[0] == seen[1]
+    assert inputs_of(None) == inputs_of(None)
+
+
+def test_a_seed_draws_other_inputs():
+    assert inputs_of(1) == inputs_of(1)
+    assert inputs_of(1) != inputs_of(2) != inputs_of(None)
 
 
 STYLES = [

@@ -31,6 +31,7 @@ from .trial import Trial, attempt
 
 with optional("hypothesis", "drawing test data", "npformer[testing]"):
     from hypothesis import HealthCheck, Phase, given, settings
+    from hypothesis import seed as seeded
     from hypothesis.errors import Flaky
 
 MORE = 23
@@ -50,6 +51,7 @@ def check_layer(
     examples: int = 100,
     seconds: float = 5.0,
     new_examples: bool = False,
+    seed: int | None = None,
     raises: bool = False,
 ) -> LayerReport:
     """Check an implementation of a layer.
@@ -74,6 +76,8 @@ def check_layer(
         How long to search for the kind of mistake, at most; 0 for no search.
     new_examples : bool
         Whether to draw other inputs in each run.
+    seed : int, optional
+        Draws other inputs for each number, the same ones in each run.
     raises : bool
         Whether to raise an error if the implementation does not pass.
 
@@ -98,19 +102,19 @@ def check_layer(
     __tracebackhide__ = True  # pytest then shows the caller's lines alone
     reference(layer)
     port = (adapter or adapter_for(theirs)).port(layer, theirs, options or {})
-    report = _checked(layer, port, examples, seconds, new_examples)
+    report = _checked(layer, port, examples, seconds, new_examples, seed)
     if raises:
         report.require()
     return report
 
 
 def _checked(
-    layer: str, port: Port, examples: int, seconds: float, new_examples: bool
+    layer: str, port: Port, examples: int, seconds: float, new_examples: bool, seed: int | None
 ) -> LayerReport:
     hunts = []
     for dtype in port.dtypes:
         hunt = Hunt(layer, port, dtype)
-        hunt.run(max(1, examples // len(port.dtypes)), new_examples)
+        hunt.run(max(1, examples // len(port.dtypes)), new_examples, seed)
         if hunt.is_flaky:
             return LayerReport(
                 layer, False, hunt.count, 1, "another result each time",
@@ -138,7 +142,7 @@ class Hunt:
         """the smallest input that fails"""
         self.is_flaky = False
 
-    def run(self, examples: int, new_examples: bool) -> None:
+    def run(self, examples: int, new_examples: bool, seed: int | None) -> None:
         """Draw inputs until one fails, and shrink that."""
 
         def trial(args: tuple[Any, ...]) -> None:
@@ -154,8 +158,9 @@ class Hunt:
             phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck),
             report_multiple_bugs=False, print_blob=False,
         )  # fmt: skip
+        test = given(self.port.draw(self.dtype))(trial)
         try:
-            hypothesis(given(self.port.draw(self.dtype))(trial))()
+            hypothesis(test if seed is None else seeded(seed)(test))()
         except _WrongResult:
             pass
         except Flaky:

@@ -27,7 +27,8 @@ class Module:
     Its sizes stay as they are. Its parameters are replaced by drawn ones, in a copy: the module
     itself is not changed. Images go in and come out as (B, C, H, W), tokens as (B, N, C); of a
     tuple the first member counts. The gradient of a layer, such as ``"attention_backward"``, is
-    that of autograd.
+    that of autograd; that of attention biases is the one in training, since in evaluation mode the
+    original and transformers keep a copy of them that is not learned.
 
     Attributes
     ----------
@@ -109,6 +110,7 @@ class _Run:
         module = self._loaded(x, rest)
         module.requires_grad_(True)
         module.zero_grad()
+        _learn_biases(module)
         inputs = _tensor(x).requires_grad_(True)
         self._result(module, inputs).backward(_tensor(dy))
         dx = channels_last(inputs.grad.numpy())
@@ -143,6 +145,19 @@ class _Run:
     def _result(self, module: Any, x: Any) -> Any:
         y = module(x)
         return y[0] if isinstance(y, tuple) else y
+
+
+def _learn_biases(module: Any) -> None:
+    """Look the attention biases up anew, so that their gradient is not lost.
+
+    In evaluation mode the attention of the original and of transformers keeps ``ab``, the biases of
+    all pairs, apart from the parameter: autograd then says that they have no gradient.
+    """
+    import torch
+
+    for part in module.modules():
+        if isinstance(getattr(part, "ab", None), torch.Tensor):
+            part.ab = part.attention_biases[:, part.attention_bias_idxs]
 
 
 def _tensor(x: Array) -> Any:

@@ -17,9 +17,11 @@ short sums, and 8 √n for longer ones: roundings do not all point the same way 
 "A new approach to probabilistic rounding error analysis", theorem 2.4, with λ = 8).
 
 Over many layers the worst case, every rounding in the worst direction, is far from what happens.
-There, the same roundings are made at random, up or down (Monte Carlo arithmetic; Parker 1997,
-"Monte Carlo arithmetic: exploiting randomness in floating-point arithmetic"), and their effect is
-observed some times: an array that is made with ``random`` does that, and carries no errors.
+There, the same roundings are made at random (Monte Carlo arithmetic; Parker 1997, "Monte Carlo
+arithmetic: exploiting randomness in floating-point arithmetic"), and their effect is observed some
+times: an array that is made with ``random`` does that, and carries no errors. They are uniform, of
+standard deviation u. If they were u, up or down, two of them that meet would cancel in every second
+sample, and once in 256 times in all of eight: no error would be seen where there is one.
 
 The layers run on these arrays as they are, since NumPy lets other classes take over its functions
 (NEP 13 and NEP 18). Every array remembers what it was made from, so that `gradients` can walk back
@@ -205,5 +207,10 @@ def rounded(
     if random is None:
         growth = np.minimum(units, CERTAINTY * np.sqrt(units))
         return Carried(value, error + UNIT * growth * mass, mass)
-    signs = 1 - 2 * random.randint(0, 2, value.shape)
-    return Carried(value + UNIT * np.sqrt(units) * mass * signs, 0, mass, random=random)
+    share = shares(random, value.shape)
+    return Carried(value + UNIT * np.sqrt(units) * mass * share, 0, mass, random=random)
+
+
+def shares(random: np.random.RandomState, shape: tuple[int, ...]) -> Array:
+    """Return random roundings of standard deviation 1, uniform as roundings are."""
+    return random.uniform(-np.sqrt(3), np.sqrt(3), shape)

@@ -22,6 +22,7 @@ from ...network.tree import leaves, transform
 from ..bounds import propagate
 from ..bounds.arithmetic import ARITHMETICS, arithmetic
 from ..bounds.carried import Carried, carried
+from ..bounds.carried_array import shares
 from ..bounds.gradients import ALTERNATIVES, SMALLEST, spread_of
 from ..steps import INPUT, Step, steps
 from .answers import Answer, Arrays, steps_of
@@ -122,7 +123,7 @@ def _rounded_at_random(
     for step in chain:
         y = step(*(found[path] for path in step.inputs))
         if step.layer not in ("identity", "flat", "split_head"):  # which only move numbers
-            y = y + (a.u * np.abs(y) + a.tiny) * (1 - 2 * random.randint(0, 2, y.shape))
+            y = y + (a.u * np.abs(y) + a.tiny) * shares(random, y.shape)
         found[step.path] = y
     return {path: carried(array) for path, array in found.items()}
 
