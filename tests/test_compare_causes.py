@@ -11,6 +11,7 @@ import pytest
 
 import npformer
 from npformer.layers import (
+    ACTIVATIONS,
     Array,
     LayerNorm,
     batch_norm,
@@ -22,9 +23,14 @@ from npformer.layers import (
 from npformer.network.tree import build
 from npformer.testing import Step
 from npformer.testing.compare import mistakes
+from npformer.testing.compare.arrangement import arrangements
+from npformer.testing.compare.bridge import ahead, recorded
+from npformer.testing.compare.explain import explain
 from npformer.testing.compare.initial import is_drawn
+from npformer.testing.compare.recorded import Candidate
 from npformer.testing.compare.resampling import FILTERS, resampled
 from npformer.testing.compare.variants import Variant
+from npformer.testing.compare.walk import Match
 
 MIXER = "stages.2.blocks.2.token_mixer"
 BLOCK = "stages.2.blocks.2"
@@ -87,14 +93,31 @@ def test_a_prefix_of_other_steps_is_no_proof() -> None:
         assert found.cause is None
 
 
+def test_a_second_fault_does_not_silence_the_first() -> None:
+    def pooled(x: Array) -> Array:
+        padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        H, W = x.shape[1:3]
+        return sum(padded[:, i : i + H, j : j + W] for i in range(3) for j in range(3)) / 9
+
+    fault = instead(
+        token_mixer__pool=pooled,
+        mlp__act=ACTIVATIONS["gelu_new"],
+    )
+    first = answer(fault, keep=lambda path: not path.endswith(".pool"))[:2]
+    assert first == ("stages.0.blocks.0.token_mixer.pool", "pooling_counts_padding")
+
+
 def test_two_causes_that_do_the_same_are_not_named() -> None:
     walk = SimpleNamespace(chain=range(100))
-    case: Any = SimpleNamespace(beside=lambda *_: None, place=lambda _: 0, walk=walk)
+    case: Any = SimpleNamespace(
+        beside=lambda *_: None, place=lambda _: 0, walk=walk, inputs=lambda _: None
+    )
+    found, (way, *_) = Candidate("x", np.ones(3)), arrangements((3,), (3,))
     norm = step("norm")
 
-    def proof(word: str, reach: int, is_strong: bool = True) -> mistakes.Proof:
-        variant = Variant(word, "", {}, 0)
-        return mistakes.Proof(norm, variant, norm, None, reach, is_strong)  # type: ignore[arg-type]
+    def proof(word: str, reach: int, is_strong: bool = True, ratio: float = 0.1) -> mistakes.Proof:
+        variant, match = Variant(word, "", {}, 0), Match(found, way, 0, 0, ratio)
+        return mistakes.Proof(norm, variant, norm, match, reach, is_strong)
 
     decided = mistakes._decided
     assert decided(case, [proof("eps", 3), proof("eps", 3)]).cause == "eps"
@@ -104,6 +127,8 @@ def test_two_causes_that_do_the_same_are_not_named() -> None:
     assert decided(case, [contradicted]).cause is None
     both = decided(case, [proof("eps", 3), proof("norm_twice", 3)])
     assert (both.cause, both.more) == (None, "eps or norm_twice: both give these numbers")
+    exacter = decided(case, [proof("eps", 3), proof("norm_twice", 3, ratio=0.01)])
+    assert exacter.cause == "norm_twice"
 
 
 def test_a_small_fault_is_blamed_where_it_was_recorded() -> None:
@@ -299,3 +324,70 @@ def test_taps_are_those_of_the_libraries() -> None:
     whole = tensor[:, :, :12, :16]
     theirs = torch.nn.functional.interpolate(whole, (6, 8), **kinds[4])
     np.testing.assert_allclose(half, np.moveaxis(theirs[0].numpy(), 0, -1), atol=1e-9)
+
+
+# Kinds of mistakes -------------------------------------------------------------------------------
+
+
+def test_of_q_k_and_v_the_first_that_is_another_array_is_blamed() -> None:
+    """Scores of keys and queries are the right ones on their side: they prove q and k."""
+    right = {n: step(f"{MIXER}.{n}") for n in "qk"}
+    fault = instead(blocks__2__token_mixer__q=right["k"], blocks__2__token_mixer__k=right["q"])
+    arrays = cases.run(cases.pixels(), fault)
+    found = compare({p: a for p, a in arrays.items() if p in cases.TRACED or "scores" in p})
+    assert (found.first_wrong, found.cause) == (f"{MIXER}.attn", "qkv_order")
+
+
+def test_tokens_in_any_other_order() -> None:
+    order = np.random.default_rng(0).permutation(16)
+    flat = next(s for s in cases.chain() if s.layer == "flat")
+
+    def fault(at: Step, inputs: list[Array]) -> dict[str, Array] | None:
+        return {at.path: at(*inputs)[:, order]} if at.path == flat.path else None
+
+    assert answer(fault)[:2] == (flat.path, "token_order")
+
+
+def test_a_softmax_that_is_left_out_has_no_axis() -> None:
+    fault = instead(blocks__2__token_mixer__attn=lambda x: x)
+    assert answer(fault) == (f"{MIXER}.attn", None, "the softmax is left out")
+
+
+def test_an_activation_on_a_branch_is_no_parameter() -> None:
+    scale = step("stages.0.blocks.0.ls2")
+    fault = instead(stages__0__blocks__0__ls2=lambda x: np.maximum(scale(x), 0))
+    assert answer(fault)[:2] == (scale.path, "activation")
+
+
+def test_few_wrong_channels_are_no_parameter_by_themselves() -> None:
+    """One number of a weight makes differences like one of the inputs; others prove nothing."""
+    rng = np.random.default_rng(0)
+    fc1 = step("stages.2.blocks.2.mlp.fc1")
+    x = rng.standard_normal((1, 16, fc1.params.weight.shape[0]))
+    right = ahead(fc1, [recorded(x)])
+    for change, told in ((0.1 * x[..., 3], "parameter"), (0.1 * rng.standard_normal(16), None)):
+        found = right.value.copy()
+        found[..., 2] += change
+        said = explain(fc1, [x], found, right, cases.config())
+        assert (said and said[0]) == told
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_a_picture_is_known_through_its_preparation(is_recorded: bool) -> None:
+    image = npformer.data.photograph("cat")
+    processor = cases.reference().processor
+    for change, cause in (
+        ({"image_std": [0.247, 0.2435, 0.2616]}, "mean_std"),
+        ({"size": {"shortest_edge": 83}}, "resize"),
+    ):
+        x = np.moveaxis(processor.preprocess(image, **change).pixel_values[0], 0, -1)[None]
+        arrays = cases.run(x)
+        if not is_recorded:
+            del arrays["pixel_values"]
+        found = compare(arrays, image=image)
+        assert (found.first_wrong, found.cause) == ("pixel_values", cause)
+
+
+def test_a_curve_of_levels_is_no_other_picture() -> None:
+    found = photographed(lambda x: 255 * (x / 255) ** 6)
+    assert (found.first_wrong, found.cause) == ("pixel_values", None)

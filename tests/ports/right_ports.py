@@ -66,6 +66,29 @@ for name, network, make in (
     right(f"written here: {name}", network, make)
 
 
+# As before training
+
+for name, network, make in (
+    ("recorded", "new small", recorded()),
+    ("recorded, order without meaning", "new deep", recorded(None, shuffled)),
+    ("folded", "new small", recorded(None, last, fold)),
+    ("folded, order without meaning", "new deep", recorded(None, shuffled, fold)),
+    ("blocks", "new small", recorded(None, numbered, BLOCKS)),
+    ("timm, run", "new small", module()),
+    ("timm, folded", "new small", module(lambda model: folded(model))),
+    ("timm, recorded", "new square", hooked(dress=shuffled)),
+    ("transformers, run", "new deep", module(library="transformers")),
+    ("timm's graph", "new small", theirs()),
+    ("timm's graph, nothing folded", "new oblong", theirs(folded=False)),
+    ("transformers' graph", "new deep", theirs(library="transformers")),
+    ("npformer's graph", "new small", ours()),
+    ("npformer's graph, one head", "new alone", ours()),
+    ("npformer's graph, run elsewhere", "new deep", run_by_runtime()),
+    ("npformer's graph, L1", "new l1", ours()),
+):
+    right(f"new weights: {name}", network, make)
+
+
 # Libraries
 
 

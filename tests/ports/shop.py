@@ -14,7 +14,7 @@ from PIL import Image
 import npformer
 from npformer import checkpoints
 from npformer.layers import Array
-from npformer.network import EfficientFormer, Trace, forward
+from npformer.network import EfficientFormer, Trace, forward, initialize
 from npformer.network.configuration import EfficientFormerConfig
 
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -65,6 +65,10 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "l1": cases.FULL["l1"],
 }  # fmt: skip
 """Besides ``tiny``, the default weights."""
+
+NEW = "new "
+"""Before the name of a network: as before training, where norms and layer scales change nearly
+nothing."""
 
 PROCESSOR: dict[str, Any] = {
     "do_resize": True, "resample": 3, "do_center_crop": True, "do_rescale": True,
@@ -128,8 +132,12 @@ class Shop:
             case = found.config.to_dict() | {"library": "timm"}
             params, config = found.params, found.config
         else:
-            case = NETWORKS[name]
-            config, params = cases.configuration(case), cases.parameters(case, 0, "float32")
+            case = NETWORKS[name.removeprefix(NEW)]
+            config = cases.configuration(case)
+            if name.startswith(NEW):
+                params = initialize(config, distilled=case.get("distilled", True))
+            else:
+                params = cases.parameters(case, 0, "float32")
             config.image_size = case["image"][1:]
         height, width = config.image_shape
         processor = PROCESSOR | {

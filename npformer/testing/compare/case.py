@@ -64,19 +64,35 @@ class Case:
             walk.claimed.get(walk.chain[-1].path),
             *_repeated(walk, found),
         }
-        alike = {(m.candidate.array.size, m.candidate.sums) for m in walk.matches.values()}
+        if (final := walk.matches.get(walk.chain[-1].path)) is not None:
+            self.answers.discard(final.candidate.name)  # a right answer is no proof of a mistake
+        alike: dict[tuple[int, tuple[float, float]], list[Candidate]] = {}
+        for match in walk.matches.values():
+            known = match.candidate
+            alike.setdefault((known.array.size, known.sums), []).append(known)
         self.free = [
             c
             for c in found
             if c.name in self.answers
-            or (c.name not in used and (c.array.size, c.sums) not in alike)
+            or (
+                c.name not in used
+                and not any(_same(c, other) for other in alike.get((c.array.size, c.sums), ()))
+            )
         ]
         self.pool = Pool(self.free)
         self.names = {c.name: c for c in self.free}
-        self.suspects = walk.suspects()
+        self.suspects = [
+            step
+            for step in walk.suspects()
+            if step.path not in walk.cleared or step.layer == "flat" or self._has_similar(step)
+        ]
         self.unproved = [step for step in self.suspects if step.path not in walk.cleared]
         self.trail = Trail(walk, self.pool)
         self._usual = Counter((len(m.way.split), m.way.axes) for m in walk.matches.values())
+
+    def _has_similar(self, step: Step) -> bool:
+        """Whether an unexplained array is nearly a step's result, which a later one has proved."""
+        return self.pool.has_similar(self.walk.bridged[step.path], self.walk.claimed.get(step.path))
 
     def place(self, step: Step) -> int:
         """Return the number of a step."""
@@ -182,6 +198,12 @@ class Case:
             likely = [i for i, _, _ in self.likely()]
             first = min(likely, default=len(self.suspects) - 1) + NEAR
         return self.suspects[: first + 1]
+
+
+def _same(one: Candidate, other: Candidate) -> bool:
+    """Whether two arrays are the same in some order of axes, rather than have the same numbers."""
+    ways = arrangements(one.array.shape, other.array.shape)
+    return any(np.array_equal(way(one.array), other.array) for way in ways)
 
 
 def _repeated(walk: Walk, found: Sequence[Candidate]) -> set[str]:

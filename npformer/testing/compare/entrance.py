@@ -160,7 +160,7 @@ def _compared(found: list[Picture], given: Array, pictures: Pictures) -> Entranc
             continue
         error = float(abs(pixels - given).max())
         said = _cause(pixels, given, pictures)
-        note = NEARLY if said is None and likeness(pixels, given) > SAME else ""
+        note = NEARLY if said is None and _is_nearly(pixels, given) else ""
         cause = said if said in CAUSES else None
         if said is not None and cause is None:
             note = said
@@ -170,6 +170,14 @@ def _compared(found: list[Picture], given: Array, pictures: Pictures) -> Entranc
         if words_of(name) in NAMES or name == INPUT or likeness(pixels, given) > LIKE:
             best = best or wrong
     return best
+
+
+def _is_nearly(pixels: Array, given: Array) -> bool:
+    """Whether two pictures are nearly the same, or would be but for a curve of their levels."""
+    if likeness(pixels, given) > SAME:
+        return True
+    ranks = (x.reshape(-1, x.shape[-1]).argsort(0).argsort(0) for x in (pixels, given))
+    return all(likeness(a, b) > SAME for a, b in zip(*(r.T for r in ranks), strict=True))
 
 
 def _cause(pixels: Array, given: Array, pictures: Pictures) -> str | None:

@@ -95,6 +95,8 @@ def explain(
             return _function_of(x, found)
         if step.layer == "softmax":
             return _softmax(found)
+        if step.layer == "flat":
+            return _other_order(found, right)
         if step.layer == "average":
             return _average(found, right, slack)
     return None
@@ -140,9 +142,21 @@ def _linear(step: Step, x: Array, p: Linear, found: Array, right: Bridge, slack:
                     return "half_precision", f"{step.prefix}.weight"
             return None, f"{step.prefix}.weight differs by less than half precision resolves"
         return "parameter", f"{step.prefix}.weight"
-    if few:
+    if few and _one_number(X, D[:, wrong], S[:, wrong]):
         return "parameter", f"{step.prefix}.weight"
     return None
+
+
+def _one_number(X: Array, D: Array, S: Array) -> bool:
+    """Whether, in each wrong channel, one other number of the weight explains all differences."""
+    if len(X) < 3:
+        return False
+    for d, s in zip(D.T, S.T, strict=True):
+        square = np.square(X).sum(0)
+        factor = np.where(square > 0, X.T @ d / np.where(square > 0, square, 1), 0.0)
+        if not np.any(np.all(abs(d[:, None] - X * factor) <= 3 * s[:, None], axis=0)):
+            return False
+    return True
 
 
 def _batch_norm(
@@ -287,6 +301,13 @@ def _average(found: Array, right: Bridge, slack: Array) -> Told:
         return None
     which = ", ".join(str(j) for j in wrong[:4]) + (", …" if len(wrong) > 4 else "")
     return "parameter", f"of class {which}, in head or head_dist"
+
+
+def _other_order(found: Array, right: Bridge) -> Told:
+    """Whether tokens are the right ones, in another order."""
+    pairs = zip(found, right.value, strict=True)
+    same = all(np.array_equal(*(x[np.lexsort(x.T)] for x in pair)) for pair in pairs)
+    return ("token_order", "") if same else None
 
 
 def _softmax(found: Array) -> Told:

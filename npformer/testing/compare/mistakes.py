@@ -24,7 +24,7 @@ from .case import NEAR, Case, Finding
 from .causes import CAUSES
 from .halves import is_half, of_rounded_inputs
 from .trail import FAR, Change, Followed
-from .unexplained import explained
+from .unexplained import by_use, explained
 from .variants import Variant, variants
 from .walk import Match, measured
 
@@ -32,6 +32,8 @@ SECONDS = 20.0
 """How long to look for mistakes whose results were not recorded themselves."""
 CLEAR = 8.0
 """A mistake that changes no number by more than so many bounds cannot be told from rounding."""
+EXACTER = 4.0
+"""A mistake gives the other's numbers more exactly than another if its error is so much less."""
 MOST = 24
 """How many mistakes of each kind are tried in all steps at once."""
 
@@ -113,11 +115,13 @@ def by_mistake(
             if proof is not None:
                 proofs.append(proof)
         strong = [proof for proof in proofs if proof.is_strong]
-        shown = used is None or any(_shows(proof, step, used) for proof in strong)
+        shown = used is None or any(_shows(proof, used) for proof in strong)
         if best is None and used is not None and not shown:
             before = among[: among.index(step)]
-            return _leading_to(case, before, step, used) or explained(
-                case, step, used.candidate, used.way
+            return (
+                _leading_to(case, before, step, used)
+                or by_use(case, before[-NEAR - 3 :])
+                or explained(case, step, used.candidate, used.way)
             )
         best = max(strong, key=lambda proof: proof.reach, default=None)
         if best is not None and _is_far(case, best):
@@ -135,14 +139,19 @@ def _leading_to(case: Case, before: Sequence[Step], step: Step, used: Match) -> 
             if monotonic() > until:
                 return _decided(case, proofs)
             proof = _proof(case, earlier, variant, end, end)
-            if proof is not None and _shows(proof, step, used):
+            if proof is not None and (_shows(proof, used) or _leads_on(case, proof, step)):
                 proofs.append(proof)
     return _decided(case, proofs)
 
 
-def _shows(proof: Proof, step: Step, used: Match) -> bool:
+def _shows(proof: Proof, used: Match) -> bool:
     """Whether a proof explains an array that was taken for the result of a step."""
-    return proof.at is step and proof.match.candidate.sums == used.candidate.sums
+    return proof.match.candidate.sums == used.candidate.sums
+
+
+def _leads_on(case: Case, proof: Proof, step: Step) -> bool:
+    """Whether a proof explains an array before a step, and is followed up to it."""
+    return case.place(proof.at) < case.place(step) <= proof.reach
 
 
 def _is_far(case: Case, proof: Proof) -> bool:
@@ -157,13 +166,22 @@ def _decided(case: Case, proofs: Sequence[Proof]) -> Finding | None:
         return _finding(case, proofs[0]) if proofs else None
     ranks = [_rank(case, proof) for proof in strong]
     best = [proof for proof, rank in zip(strong, ranks, strict=True) if rank == max(ranks)]
-    names = dict.fromkeys(proof.names() for proof in best)
+    best = _closest(best)
     finding = _finding(case, best[0])
     if not best[0].is_clear:  # it is followed for a while, and then contradicted
         return finding._replace(cause=None, more="")
+    names = dict.fromkeys(proof.names() for proof in best)
     if len(names) == 1:
         return finding
     return finding._replace(cause=None, more=f"{' or '.join(names)}: both give these numbers")
+
+
+def _closest(proofs: list[Proof]) -> list[Proof]:
+    """Leave out mistakes that give the same array, but much less exactly than another one."""
+    if len({proof.match.candidate.name for proof in proofs}) > 1:
+        return proofs
+    least = min(proof.match.ratio for proof in proofs)
+    return [proof for proof in proofs if proof.match.ratio <= EXACTER * least]
 
 
 def _rank(case: Case, proof: Proof) -> tuple[bool, int, int]:
@@ -174,7 +192,11 @@ def _rank(case: Case, proof: Proof) -> tuple[bool, int, int]:
 
 def _finding(case: Case, proof: Proof) -> Finding:
     match = case.beside(proof.at, proof.match)
-    return Finding(proof.step, proof.variant.word, match, proof.variant.more)
+    step, inputs, arrays = proof.step, case.inputs(proof.step), proof.variant.arrays
+    if len(arrays) > 1 and inputs is not None:  # of q, k and v, the first that is another array
+        parts = [case.walk.by_path[path] for path in arrays]
+        step = next((at for at in parts if not np.array_equal(at(*inputs), arrays[at.path])), step)
+    return Finding(step, proof.variant.word, match, proof.variant.more)
 
 
 def _proof(case: Case, step: Step, variant: Variant, limit: int, end: int) -> Proof | None:

@@ -58,8 +58,9 @@ def misread(x: Array, processor: EfficientFormerImageProcessor) -> Iterator[tupl
     yield "bgr", (unit[..., ::-1] - mean) / std
     yield "bgr", x[..., ::-1]
     yield "mean_std", (x - mean) / std  # normalized twice
-    for _, other_mean, other_std in FITS:
-        yield "mean_std", (unit - np.array(other_mean)) / np.array(other_std)
+    for other_mean in dict.fromkeys((tuple(mean), *(fit[1] for fit in FITS))):
+        for other_std in dict.fromkeys((tuple(std), *(fit[2] for fit in FITS))):
+            yield "mean_std", (unit - np.array(other_mean)) / np.array(other_std)
     yield "mean_std", (unit - std) / mean
     for wrong_mean, wrong_std in ((mean[::-1], std), (mean, std[::-1]), (mean[::-1], std[::-1])):
         yield "mean_std", (unit - wrong_mean) / wrong_std
@@ -102,6 +103,8 @@ def prepared_otherwise(pictures: Pictures) -> Iterator[tuple[str, Array]]:
         for resample in (3, 2):
             yield "resize", prepared(size={"shortest_edge": edge}, resample=resample)
     yield from (("resize", pixels) for pixels in _resampled(pictures))
+    for edge in range(side, 2 * side + 1):
+        yield "resize", prepared(size={"shortest_edge": edge})
     whole = prepared(do_center_crop=False)  # (1, H', W', C), before the crop
     rows, columns = whole.shape[1] - height, whole.shape[2] - width
     if rows < 0 or columns < 0:

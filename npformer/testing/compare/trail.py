@@ -17,6 +17,9 @@ NEXT = 6
 """How many steps on it must show that an array was used."""
 DENSE = 1 / 3
 """Where less than this share of all results was recorded, the next one may be far."""
+ENOUGH = 4
+"""Whoever is followed over so many recorded arrays behind a mistake has made it: what contradicts
+it later is another fault."""
 FAR = 8
 """Whoever is followed over so many recorded arrays is followed for good."""
 
@@ -40,7 +43,7 @@ class Followed(NamedTuple):
     @property
     def is_far(self) -> bool:
         """Whether it was followed for good."""
-        return self.arrays >= FAR
+        return self.arrays >= ENOUGH
 
 
 class Trail:
@@ -77,7 +80,7 @@ class Trail:
         start : mapping of str to Bridge
             The changed arrays, by path.
         limit : int
-            How many steps to run without meeting one.
+            How many steps to run without meeting one, behind the last changed array.
         end : int, optional
             Number of the step after the last one to be looked at.
         but : frozenset of str
@@ -94,7 +97,8 @@ class Trail:
         match : Match
         """
         values, count = dict(start), 0
-        begin = min((self.place[path] for path in start if path in self.place), default=0)
+        places = [self.place[path] for path in start if path in self.place]
+        begin, counted = min(places, default=0), max(places, default=-1)
         for step in self.walk.chain[begin:end]:
             if step.path in values or not any(path in values for path in step.inputs):
                 continue
@@ -113,7 +117,7 @@ class Trail:
                 yield step, match
                 values[step.path], count = self.walk.taken(match.array(), step.path), 0
                 continue
-            count += step.layer != "split_head"
+            count += step.layer != "split_head" and self.place[step.path] > counted
             if count >= limit:
                 return
 

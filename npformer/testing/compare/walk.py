@@ -26,6 +26,10 @@ SIMILAR = 0.05
 """Arrays that differ by less than this share are nearly the same."""
 
 
+SLIGHT = ("batch_norm", "layer_scale")
+"""Steps that may change so little that their input and their result look the same."""
+
+
 class Match(NamedTuple):
     """A recorded array that is the result of a step."""
 
@@ -141,6 +145,7 @@ class Walk:
         self.bridged: dict[str, Bridge] = {}
         self.cleared: set[str] = set()
         self.doubtful: set[str] = set()
+        self.ours: dict[str, Bridge] = {}
         self.readers: dict[str, list[str]] = {}
         for step in chain:
             for path in step.inputs:
@@ -191,6 +196,10 @@ class Walk:
         expected = ahead(step, inputs).stored(self.unit)
         but = self._images(step) if step.layer == "flat" else frozenset()
         match = self.pool.find(expected, self.claimed.get(step.path), but)
+        if match is None and step.layer in SLIGHT:
+            match = self._reconsidered(step)
+        for path in step.inputs:
+            self.ours.pop(path, None)
         if match is None:
             self.bridged[step.path] = expected
             if step.layer == "flat" or self.pool.has_similar(
@@ -199,10 +208,40 @@ class Walk:
                 self.doubtful.add(step.path)
             return
         self.matches[step.path] = match
+        read = [self.by_path[path].layer for path in self.readers.get(step.path, ())]
+        if len(read) == 1 and read[0] in SLIGHT:
+            self.ours[step.path] = expected
         for path, value in zip(step.inputs, inputs, strict=True):
             if step.layer == "residual" and not _sensitive(expected, value):
                 continue
+            if step.layer == "subtract":  # pool(x) − x is the same for x plus any constant
+                self.cleared |= {step.inputs[0]} - {*step.inputs[1:]}
+                continue
             self._clear(path)
+
+    def _reconsidered(self, step: Step) -> Match | None:
+        """Find the result of a step whose input was taken for another array than it is.
+
+        Where a step changes its input by less than the rounding of the one before, an array is
+        within the bounds of both results. It is taken for the first, until the second is missing.
+        """
+        (path,) = step.inputs
+        ours, taken = self.ours.get(path), self.matches.get(path)
+        if ours is None or taken is None:
+            return None
+        tried = {taken.candidate.name}
+        while (other := self.pool.find(ours, None, frozenset(tried))) is not None:
+            after = ahead(step, [self.taken(other.array(), path)]).stored(self.unit)
+            match = self.pool.find(after, self.claimed.get(step.path))
+            if match is not None:
+                self.matches[path] = other
+                return match
+            tried.add(other.candidate.name)
+        match = Pool([taken.candidate]).find(ahead(step, [ours]).stored(self.unit))
+        if match is not None:  # the first was not recorded
+            del self.matches[path]
+            self.bridged[path] = ours
+        return match
 
     def _images(self, step: Step) -> frozenset[str]:
         """Return the names of arrays that have rows and columns: they are not tokens yet."""

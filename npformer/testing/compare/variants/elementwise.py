@@ -41,6 +41,7 @@ def layer_scale_mistakes(
     assert isinstance(p, LayerScale)
     yield "layer_scale_missing", x
     yield "the layer scale is applied twice", x * p.gamma * p.gamma
+    yield "activation", np.maximum(x * p.gamma, 0)
     for start in {config.layer_scale_init_value, 1e-5, 1e-6, 1e-4, 0.1}:
         if not np.all(p.gamma == start):
             yield "random_start", x * start

@@ -28,6 +28,9 @@ def pool_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[str
         "pooling_other",
         sliding_window_view(lowest, (size, size), (1, 2)).max((-2, -1)),
     )
+    for outside in (np.inf, 0.0):
+        padded = np.pad(x, sides, constant_values=outside)
+        yield "pooling_other", sliding_window_view(padded, (size, size), (1, 2)).min((-2, -1))
     for other in (1, 3, 5, 7):
         if other != size:
             yield "pooling_other", average_pool(x, other)
@@ -67,10 +70,12 @@ def flat_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[str
 
 
 def mean_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[str, Array]]:
-    """One token, the largest, or the sum."""
+    """One token, the largest, the middle one, or the sum."""
     (x,) = inputs
     yield "mean_missing", x[:, 0]
     yield "mean_missing", x.max(1)
+    yield "mean_missing", x.min(1)
+    yield "mean_missing", np.median(x, 1)
     yield "mean_missing", x.sum(1)
     yield "mean_missing", x[:, -1]
     yield "mean_missing", x[:, 1:].mean(1)
