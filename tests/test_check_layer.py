@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def unbiased(p):
 
 
 def drawn_for(layer, examples=100):
-    """What is drawn for a layer."""
+    """Yield what is drawn for a layer."""
     drawn = []
 
     @settings(
@@ -69,7 +70,7 @@ def drawn_for(layer, examples=100):
         drawn.append(args)
 
     draw()
-    return drawn
+    yield from drawn
 
 
 @pytest.mark.parametrize("layer", [*LAYERS, *BACKWARD])
@@ -102,7 +103,10 @@ def test_a_gradient_that_is_off_by_a_ten_thousandth_is_wrong(layer):
     """
     off = 1e-2 if layer == "attention_block_backward" else 1e-4
     found, learned = set(), set()
-    for args in drawn_for(layer):
+    # What Hypothesis draws depends on which modules a process has imported; some draws are poor.
+    for i, args in enumerate(chain(drawn_for(layer), drawn_for(layer, 400))):
+        if i >= 100 and found == learned:
+            break
         dtype = args[0].dtype.name
         right = right_result(layer, args, dtype)
         with np.errstate(all="ignore"):
@@ -113,8 +117,8 @@ def test_a_gradient_that_is_off_by_a_ten_thousandth_is_wrong(layer):
             if (abs(array) * off > 2 * bound).any():
                 found.add((dtype, path))
                 assert ratio(Outcome(scaled(ours, 1 + off)), right) > 1
-    if layer == "attention_block_backward":
-        found.add(("float32", "0"))
+        if layer == "attention_block_backward":
+            found.add(("float32", "0"))
     assert found == learned
 
 
