@@ -29,7 +29,7 @@ from npformer.testing.compare.explain import explain
 from npformer.testing.compare.initial import is_drawn
 from npformer.testing.compare.recorded import Candidate
 from npformer.testing.compare.resampling import FILTERS, resampled
-from npformer.testing.compare.variants import Variant
+from npformer.testing.compare.variants import Variant, variants
 from npformer.testing.compare.walk import Match
 
 MIXER = "stages.2.blocks.2.token_mixer"
@@ -105,6 +105,15 @@ def test_a_second_fault_does_not_silence_the_first() -> None:
     )
     first = answer(fault, keep=lambda path: not path.endswith(".pool"))[:2]
     assert first == ("stages.0.blocks.0.token_mixer.pool", "pooling_counts_padding")
+
+
+def test_mistakes_that_wait_leave_the_state_of_errors_alone() -> None:
+    scores = step(f"{MIXER}.scores")
+    q = np.ones((1, 2, 4, 3))
+    before = np.geterr()
+    waiting = variants(scores, [q, q], cases.config())
+    assert next(waiting).arrays
+    assert np.geterr() == before
 
 
 def test_two_causes_that_do_the_same_are_not_named() -> None:

@@ -69,12 +69,18 @@ def variants(step: Step, inputs: list[Array], config: EfficientFormerConfig) -> 
     ------
     Variant
     """
-    with np.errstate(all="ignore"):
-        counts: dict[str, int] = {}
-        for said, arrays in _mistakes(step, inputs, config):
-            counts[said] = number = counts.get(said, -1) + 1
-            known = said in CAUSES
-            yield Variant(said if known else None, "" if known else said, arrays, number)
+    counts: dict[str, int] = {}
+    mistakes = _mistakes(step, inputs, config)
+    while True:
+        # Not around the yield: a generator that waits would change the state of its caller.
+        with np.errstate(all="ignore"):
+            made = next(mistakes, None)
+        if made is None:
+            return
+        said, arrays = made
+        counts[said] = number = counts.get(said, -1) + 1
+        known = said in CAUSES
+        yield Variant(said if known else None, "" if known else said, arrays, number)
 
 
 def _mistakes(
