@@ -19,17 +19,12 @@ from npformer.network import forward
 from npformer.network.tree import leaves, transform
 from npformer.testing import run_steps
 from npformer.testing.layer_steps import layer_steps
+from npformer.testing.sixteen_bits import ENCODERS, bfloat16, rounded
 from npformer.testing.steps import INPUT, steps
 from npformer.testing.vectors import eight_bits
 from npformer.testing.vectors.answers import ONLY_MOVES, Answer, arguments
 from npformer.testing.vectors.cases import Case, Layer, table
-from npformer.testing.vectors.halves import (
-    ENCODERS,
-    answer_layer_in,
-    answer_network_in,
-    bfloat16,
-    stored,
-)
+from npformer.testing.vectors.halves import answer_layer_in, answer_network_in
 from npformer.testing.vectors.networks import networks
 from npformer.testing.vectors.writing import eight_bit_tensors
 
@@ -40,7 +35,7 @@ DTYPES = tuple(ENCODERS)
 
 def kept(answer: Answer, p: Any, dtype: str) -> tuple[Any, Any]:
     """The input and the parameters of a case, as float32 that the type holds."""
-    single = lambda a: stored(a, dtype).astype(np.float32)  # noqa: E731
+    single = lambda a: rounded(a, dtype).astype(np.float32)  # noqa: E731
     return answer.inputs["x"].astype(np.float32), transform(single, p)
 
 
@@ -49,7 +44,7 @@ def rounding_every_step(chain: Any, first: str, x: Any, dtype: str) -> dict[str,
     found = {first: x}
     for step in chain:
         y = step(*[found[path] for path in step.inputs])
-        found[step.path] = stored(y, dtype).astype(np.float32)
+        found[step.path] = rounded(y, dtype).astype(np.float32)
     return found
 
 
@@ -73,7 +68,7 @@ def test_a_layer_that_stores_16_bits_is_within_the_bounds(name: str, dtype: str)
         options = {key: values[key] for key in case.options}
         chain = [s.astype(np.float32) for s in layer_steps(name, p, options)]
         every = rounding_every_step(chain, "x", x, dtype)[chain[-1].path]
-        once = stored(run_steps(chain, {"x": x})[chain[-1].path], dtype)
+        once = rounded(run_steps(chain, {"x": x})[chain[-1].path], dtype)
         y, bound = answer.outputs["y"], answer.bounds["y"]
         for found in (every, once):
             assert (abs(found - y) <= bound).all(), case.comment
@@ -100,7 +95,7 @@ def test_the_network_in_16_bits_is_the_network(name: str) -> None:
     """The answers are those of `forward` for the numbers that the type holds."""
     net = NETWORKS[name]
     answer = answer_network_in("float16", net)
-    p, tape = transform(lambda a: stored(a, "float16"), net.params), Trace()
+    p, tape = transform(lambda a: rounded(a, "float16"), net.params), Trace()
     logits = forward(answer.inputs["x"], p, net.config, tape).logits
     right = {f"trace.{path}": array for path, array in tape.items()} | {"logits": logits}
     for key, array in answer.outputs.items():
@@ -115,7 +110,7 @@ def test_a_fault_in_16_bits_is_beyond_the_bounds(dtype: str) -> None:
     x, p = kept(answer, layer.cases[4].p, dtype)
     total = np.broadcast_to(p.bias, answer.outputs["y"].shape).copy()
     for k in range(x.shape[-1]):
-        total = stored(total + x[:, k, None] * p.weight[k], dtype).astype(np.float32)
+        total = rounded(total + x[:, k, None] * p.weight[k], dtype).astype(np.float32)
     wrong = {"sums": total, "bias": linear(x, p) - p.bias}
     for fault, found in wrong.items():
         assert (abs(found - answer.outputs["y"]) > answer.bounds["y"]).any(), fault
@@ -127,7 +122,7 @@ def test_16_bits_are_those_of_the_format() -> None:
     assert [hex(b) for b in bfloat16(x)["bfloat16"]] == [
         "0x3f80", "0x3f81", "0x3f80", "0x3f82", "0xc020", "0x0", "0x7f62",
     ]  # fmt: skip
-    assert stored(x[:5], "bfloat16").tolist() == [1, 1 + 2.0**-7, 1, 1 + 2.0**-6, -2.5]
+    assert rounded(x[:5], "bfloat16").tolist() == [1, 1 + 2.0**-7, 1, 1 + 2.0**-6, -2.5]
     assert ENCODERS["float16"](x[:1]).tobytes() == b"\x00\x3c"
 
 

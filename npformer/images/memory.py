@@ -28,7 +28,6 @@ BLOCK = 2**29
 BLOCKS = 64
 """How many are kept at most: two for each thread, of a photograph as it is decoded and as RGB."""
 
-
 _users = 0
 _before = 0, 0
 _lock = threading.Lock()

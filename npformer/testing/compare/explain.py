@@ -24,12 +24,12 @@ from ...layers import (
     relative_position_bias,
 )
 from ...network.configuration import EfficientFormerConfig
+from ..sixteen_bits import rounded
 from ..steps import Step
 from .arrangement import likeness
 from .bridge import Bridge
 from .initial import is_drawn
 from .variants.norms import other_epsilons
-from .variants.products import rounded
 
 Told: TypeAlias = "tuple[str | None, str] | None"
 """A word of `CAUSES`, and more in words; no word if two causes give the same."""

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ...layers import Array
+from ..sixteen_bits import rounded
 from ..steps import Step
 from .arrangement import Arrangement, arrangements
 from .bridge import Bridge, ahead, recorded, within
 from .recorded import Candidate
-from .variants.products import rounded
 from .walk import Walk
 
 KINDS = ("bfloat16", "float16")

@@ -9,7 +9,7 @@ farthest counts, and a cause is named only if no mistake with another word is fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from time import monotonic
 from typing import NamedTuple
@@ -107,8 +107,7 @@ def by_mistake(
         if best is not None and case.place(step) > best.reach + NEAR:
             break
         used = case.used(step)
-        inputs = case.inputs(step)
-        for variant in () if inputs is None else variants(step, inputs, case.config):
+        for variant in _variants(case, step):
             if until is not None and monotonic() > until:
                 return _decided(case, proofs)
             proof = _proof(case, step, variant, limit, end)
@@ -129,13 +128,18 @@ def by_mistake(
     return _decided(case, proofs)
 
 
+def _variants(case: Case, step: Step) -> Iterator[Variant]:
+    """Yield the mistakes that can be made in a step; none if it is not known what it was given."""
+    inputs = case.inputs(step)
+    return iter(()) if inputs is None else variants(step, inputs, case.config)
+
+
 def _leading_to(case: Case, before: Sequence[Step], step: Step, used: Match) -> Finding | None:
     """Find a mistake in steps that were not recorded, which leads to a wrong array behind them."""
     until, end = monotonic() + SECONDS, case.place(step) + 1
     proofs: list[Proof] = []
     for earlier in before:
-        inputs = case.inputs(earlier)
-        for variant in () if inputs is None else variants(earlier, inputs, case.config):
+        for variant in _variants(case, earlier):
             if monotonic() > until:
                 return _decided(case, proofs)
             proof = _proof(case, earlier, variant, end, end)
@@ -294,9 +298,7 @@ def by_habit(case: Case, among: Sequence[Step]) -> Finding | None:
         kinds.setdefault(_kind(step), step)
     found: dict[str, Finding] = {}
     for step in kinds.values():
-        inputs = case.inputs(step)
-        tried = () if inputs is None else variants(step, inputs, case.config)
-        for variant in islice(tried, MOST):
+        for variant in islice(_variants(case, step), MOST):
             if monotonic() > until:
                 return None
             if all(_is_right(case, path, array) for path, array in variant.arrays.items()):

@@ -17,12 +17,12 @@ from ...layers import Array, Trace
 from ...network import EfficientFormer, forward
 from ...network.configuration import EfficientFormerConfig
 from ...network.tree import leaves, transform
+from ..sixteen_bits import rounded
 from ..steps import INPUT, Step, steps
 from .arrangement import likeness
 from .explain import UNLIKE
 from .initial import is_drawn
 from .recorded import Recorded
-from .variants.products import rounded
 
 SHAPES = (
     "depths", "hidden_sizes", "num_meta3d_blocks", "num_channels", "num_attention_heads", "key_dim",

@@ -9,13 +9,12 @@ gradients in float32, and how the rest is scaled differs from library to library
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ...checkpoints.dtypes import BFLOAT16, widen
 from ...layers import Array, Trace
 from ...network import forward
 from ...network.tree import leaves, transform
@@ -24,6 +23,7 @@ from ..bounds.arithmetic import ARITHMETICS, arithmetic
 from ..bounds.carried import Carried, carried
 from ..bounds.carried_array import shares
 from ..bounds.gradients import ALTERNATIVES, SMALLEST, spread_of
+from ..sixteen_bits import rounded
 from ..steps import INPUT, Step, steps
 from .answers import Answer, Arrays, steps_of
 from .cases import Case, Layer
@@ -31,25 +31,6 @@ from .networks import Network
 
 TRIFLE = 1e-6
 """An array without larger numbers is one of zeros, as the pooling of a single pixel."""
-
-
-def bfloat16(x: Array) -> Array:
-    """Round numbers to bfloat16, those in the middle to the even one; as their 16 bits."""
-    bits = x.astype("<f4").view("<u4")
-    upper = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
-    return upper.astype("<u2").view(BFLOAT16)
-
-
-ENCODERS: dict[str, Callable[[Array], Array]] = {
-    "float16": lambda x: x.astype("<f2"),
-    "bfloat16": bfloat16,
-}
-"""What makes of float64 the numbers that a file holds, by type."""
-
-
-def stored(x: Array, dtype: str) -> Array:
-    """Return what is left of numbers once they are stored in a type, in float64."""
-    return widen(ENCODERS[dtype](x)).astype(np.float64)
 
 
 def answer_layer_in(dtype: str, layer: Layer, case: Case) -> Answer | None:
@@ -66,7 +47,7 @@ def answer_layer_in(dtype: str, layer: Layer, case: Case) -> Answer | None:
     Answer or None
         None if nothing can be said: numbers are too large for the type, or all digits cancel.
     """
-    x, p = stored(case.x, dtype), _stored(case.p, dtype)
+    x, p = rounded(case.x, dtype), _rounded(case.p, dtype)
     chain = steps_of(layer, case._replace(p=p))
     values, bounds = _answers(chain, {"x": x}, dtype)
     y = chain[-1].path
@@ -80,7 +61,7 @@ def answer_network_in(dtype: str, network: Network) -> Answer:
 
     Arrays of which nothing can be said are left out.
     """
-    x, p = stored(network.images, dtype), _stored(network.params, dtype)
+    x, p = rounded(network.images, dtype), _rounded(network.params, dtype)
     tape = Trace()
     forward(x, p, network.config, tape)
     values, bounds = _answers(steps(p, network.config), {INPUT: x}, dtype)
@@ -128,8 +109,8 @@ def _rounded_at_random(
     return {path: carried(array) for path, array in found.items()}
 
 
-def _stored(tree: Any, dtype: str) -> Any:
-    return transform(lambda a: stored(a, dtype), tree)
+def _rounded(tree: Any, dtype: str) -> Any:
+    return transform(lambda a: rounded(a, dtype), tree)
 
 
 def _inputs(x: Array, p: Any) -> dict[str, Array]:

@@ -21,10 +21,11 @@ from ...files.shipped import shipped
 from ...files.strict_json import read_object
 from ...layers import Array
 from ...version import __version__
+from ..sixteen_bits import ENCODERS
 from . import eight_bits
 from .answers import ONLY_MOVES, Answer, answer_layer, answer_network, mistakes
 from .cases import Case, Layer, table
-from .halves import ENCODERS, answer_layer_in, answer_network_in
+from .halves import answer_layer_in, answer_network_in
 from .layout import LAYOUTS, Layout, arrange_images, arrange_parameter
 from .networks import Network, networks
 

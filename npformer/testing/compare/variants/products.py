@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....layers import ACTIVATIONS, Array, Conv2d, Linear, conv2d, linear
+from ...sixteen_bits import rounded
 from ...steps import Step
 
 
@@ -65,17 +66,6 @@ def rounded_weights(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[s
             half = step._replace(params=p._replace(**changed))  # type: ignore[union-attr]
             yield "half_precision", half(x)
             yield "half_precision", half(rounded(x, kind))
-
-
-def rounded(x: Array, kind: str) -> Array:
-    """Round to float16 or bfloat16, and return the same numbers in float64."""
-    if kind == "float16":
-        with np.errstate(over="ignore"):
-            return x.astype(np.float16).astype(np.float64)
-    bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
-    lowest = (bits >> np.uint32(16)) & np.uint32(1)  # to the nearest, halves to even
-    kept = (bits + np.uint32(0x7FFF) + lowest) & np.uint32(0xFFFF0000)
-    return kept.view(np.float32).astype(np.float64)
 
 
 def _other_kernels(weight: Array) -> Iterator[Array]:
