@@ -115,7 +115,7 @@ def compare(
     judged = _judge(known, chain, source, claimed, entrance, tell)
     if _may_lie_on_its_side(judged, source, pictures):
         turned = _judge(known, chain, source, claimed, entrance.turned(), tell)
-        judged = turned if _lies_on_its_side(turned) else judged
+        judged = turned if _lies_on_its_side(turned, judged) else judged
     if judged.finding is not None and source.fed is None and not source.parameters:
         unit = storage(source.arrays.values()) or OF_FLOAT32
         if unit > OF_FLOAT32 or judged.finding.cause is None:
@@ -125,7 +125,7 @@ def compare(
     told = finding is not None and (
         finding.cause or finding.more or source.fed is not None or _is_like(finding, walk)
     )
-    if not told and not walk.matches:
+    if not told and not walk.matches and not (finding and entrance.is_recorded):
         raise _nothing_fits(source, walk, entrance)
     return _comparison(known, source, walk, finding, entrance)
 
@@ -180,9 +180,8 @@ def _was_rounded(judged: _Judged, rounded: _Judged, unit: float) -> bool:
         return False
     if rounded.finding is None:
         return True
-    order = [INPUT, *(step.path for step in judged.walk.chain)]
     first, later = (
-        order.index(found.step.path) for found in (judged.finding, rounded.finding) if found
+        judged.walk.place[found.step.path] for found in (judged.finding, rounded.finding) if found
     )
     return later > first
 
@@ -199,16 +198,24 @@ def _may_lie_on_its_side(judged: _Judged, source: Recorded, pictures: Pictures) 
     return is_open and pixels.shape[1] == pixels.shape[2]
 
 
-def _lies_on_its_side(judged: _Judged) -> bool:
-    """Whether everything agrees with a picture on its side, the order of tokens too."""
-    walk, finding, _ = judged
-    if finding is not None and finding.cause is not None:  # of something else: the stem is right
-        inside = finding.step.path.startswith("stem.")
-        return not inside and finding.cause not in ("weight_transposed", "token_order")
+def _lies_on_its_side(turned: _Judged, upright: _Judged) -> bool:
+    """Whether everything agrees with a picture on its side, the order of tokens too.
+
+    Or more of it than with an upright one.
+    """
+    walk, finding, _ = turned
     order = next((step.path for step in walk.chain if step.layer == "flat"), None)
-    if order is None or not (order in walk.matches or order in walk.cleared):
+    is_shown = order is not None and (order in walk.matches or order in walk.cleared)
+    if finding is None:
+        return is_shown
+    first = upright.finding
+    if first is None or walk.place[finding.step.path] < walk.place[first.step.path]:
         return False
-    return finding is None
+    if is_shown:
+        return True
+    if finding.step.path.startswith("stem."):
+        return first.cause in (None, "parameter") and finding.cause not in (None, "parameter")
+    return finding.cause is not None and finding.cause not in ("weight_transposed", "token_order")
 
 
 def _record(other: Any, known: Reference, pictures: Pictures, entry: str | None) -> Recorded:
@@ -271,8 +278,7 @@ def _by_parameters(
     if differs is None:
         return finding
     step, word, path = differs
-    order = [s.path for s in chain]
-    if finding is None or order.index(step.path) <= order.index(finding.step.path):
+    if finding is None or walk.place[step.path] <= walk.place[finding.step.path]:
         match = finding.match if finding is not None and finding.step is step else None
         return Finding(step, word, match or walk.matches.get(step.path), path)
     return finding

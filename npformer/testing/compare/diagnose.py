@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from .case import NEAR, Case, Finding
 from .mistakes import SECONDS, by_entrance, by_habit, by_half, by_mistake
-from .unexplained import by_likeness, by_name, by_use, left_over, not_finite
+from .unexplained import (
+    by_answer,
+    by_claim,
+    by_likeness,
+    by_name,
+    by_use,
+    by_weights,
+    left_over,
+    not_finite,
+)
 
 DENSE = 14
 """How many suspects are looked at where everything was recorded."""
@@ -28,7 +37,7 @@ def diagnose(case: Case) -> Finding | None:
     Finding or None
     """
     if not case.suspects or not case.free:
-        return None
+        return by_answer(case)
     until = case.horizon()
     near = until[:DENSE]
     return (
@@ -38,9 +47,16 @@ def diagnose(case: Case) -> Finding | None:
         or (by_use(case, near) if case.source.is_graph else None)
         or by_habit(case, until)
         or by_mistake(case, until, len(case.walk.chain), SECONDS)
-        or by_use(case, near)
-        or by_name(case)
+        or _earliest(case, by_weights(case, near), by_use(case, near), by_name(case))
         or not_finite(case)
         or by_likeness(case)
         or left_over(case)
+        or by_answer(case)
+        or by_claim(case)
     )
+
+
+def _earliest(case: Case, *found: Finding | None) -> Finding | None:
+    """Return the finding at the earliest step: what comes later follows from it."""
+    some = [finding for finding in found if finding is not None]
+    return min(some, key=lambda finding: case.place(finding.step), default=None)

@@ -7,7 +7,7 @@ there are more numbers than unknowns.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -40,6 +40,14 @@ FITS = 0.1
 """An ε fits if the mean square of what it leaves is below this, in bounds."""
 BETTER = 0.8
 """A change explains differences better if what it leaves is less than this share of another's."""
+NOTHING = 1e-4
+"""Inputs do not differ in a direction if they differ so much less than in another."""
+DEVIATIONS = 4.0
+"""How far the mean square along one direction may be from that of all, in standard errors."""
+SPREAD = 10.0
+"""Directions are strong and weak if their inputs differ by such a factor."""
+SAME_DEVIATION = 0.1
+"""Weights with standard deviations as near as this may be the same ones in another order."""
 UNLIKE = 0.3
 """Weights whose correlation is below this have nothing to do with each other."""
 
@@ -118,21 +126,22 @@ def _linear(step: Step, x: Array, p: Linear, found: Array, right: Bridge, slack:
         if gone.all() and wrong.mean() > FEW:
             return "bias_zero", f"{step.prefix}.bias"
         return "parameter", f"{step.prefix}.bias"
-    few = wrong.mean() <= FEW
-    n, k = X.shape
-    if n > k + 8:
-        design = np.concatenate([X, np.ones((n, 1))], axis=1)
+    few, usual = wrong.mean() <= FEW, p.weight[:, wrong]
+    seen = _Seen.of(X, _rows(found)[:, wrong], usual)
+    unlike = not few and abs(likeness(seen.theirs, seen.ours)) < UNLIKE
+    if is_overdetermined(p, found):
+        design = np.concatenate([X, np.ones((len(X), 1))], axis=1)
         change = np.linalg.lstsq(design, D[:, wrong], rcond=None)[0]
         rest = abs(D[:, wrong] - design @ change)
         if np.mean(rest <= 3 * S[:, wrong]) < 0.999:
             return None
-        weight, usual = p.weight[:, wrong] + change[:-1], p.weight[:, wrong]
-        if not few and abs(likeness(weight, usual)) < UNLIKE:
+        weight = usual + change[:-1]
+        if unlike:
             near = abs(np.sort(weight, axis=None) - np.sort(usual, axis=None))
             if near.max() < 1e-3 * abs(usual).max():
                 return "weight_transposed", f"{step.prefix}.weight, its numbers in another order"
-            if is_drawn(weight):
-                return "random_start", f"{step.prefix}.weight"
+            told = "random_start" if seen.is_drawn(len(usual)) else None
+            return told, f"{step.prefix}.weight has nothing to do with ours"
         share = change[:-1] / usual
         if np.all(abs(share) <= 1.1 * 2.0**-9) and np.ptp(share) > abs(share).max():
             # As rounding does: up and down.
@@ -142,9 +151,56 @@ def _linear(step: Step, x: Array, p: Linear, found: Array, right: Bridge, slack:
                     return "half_precision", f"{step.prefix}.weight"
             return None, f"{step.prefix}.weight differs by less than half precision resolves"
         return "parameter", f"{step.prefix}.weight"
+    if unlike and seen.is_drawn(len(usual)) and seen.is_certain():
+        return "random_start", f"{step.prefix}.weight"
     if few and _one_number(X, D[:, wrong], S[:, wrong]):
         return "parameter", f"{step.prefix}.weight"
     return None
+
+
+def is_overdetermined(p: Conv2d | Linear, y: Array) -> bool:
+    """Whether a result has clearly more numbers than the weight and the bias that gave it."""
+    return y.size > p.weight.size + 9 * p.bias.size
+
+
+class _Seen(NamedTuple):
+    """What is known of a weight: its coordinates in the directions in which inputs differ."""
+
+    theirs: Array
+    """(rank, C_out)"""
+    ours: Array
+    sizes: Array
+    """how much inputs differ in each direction"""
+
+    @classmethod
+    def of(cls, X: Array, Y: Array, usual: Array) -> _Seen:
+        """Solve Y = X W + b for W, whatever b is."""
+        places, sizes, directions = np.linalg.svd(X - X.mean(0), full_matrices=False)
+        clear = sizes > NOTHING * sizes[0]
+        theirs = places[:, clear].T @ (Y - Y.mean(0)) / sizes[clear, None]
+        return cls(theirs, directions[clear] @ usual, sizes[clear])
+
+    def is_drawn(self, fan_in: int) -> bool:
+        """Whether their weight looks newly initialized, and the same in all directions.
+
+        Nothing but drawn numbers does, where some directions are strong and others weak.
+
+        References
+        ----------
+        Wilson & Hilferty 1931, "The distribution of chi-square": its cube root is nearly normal.
+        """
+        if not is_drawn(self.theirs, fan_in):
+            return False
+        energy = np.square(self.theirs).mean(1) / np.square(self.theirs).mean()
+        error = 2 / (9 * self.theirs.shape[1])
+        return bool(np.all(abs(np.cbrt(energy) - (1 - error)) <= DEVIATIONS * np.sqrt(error)))
+
+    def is_certain(self) -> bool:
+        """Whether it shows in fewer numbers than the weight has: not ours in another order."""
+        differ = abs(self.theirs.std() / self.ours.std() - 1) > SAME_DEVIATION
+        return bool(
+            self.sizes[0] >= SPREAD * self.sizes[-1] and (differ or not is_drawn(self.ours))
+        )
 
 
 def _one_number(X: Array, D: Array, S: Array) -> bool:

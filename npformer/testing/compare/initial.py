@@ -20,12 +20,15 @@ NORMAL, UNIFORM, TRUNCATED = 3.0, 1.8, 2.37
 normal one cut off at two deviations."""
 
 
-def is_drawn(weight: Array) -> bool:
+def is_drawn(weight: Array, fan_in: int | None = None) -> bool:
     """Whether a matrix or a kernel looks newly initialized.
 
     Parameters
     ----------
     weight : ndarray, shape (..., C_in, C_out)
+        Or as much of it as is known: its coordinates in some of its C_in directions.
+    fan_in : int, optional
+        The product of all axes but the last of the whole weight, by default of this one.
 
     Returns
     -------
@@ -41,8 +44,8 @@ def is_drawn(weight: Array) -> bool:
         return False
     if abs(weight.mean()) > DEVIATIONS * deviation / np.sqrt(n):
         return False
-    fan_in, fan_out = n / weight.shape[-1], n / weight.shape[-2]
-    usual = (0.02, 0.01, fan_in**-0.5, (2 / fan_in) ** 0.5, (2 / fan_out) ** 0.5,
+    fan_in, fan_out = fan_in or n // weight.shape[-1], n / weight.shape[-2]
+    usual = (0.02, 0.01, 0.1, 1.0, fan_in**-0.5, (2 / fan_in) ** 0.5, (2 / fan_out) ** 0.5,
              (2 / (fan_in + fan_out)) ** 0.5, (3 * fan_in) ** -0.5)  # fmt: skip
     near = any(abs(deviation / s - 1) < DEVIATIONS / np.sqrt(2 * n) for s in usual)
     shape = float(np.mean(np.square(np.square(weight)))) / deviation**4

@@ -16,13 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...layers import Array
+from ...layers import Array, Conv2d
 from ..steps import INPUT, Step
 from .arrangement import arrangements
 from .bridge import Bridge
 from .case import NEAR, Case, Finding
 from .causes import CAUSES
-from .halves import is_half, of_rounded_inputs
+from .halves import UNITS, is_half, of_rounded_inputs
 from .trail import FAR, Change, Followed
 from .unexplained import by_use, explained
 from .variants import Variant, variants
@@ -34,6 +34,8 @@ CLEAR = 8.0
 """A mistake that changes no number by more than so many bounds cannot be told from rounding."""
 EXACTER = 4.0
 """A mistake gives the other's numbers more exactly than another if its error is so much less."""
+ROUNDINGS = 8.0
+"""A few steps in half precision change an array by no more than so many of its roundings."""
 MOST = 24
 """How many mistakes of each kind are tried in all steps at once."""
 
@@ -77,7 +79,7 @@ def by_entrance(case: Case) -> Finding | None:
 
 def by_half(case: Case, near: Sequence[Step]) -> Finding | None:
     """Find a step that was computed, or stored, in half precision."""
-    for step in near:
+    for i, step in enumerate(near):
         inputs = case.inputs(step)
         if inputs is None:
             continue
@@ -87,11 +89,27 @@ def by_half(case: Case, near: Sequence[Step]) -> Finding | None:
                 kind = is_half(step, inputs, way, candidate.array)
                 if kind is not None:
                     match = measured(candidate, way, right.value, right.bound)
-                    return Finding(step, "half_precision", match, kind)
+                    found = Finding(step, "half_precision", match, kind)
+                    return _half_before(case, near[:i], found) or found
         for kind, result in of_rounded_inputs(step, inputs, case.free):
             met = case.trail.meets(step, result)
             if met is not None:
                 return Finding(step, "half_precision", case.beside(*met), kind)
+    return None
+
+
+def _half_before(case: Case, before: Sequence[Step], found: Finding) -> Finding | None:
+    """Find an array before one in half precision that is off by as much as this makes."""
+    used = {found.match.candidate.name} if found.match is not None else set()
+    for step in before:
+        right = case.walk.bridged[step.path]
+        slack = ROUNDINGS * UNITS[found.more] * np.sqrt(np.mean(np.square(right.value)))
+        for candidate in case.pool.by_size.get(right.value.size, ()):
+            for way in case.ways(candidate, right.value)[:2]:
+                off = np.sqrt(np.mean(np.square(way(candidate.array) - right.value)))
+                if candidate.name not in used and off < slack and step.layer != "identity":
+                    match = measured(candidate, way, right.value, right.bound)
+                    return found._replace(step=step, match=match)
     return None
 
 
@@ -222,7 +240,13 @@ def _proof(case: Case, step: Step, variant: Variant, limit: int, end: int) -> Pr
     name, place = match.candidate.name, case.place(at)
     others = {p: trail.changed(p, a) for p, a in variant.arrays.items() if p != at.path}
     followed = trail.reach(at, match, others)
-    for kind in (_kind, _module, _name):  # what is wrong once is often wrong everywhere
+    for kind in (
+        _kind,
+        _module,
+        _name,
+        _layer,
+        _matrix,
+    ):  # what is wrong once is often wrong everywhere
         if not _is_clear(case, followed):
             again = trail.reach(at, match, others, _again(case, step, variant, kind))
             followed = again if followed is None or _is_clear(case, again) else followed
@@ -276,7 +300,14 @@ def _again(
 
 def _kind(step: Step) -> tuple[str, object]:
     """Steps of the same kind are written once in most implementations."""
+    if isinstance(step.params, Conv2d):
+        return step.layer, step.params.weight.shape[:2]
     return step.layer, step.options.get("name")
+
+
+def _layer(step: Step) -> tuple[str, object]:
+    """Steps that compute the same but for their options."""
+    return step.layer, None
 
 
 def _module(step: Step) -> tuple[str, object]:
@@ -289,15 +320,27 @@ def _name(step: Step) -> tuple[str, object]:
     return step.layer, step.path.rpartition(".")[2]
 
 
+def _matrix(step: Step) -> tuple[str, object]:
+    """Linear layers, and convolutions of single pixels, which are linear layers too."""
+    is_matrix = step.layer == "linear" or (
+        isinstance(step.params, Conv2d) and step.params.weight.shape[:2] == (1, 1)
+    )
+    return ("matrix", None) if is_matrix else _kind(step)
+
+
 def by_habit(case: Case, among: Sequence[Step]) -> Finding | None:
-    """Find a mistake that is made in all steps of a kind, where few arrays were recorded."""
+    """Find a mistake that is made in all steps of a kind, where few arrays were recorded.
+
+    The one that gives most of them.
+    """
     until = monotonic() + SECONDS
     end, limit = case.end(among), len(case.walk.chain)
     kinds: dict[tuple[str, object], Step] = {}
     for step in among:
         kinds.setdefault(_kind(step), step)
-    found: dict[str, Finding] = {}
+    found: dict[str, tuple[int, Finding]] = {}
     for step in kinds.values():
+        gives_all = False
         for variant in islice(_variants(case, step), MOST):
             if monotonic() > until:
                 return None
@@ -305,19 +348,25 @@ def by_habit(case: Case, among: Sequence[Step]) -> Finding | None:
                 continue
             start = {path: Bridge(array, np.zeros(())) for path, array in variant.arrays.items()}
             again = _again(case, step, variant, _kind)
-            met = next(case.trail.met(start, limit, end=end, quick=True, change=again), None)
-            if met is None:
+            met = [*islice(case.trail.met(start, limit, end=end, quick=True, change=again), FAR)]
+            if not met:
                 continue
-            at, match = met
+            at, match = met[0]
+            names = frozenset(other.candidate.name for _, other in met)
             name = match.candidate.name
             last = name in case.answers or case.nothing_after(case.place(at), frozenset({name}))
             others = {p: case.trail.changed(p, a) for p, a in variant.arrays.items()}
             if last or case.trail.reach(at, match, others, again) is not None:
-                finding = Finding(step, variant.word, case.beside(*met), variant.more)
-                found.setdefault(variant.word or variant.more, finding)
-        if found:
+                finding = Finding(step, variant.word, case.beside(at, match), variant.more)
+                said = variant.word or variant.more
+                if said not in found or len(names) > found[said][0]:
+                    found[said] = len(names), finding
+                gives_all |= case.nothing_after(case.place(step), names)
+        if gives_all:
             break
-    if len(found) < 2:
-        return next(iter(found.values()), None)
-    more = f"{' or '.join(found)}: both give these numbers"
-    return next(iter(found.values()))._replace(cause=None, more=more)
+    most = max((count for count, _ in found.values()), default=0)
+    best = {said: finding for said, (count, finding) in found.items() if count == most}
+    if len(best) < 2:
+        return next(iter(best.values()), None)
+    more = f"{' or '.join(best)}: both give these numbers"
+    return next(iter(best.values()))._replace(cause=None, more=more)

@@ -52,12 +52,17 @@ def claims(
         Path -> name. Names that speak of nothing are left out.
     """
     known = _known(chain, config)
-    found = {}
-    for name in names:
-        path = known.get(words_of(name.partition(" #")[0]))
-        if path is not None and ":" not in name:
-            found[path] = name
+    words = {name: words_of(name.partition(" #")[0]) for name in names if ":" not in name}
+    found = _claimed(words, known)
+    while len({word.partition(".")[0] for word in words.values()}) == 1 and len(words) > 1:
+        # All names begin with the same word, such as that of a scope.
+        words = {name: word.partition(".")[2] for name, word in words.items()}
+        found = max(found, _claimed(words, known), key=len)
     return found
+
+
+def _claimed(words: dict[str, str], known: dict[str, str]) -> dict[str, str]:
+    return {known[word]: name for name, word in words.items() if word in known}
 
 
 def _known(chain: Iterable[Step], config: EfficientFormerConfig) -> dict[str, str]:
@@ -73,6 +78,6 @@ def _known(chain: Iterable[Step], config: EfficientFormerConfig) -> dict[str, st
                 ours, theirs = ours.rpartition(".")[0], theirs.rpartition(".")[0]
                 if ours.rpartition(".")[2] != theirs.rpartition(".")[2]:
                     break
-    for word in ("logits", "prediction", "predictions", "scores.final"):
-        known.setdefault(word, "logits")
+    for name in ("logits", "predictions", "scores_final"):
+        known.setdefault(words_of(name), "logits")
     return known

@@ -23,10 +23,10 @@ from ...network.configuration import EfficientFormerConfig
 from ...network.model import check_input
 from .recorded import Recorded, words_of
 
-NAMES = {
-    "pixel.values", "pixelvalues", "input", "inputs", "image", "images", "picture", "pixels", "x",
-    "data", "img", "input.0", "input.1", "inp", "photo", "in",
-}  # fmt: skip
+NAMES = frozenset(map(words_of, (
+    "pixel_values", "pixelvalues", "input", "image", "picture", "pixels", "x", "data", "img",
+    "input_0", "input_1", "inp", "photo", "in",
+)))  # fmt: skip
 """What people call the picture."""
 
 

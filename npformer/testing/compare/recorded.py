@@ -179,13 +179,14 @@ def file_of(place: str) -> Path | None:
 
 NOISE = {
     "model", "module", "efficientformer", "output", "outputs", "out", "result", "results", "orig",
-    "mod", "activation", "activations", "features", "net", "network", "y",
+    "mod", "activation", "activations", "features", "net", "network", "y", "intermediates",
 }  # fmt: skip
 """Words in names that say nothing about which layer it is."""
 
 
 def words_of(name: str) -> str:
     """Return a name in its plainest form: lower case, with dots, without words that say nothing."""
-    words = re.split(r"[^0-9a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", ".", name).lower())
-    kept = [word for word in words if word and word not in NOISE]
-    return ".".join(kept)
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", ".", name.removesuffix("/__call__/0"))  # Flax's
+    words = re.findall(r"[a-z]+|[0-9]+", apart.lower())
+    kept = [word for word in words if word not in NOISE]
+    return ".".join(word.removesuffix("s") if len(word) > 3 else word for word in kept)

@@ -59,7 +59,7 @@ class Trail:
 
     def __init__(self, walk: Walk, pool: Pool) -> None:
         self.walk, self.pool = walk, pool
-        self.place = {step.path: i for i, step in enumerate(walk.chain)}
+        self.place = walk.place
         known = len(walk.matches) + sum(map(len, pool.by_size.values()))
         self.limit = NEXT if known > DENSE * len(walk.chain) else len(walk.chain)
 
@@ -97,7 +97,7 @@ class Trail:
         match : Match
         """
         values, count = dict(start), 0
-        places = [self.place[path] for path in start if path in self.place]
+        places = [self.place[path] for path in start if path in self.walk.by_path]
         begin, counted = min(places, default=0), max(places, default=-1)
         for step in self.walk.chain[begin:end]:
             if step.path in values or not any(path in values for path in step.inputs):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...layers import Array
-from ..steps import Step
+from ..steps import INPUT, Step
 from .arrangement import Arrangement, Expected, arrangements, places_in
 from .bridge import TINY, Bridge, ahead, recorded, within
 from .recorded import Candidate
@@ -141,6 +141,7 @@ class Walk:
     ) -> None:
         self.chain, self.pool, self.claimed, self.unit = chain, pool, claimed, unit
         self.by_path = {step.path: step for step in chain}
+        self.place = {INPUT: -1} | {step.path: i for i, step in enumerate(chain)}
         self.matches: dict[str, Match] = {}
         self.bridged: dict[str, Bridge] = {}
         self.cleared: set[str] = set()

@@ -23,11 +23,9 @@ def pool_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[str
         if min(x.shape[1:3]) > pad:
             padded = np.pad(x, sides, mode=mode)
             yield "padding", window_sum(padded, size)[:, pad:-pad, pad:-pad] / size**2 if pad else x
-    lowest = np.pad(x, sides, constant_values=-np.inf)
-    yield (
-        "pooling_other",
-        sliding_window_view(lowest, (size, size), (1, 2)).max((-2, -1)),
-    )
+    for outside in (-np.inf, 0.0):
+        padded = np.pad(x, sides, constant_values=outside)
+        yield "pooling_other", sliding_window_view(padded, (size, size), (1, 2)).max((-2, -1))
     for outside in (np.inf, 0.0):
         padded = np.pad(x, sides, constant_values=outside)
         yield "pooling_other", sliding_window_view(padded, (size, size), (1, 2)).min((-2, -1))
