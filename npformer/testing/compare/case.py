@@ -195,7 +195,8 @@ class Case:
         """
         first = self.claimed()
         if first is None:
-            likely = [i for i, _, _ in self.likely()]
+            unproved = {step.path for step in self.unproved}
+            likely = [i for i, _, _ in self.likely() if self.suspects[i].path in unproved]
             first = min(likely, default=len(self.suspects) - 1) + NEAR
         return self.suspects[: first + 1]
 

@@ -26,6 +26,7 @@ from .pictures import Pictures, shapes_of
 from .recorded import Candidate, Recorded, file_of, from_mapping, from_npz, is_checkpoint
 from .reference import (
     Reference,
+    as_other,
     as_reference,
     chain_of,
     changed_in,
@@ -42,6 +43,9 @@ Progress = Callable[[str, int, int], None]
 
 OF_FLOAT32 = 2.0**-24
 """The largest relative error of rounding to float32."""
+
+SLIGHT = 100.0
+"""An array that is off by fewer bounds may have been rounded when it was recorded."""
 
 
 def compare(
@@ -118,7 +122,9 @@ def compare(
         judged = turned if _lies_on_its_side(turned, judged) else judged
     if judged.finding is not None and source.fed is None and not source.parameters:
         unit = storage(source.arrays.values()) or OF_FLOAT32
-        if unit > OF_FLOAT32 or judged.finding.cause is None:
+        match = judged.finding.match
+        is_slight = match is not None and match.ratio < SLIGHT
+        if unit > OF_FLOAT32 or judged.finding.cause is None or is_slight:
             rounded = _judge(known, chain, source, claimed, judged.entrance, tell, unit)
             judged = rounded if _was_rounded(judged, rounded, unit) else judged
     walk, finding, entrance = judged
@@ -237,7 +243,7 @@ def _record(other: Any, known: Reference, pictures: Pictures, entry: str | None)
             arrays = _safetensors(file)
             if arrays is not None:
                 return from_mapping(arrays, str(file))
-        theirs = as_reference(other, entry)
+        theirs = as_other(other, known, entry)
     else:
         try:
             theirs = as_reference(other)

@@ -9,7 +9,7 @@ its likeness (`unexplained`); a parameter may explain it.
 from __future__ import annotations
 
 from .case import NEAR, Case, Finding
-from .mistakes import SECONDS, by_entrance, by_habit, by_half, by_mistake
+from .mistakes import SECONDS, by_entrance, by_habit, by_half, by_insertion, by_mistake
 from .unexplained import (
     by_answer,
     by_claim,
@@ -44,6 +44,7 @@ def diagnose(case: Case) -> Finding | None:
         by_entrance(case)
         or by_half(case, near)
         or by_mistake(case, near, NEAR)
+        or by_insertion(case, near)
         or (by_use(case, near) if case.source.is_graph else None)
         or by_habit(case, until)
         or by_mistake(case, until, len(case.walk.chain), SECONDS)

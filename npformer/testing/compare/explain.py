@@ -92,7 +92,9 @@ def explain(
             ones = LayerNorm(np.ones_like(p.weight), 0 * p.bias)
             normal = layer_norm(x, ones, step.options["eps"])
             told = _per_channel(step, normal, found, slack)
-            return told and _or_epsilon(step, x, p, found, right, told)
+            return (told and _or_epsilon(step, x, p, found, right, told)) or _epsilon(
+                step, x, p, found, slack
+            )
         if isinstance(p, LayerScale):
             return _per_channel(step, x, found, slack)
         if step.layer == "position_bias" and isinstance(p, np.ndarray):
@@ -254,6 +256,18 @@ def _per_channel(step: Step, x: Array, found: Array, slack: Array) -> Told:
         return "random_start", f"{step.prefix}.gamma, {factor.mean():.3g} everywhere"
     names = "gamma" if step.layer == "layer_scale" else "weight or bias"
     return "parameter", f"{step.prefix}.{names}"
+
+
+def _epsilon(step: Step, x: Array, p: LayerNorm, found: Array, slack: Array) -> Told:
+    """Whether one other ε gives all tokens."""
+    usual = step.options["eps"]
+    Y, X = _rows(found - p.bias), _rows(x - x.mean(-1, keepdims=True)) * p.weight
+    deviation = (X * X).sum(1) / (X * Y).sum(1)  # √(variance + ε)
+    eps = float(np.median(np.square(deviation) - _rows(x).var(1)))
+    if not eps > 0:
+        return None
+    near = abs(layer_norm(x, p, eps) - found) <= slack + 1e-5 * abs(found)
+    return ("eps", f"{eps:.3g} instead of {usual:g}") if near.mean() > 0.999 else None
 
 
 def _or_epsilon(

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...layers import Array, Conv2d
+from ...layers import ACTIVATIONS, Array, Conv2d
 from ..steps import INPUT, Step
 from .arrangement import arrangements
 from .bridge import Bridge
@@ -36,6 +36,8 @@ EXACTER = 4.0
 """A mistake gives the other's numbers more exactly than another if its error is so much less."""
 ROUNDINGS = 8.0
 """A few steps in half precision change an array by no more than so many of its roundings."""
+STEM = 40
+"""How many steps are looked at for what a wrong picture gives."""
 MOST = 24
 """How many mistakes of each kind are tried in all steps at once."""
 
@@ -68,7 +70,7 @@ def by_entrance(case: Case) -> Finding | None:
     for word, pixels in case.entrance.mistakes():
         if pixels.shape[1:3] == case.entrance.pixels.shape[1:3]:
             start = {INPUT: Bridge(pixels, np.zeros(()))}
-            met = next(case.trail.met(start, NEAR, quick=True), None)
+            met = next(case.trail.met(start, case.trail.limit, end=STEM, quick=True), None)
             if met is not None:
                 step = first if case.entrance.is_recorded else Step(INPUT, "identity", ())
                 if word in CAUSES:
@@ -149,7 +151,70 @@ def by_mistake(
 def _variants(case: Case, step: Step) -> Iterator[Variant]:
     """Yield the mistakes that can be made in a step; none if it is not known what it was given."""
     inputs = case.inputs(step)
-    return iter(()) if inputs is None else variants(step, inputs, case.config)
+    if inputs is None:
+        return
+    yield from variants(step, inputs, case.config)
+    skip = case.walk.by_path.get(step.inputs[0])
+    if step.layer == "residual" and skip is not None and skip.layer == "residual":
+        before = case.walk.known(skip.inputs[0]).value if case.walk.has(skip.inputs[0]) else None
+        if before is not None:  # what went into the block
+            yield Variant("residual_missing", "", {step.path: before + inputs[1]}, 2)
+            yield Variant(None, "the block is left out", {step.path: before}, 0)
+
+
+def by_insertion(case: Case, near: Sequence[Step]) -> Finding | None:
+    """Find what was done to a right result before the next step."""
+    for step in [step for step in near if step in case.unproved][:NEAR]:
+        for path in step.inputs:
+            before = _origin(case, path)
+            if before is None or before.path not in case.walk.matches:
+                continue
+            right = case.walk.matches[before.path].candidate
+            made = (_proof(case, before, variant, NEAR, case.end(near))
+                    for variant in _done_to(case, before))  # fmt: skip
+            proofs = [
+                proof
+                for proof in made
+                if proof is not None and proof.is_clear and proof.match.candidate.sums != right.sums
+            ]
+            found = _decided(case, [proof for proof in proofs if proof.is_strong])
+            if found is not None and found.cause is not None:
+                is_direct = any(proof.at is before for proof in proofs)
+                return found._replace(step=_wrong_part(case, before, step) if is_direct else step)
+    return None
+
+
+def _done_to(case: Case, step: Step) -> Iterator[Variant]:
+    """Yield what may be done to the recorded result of a step: mistakes between two layers."""
+    right = case.walk.matches[step.path].array().astype(np.float64)
+    if step.layer in ("batch_norm", "layer_norm"):
+        yield Variant("norm_twice", "", {step.path: step.astype(np.float64)(right)}, 0)
+    for number, name in enumerate(ACTIVATIONS):
+        yield Variant("activation", "", {step.path: ACTIVATIONS[name](right)}, number)
+    if step.layer == "weighted_sum":
+        inputs = [case.walk.recalled(path).value for path in step.inputs]
+        yield from (v for v in variants(step, inputs, case.config) if v.word == "head_order")
+
+
+def _origin(case: Case, path: str) -> Step | None:
+    """Return the step that computes an array, rather than the module whose result it is."""
+    step = case.walk.by_path.get(path)
+    while step is not None and step.layer == "identity":
+        step = case.walk.by_path.get(step.inputs[0])
+    return step
+
+
+def _wrong_part(case: Case, step: Step, reader: Step) -> Step:
+    """Return what goes wrong behind a step whose own result was recorded as it should be.
+
+    The array that has the name of the step, or of a module around it; else what reads its result.
+    """
+    own = case.walk.claimed.get(step.path)
+    around = [s for s in case.walk.chain if s.layer == "identity" and s.inputs == (step.path,)]
+    named = [s for s in (step, *around) if case.walk.claimed.get(s.path) in case.names]
+    if own is None and step.layer in ("batch_norm", "layer_norm"):
+        return step
+    return next(iter(named), reader)
 
 
 def _leading_to(case: Case, before: Sequence[Step], step: Step, used: Match) -> Finding | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +12,11 @@ import numpy as np
 from ...checkpoints import assemble, detect, read
 from ...checkpoints.dtypes import Tensors
 from ...checkpoints.processor import default_processor
-from ...errors import ConfigError, NpformerError, RecordingError
+from ...checkpoints.weights_file import read_weights
+from ...errors import ConfigError, NpformerError, RecordingError, WeightsError
+from ...files.names import CONFIG_NAME
 from ...images.processor import EfficientFormerImageProcessor
-from ...layers import Array, Trace
+from ...layers import Array, BatchNorm, Trace
 from ...network import EfficientFormer, forward
 from ...network.configuration import EfficientFormerConfig
 from ...network.tree import leaves, transform
@@ -87,6 +90,30 @@ def as_reference(place: Any, entry: str | None = None) -> Reference:
     return Reference(type(place).__name__, config, params, processor)
 
 
+def as_other(place: str | PathLike[str], reference: Reference, entry: str | None) -> Reference:
+    """Read another checkpoint; a file alone says nothing of ε, nor of an oblong grid of tokens.
+
+    These are the reference's then.
+
+    Raises
+    ------
+    MissingWeights, WeightsError, UnsafeCheckpointError, ConfigError, OfflineError, OSError
+        As in `npformer.checkpoints.read`.
+    """
+    file = Path(place)
+    if not file.is_file() or (file.parent / CONFIG_NAME).is_file():
+        return as_reference(place, entry)
+    weights = read_weights(file, entry)
+    naming = detect(weights.tensors, weights.source)
+    try:
+        params = assemble(
+            weights.tensors, reference.config, naming, dtype="float64", source=weights.source
+        )
+    except WeightsError:  # of another network: say so
+        return as_reference(place, entry)
+    return reference._replace(source=weights.source, params=params)
+
+
 def record_checkpoint(other: Reference, reference: Reference, pixels: Array) -> Recorded:
     """Run another checkpoint by the plain layers in float32, and record every array.
 
@@ -147,7 +174,7 @@ def held_by(module: Any, reference: Reference) -> dict[str, Array]:
 
 
 def changed_in(
-    step: Step, theirs: Tensors, config: EfficientFormerConfig
+    step: Step, theirs: Tensors, config: EfficientFormerConfig, norm: Step | None = None
 ) -> tuple[str, str] | None:
     """Find the first parameter of a step that another network does not share.
 
@@ -157,6 +184,8 @@ def changed_in(
     theirs : dict of str to ndarray
         Parameters of the other, by path.
     config : EfficientFormerConfig
+    norm : Step, optional
+        The batch norm behind the step.
 
     Returns
     -------
@@ -168,8 +197,19 @@ def changed_in(
         if found is None or found.shape != right.shape:
             continue
         if np.any(abs(found - right) > ROUNDING * abs(right) + 1e-30):
+            if norm is not None and path.endswith(".weight") and _is_folded(right, found, norm):
+                return "norm_twice", path
             return how(path, right, found, config), path
     return None
+
+
+def _is_folded(right: Array, found: Array, norm: Step) -> bool:
+    """Whether a kernel holds the factors of the batch norm behind it."""
+    p = norm.params
+    if not isinstance(p, BatchNorm):
+        return False
+    factor = p.weight / np.sqrt(p.running_var + norm.options["eps"])
+    return bool(np.allclose(found, right * factor, rtol=1e-4, atol=1e-6 * abs(found).max()))
 
 
 def other_parameter(
@@ -190,8 +230,10 @@ def other_parameter(
     tuple or None
         The step that holds it, the word for how it differs, and the path.
     """
+    norms = {step.inputs[0]: step for step in chain if step.layer == "batch_norm"}
     for step in chain:
-        if (changed := changed_in(step, theirs, config)) is not None:
+        changed = changed_in(step, theirs, config, norms.get(step.path))
+        if changed is not None:
             return step, *changed
     return None
 

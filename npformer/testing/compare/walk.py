@@ -165,6 +165,13 @@ class Walk:
         match = self.matches.get(path)
         return self.bridged[path] if match is None else self.taken(match.array(), path)
 
+    def recalled(self, path: str) -> Bridge:
+        """Return the array at a path, computed again if its memory was given back."""
+        if self.has(path):
+            return self.known(path)
+        step = self.by_path[path]
+        return ahead(step, [self.recalled(before) for before in step.inputs])
+
     def taken(self, array: Array, path: str) -> Bridge:
         """Take a recorded array for what the other network went on from."""
         exact = recorded(array)

@@ -100,6 +100,9 @@ def bias_mistakes(
     else:
         turned = biases.reshape(heads, columns, rows).swapaxes(1, 2)
         yield "bias_transposed", x + relative_position_bias(turned)
+        down, across = distances(rows, columns)
+        flat = biases.reshape(heads, -1)
+        yield "bias_transposed", x + flat[:, (across * columns + down) % (rows * columns)]
     for index in _other_numberings(rows, columns):
         yield "bias_other_grid", x + biases.reshape(heads, -1)[:, index]
     mixed = biases.reshape(rows * columns, heads).T.reshape(biases.shape)
@@ -119,8 +122,11 @@ def _other_numberings(rows: int, columns: int) -> Iterator[Array]:
     yield (rows - 1 - down) * columns + (columns - 1 - across)
     yield down * columns + (columns - 1 - across)
     yield (rows - 1 - down) * columns + across
-    for width in (columns - 1, columns + 1, 2 * columns - 1):
+    for width in (columns - 1, columns + 1, 2 * columns - 1, rows):
         yield (down * width + across) % n
+    if rows != columns:
+        down_of_other, across_of_other = distances(columns, rows)
+        yield down_of_other * rows + across_of_other
     signed_down = i[:, None] // columns - i // columns
     signed_across = i[:, None] % columns - i % columns
     for one, other in ((signed_down, signed_across), (-signed_down, -signed_across)):
@@ -143,6 +149,7 @@ def softmax_mistakes(
     yield "softmax_axis", np.moveaxis(softmax(np.moveaxis(x, 1, -1)), -1, 1)
     B, heads, N, _n = x.shape
     yield "softmax_axis", softmax(x.reshape(B, heads, N * N)).reshape(x.shape)
+    yield "softmax_axis", softmax(x.reshape(B, heads * N * N)).reshape(x.shape)
     yield "softmax_axis", np.moveaxis(softmax(np.moveaxis(x, 0, -1)), -1, 0)
     yield "the softmax is left out", x
     yield "powers of two stand for powers of e", softmax(x * np.log(2))

@@ -13,6 +13,8 @@ from ...steps import Step
 EPSILONS = (1e-5, 1e-3, 1e-6, 1e-12, 0.0, 1e-8, 1e-4, 1e-2, 1e-7, 1e-1, 2e-5, 1e-10, 1e-9, 1.0)
 """ε in use: PyTorch and TensorFlow have 1e-5 and 1e-3."""
 
+UNROOTED = "the root of the variance is left out"
+
 
 def batch_norm_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[str, Array]]:
     """Another ε, left out, twice, statistics of the batch, parameters as before training."""
@@ -23,6 +25,7 @@ def batch_norm_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tup
         yield "eps", batch_norm(x, p, other)
     deviation = np.sqrt(p.running_var) + eps
     yield "eps", (x - p.running_mean) / deviation * p.weight + p.bias
+    yield UNROOTED, (x - p.running_mean) / (p.running_var + eps) * p.weight + p.bias
     yield "norm_missing", x
     yield "norm_twice", batch_norm(right, p, eps)
     axes = tuple(range(x.ndim - 1))
@@ -54,6 +57,7 @@ def layer_norm_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tup
     centered = x - x.mean(-1, keepdims=True)
     deviation = centered.std(-1, keepdims=True)
     yield "eps", centered / (deviation + eps) * p.weight + p.bias
+    yield UNROOTED, centered / (np.square(deviation) + eps) * p.weight + p.bias
     yield "norm_missing", x
     yield "norm_twice", layer_norm(layer_norm(x, p, eps), p, eps)
     one, zero = np.ones_like(p.weight), np.zeros_like(p.bias)
