@@ -38,7 +38,7 @@ CAUSES = {
     "channels_last": "an array with channels last is read as if they were first, or the reverse",
     "flatten_order": "the image is reshaped into tokens without moving its channels last first",
     "token_order": "the tokens are not in the order of rows",
-    "half_precision": "the layer computes in, or stores, half precision",
+    "half_precision": "the layer computes in half precision, or goes on from a rounded result",
     "random_start": "a parameter was not loaded and holds what it was initialized with",
     "parameter": "a parameter has other values",
     "layer_scale_missing": "the layer scale is left out",

@@ -131,7 +131,7 @@ def compare(
     told = finding is not None and (
         finding.cause or finding.more or source.fed is not None or _is_like(finding, walk)
     )
-    if not told and not walk.matches and not (finding and entrance.is_recorded):
+    if not told and not walk.matches:
         raise _nothing_fits(source, walk, entrance)
     return _comparison(known, source, walk, finding, entrance)
 

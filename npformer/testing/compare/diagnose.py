@@ -9,7 +9,8 @@ its likeness (`unexplained`); a parameter may explain it.
 from __future__ import annotations
 
 from .case import NEAR, Case, Finding
-from .mistakes import SECONDS, by_entrance, by_habit, by_half, by_insertion, by_mistake
+from .certain import by_entrance, by_half
+from .mistakes import SECONDS, by_habit, by_insertion, by_mistake
 from .unexplained import (
     by_answer,
     by_claim,

@@ -7,7 +7,7 @@ there are more numbers than unknowns.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from ..sixteen_bits import rounded
 from ..steps import Step
 from .arrangement import likeness
 from .bridge import Bridge
-from .initial import is_drawn
+from .initial import Seen, is_shaped_as_drawn
 from .variants.norms import other_epsilons
 
 Told: TypeAlias = "tuple[str | None, str] | None"
@@ -40,14 +40,6 @@ FITS = 0.1
 """An ε fits if the mean square of what it leaves is below this, in bounds."""
 BETTER = 0.8
 """A change explains differences better if what it leaves is less than this share of another's."""
-NOTHING = 1e-4
-"""Inputs do not differ in a direction if they differ so much less than in another."""
-DEVIATIONS = 4.0
-"""How far the mean square along one direction may be from that of all, in standard errors."""
-SPREAD = 10.0
-"""Directions are strong and weak if their inputs differ by such a factor."""
-SAME_DEVIATION = 0.1
-"""Weights with standard deviations as near as this may be the same ones in another order."""
 UNLIKE = 0.3
 """Weights whose correlation is below this have nothing to do with each other."""
 
@@ -129,7 +121,7 @@ def _linear(step: Step, x: Array, p: Linear, found: Array, right: Bridge, slack:
             return "bias_zero", f"{step.prefix}.bias"
         return "parameter", f"{step.prefix}.bias"
     few, usual = wrong.mean() <= FEW, p.weight[:, wrong]
-    seen = _Seen.of(X, _rows(found)[:, wrong], usual)
+    seen = Seen.of(X, _rows(found)[:, wrong], usual)
     unlike = not few and abs(likeness(seen.theirs, seen.ours)) < UNLIKE
     if is_overdetermined(p, found):
         design = np.concatenate([X, np.ones((len(X), 1))], axis=1)
@@ -142,8 +134,10 @@ def _linear(step: Step, x: Array, p: Linear, found: Array, right: Bridge, slack:
             near = abs(np.sort(weight, axis=None) - np.sort(usual, axis=None))
             if near.max() < 1e-3 * abs(usual).max():
                 return "weight_transposed", f"{step.prefix}.weight, its numbers in another order"
-            told = "random_start" if seen.is_drawn(len(usual)) else None
-            return told, f"{step.prefix}.weight has nothing to do with ours"
+            more = f"{step.prefix}.weight has nothing to do with ours"
+            if seen.is_drawn(len(usual)):
+                return "random_start", more
+            return None if is_shaped_as_drawn(weight) else "parameter", more
         share = change[:-1] / usual
         if np.all(abs(share) <= 1.1 * 2.0**-9) and np.ptp(share) > abs(share).max():
             # As rounding does: up and down.
@@ -163,46 +157,6 @@ def _linear(step: Step, x: Array, p: Linear, found: Array, right: Bridge, slack:
 def is_overdetermined(p: Conv2d | Linear, y: Array) -> bool:
     """Whether a result has clearly more numbers than the weight and the bias that gave it."""
     return y.size > p.weight.size + 9 * p.bias.size
-
-
-class _Seen(NamedTuple):
-    """What is known of a weight: its coordinates in the directions in which inputs differ."""
-
-    theirs: Array
-    """(rank, C_out)"""
-    ours: Array
-    sizes: Array
-    """how much inputs differ in each direction"""
-
-    @classmethod
-    def of(cls, X: Array, Y: Array, usual: Array) -> _Seen:
-        """Solve Y = X W + b for W, whatever b is."""
-        places, sizes, directions = np.linalg.svd(X - X.mean(0), full_matrices=False)
-        clear = sizes > NOTHING * sizes[0]
-        theirs = places[:, clear].T @ (Y - Y.mean(0)) / sizes[clear, None]
-        return cls(theirs, directions[clear] @ usual, sizes[clear])
-
-    def is_drawn(self, fan_in: int) -> bool:
-        """Whether their weight looks newly initialized, and the same in all directions.
-
-        Nothing but drawn numbers does, where some directions are strong and others weak.
-
-        References
-        ----------
-        Wilson & Hilferty 1931, "The distribution of chi-square": its cube root is nearly normal.
-        """
-        if not is_drawn(self.theirs, fan_in):
-            return False
-        energy = np.square(self.theirs).mean(1) / np.square(self.theirs).mean()
-        error = 2 / (9 * self.theirs.shape[1])
-        return bool(np.all(abs(np.cbrt(energy) - (1 - error)) <= DEVIATIONS * np.sqrt(error)))
-
-    def is_certain(self) -> bool:
-        """Whether it shows in fewer numbers than the weight has: not ours in another order."""
-        differ = abs(self.theirs.std() / self.ours.std() - 1) > SAME_DEVIATION
-        return bool(
-            self.sizes[0] >= SPREAD * self.sizes[-1] and (differ or not is_drawn(self.ours))
-        )
 
 
 def _one_number(X: Array, D: Array, S: Array) -> bool:

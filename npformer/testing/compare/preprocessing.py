@@ -60,7 +60,8 @@ def misread(x: Array, processor: EfficientFormerImageProcessor) -> Iterator[tupl
     yield "mean_std", (x - mean) / std  # normalized twice
     for other_mean in dict.fromkeys((tuple(mean), *(fit[1] for fit in FITS))):
         for other_std in dict.fromkeys((tuple(std), *(fit[2] for fit in FITS))):
-            yield "mean_std", (unit - np.array(other_mean)) / np.array(other_std)
+            if (other_mean, other_std) != (tuple(mean), tuple(std)):
+                yield "mean_std", (unit - np.array(other_mean)) / np.array(other_std)
     yield "mean_std", (unit - std) / mean
     for wrong_mean, wrong_std in ((mean[::-1], std), (mean, std[::-1]), (mean[::-1], std[::-1])):
         yield "mean_std", (unit - wrong_mean) / wrong_std
