@@ -12,7 +12,7 @@ import pytest
 import npformer
 from npformer import checkpoints
 from npformer.layers import Array, batch_norm, conv2d, layer_norm, relu, softmax
-from npformer.network.tree import build
+from npformer.network.tree import build, leaves
 from npformer.testing import Step
 from npformer.testing.compare.names import claims
 from npformer.testing.steps import INPUT
@@ -158,3 +158,34 @@ def test_a_file_of_weights_alone_is_read_by_the_settings_of_the_reference(tmp_pa
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes((tmp_path / "known" / "model.safetensors").read_bytes())
     assert npformer.compare(tmp_path / "known", alone)
+    assert npformer.compare(tmp_path / "known", tmp_path / "known" / "model.safetensors")
+
+
+def test_weights_of_two_layers_exchanged_in_a_checkpoint(tmp_path: Path) -> None:
+    """They look drawn, but they are those of another layer."""
+    known = npformer.load("tiny")
+    names = [f"stages.2.blocks.{i}.mlp.fc1.weight" for i in (0, 1)]
+    held = dict(leaves(known.params))
+    rng = np.random.default_rng(0)
+    drawn = {name: (0.02 * rng.standard_normal(held[name].shape)) for name in names}
+
+    def written(folder: str, weights: dict[str, Array]) -> Path:
+        params = build(lambda n, a: weights.get(n, a).astype(a.dtype), known.params)
+        checkpoints.write(tmp_path / folder, known.config, params)
+        return tmp_path / folder
+
+    one, other = names
+    right = written("right", drawn)
+    exchanged = written("exchanged", {one: drawn[other], other: drawn[one]})
+    found = npformer.compare(right, exchanged)
+    assert (found.first_wrong, found.cause) == ("stages.2.blocks.0.mlp.fc1", "parameter")
+
+
+def test_what_went_on_rounded_from_arrays_in_more_precision() -> None:
+    """A head in float64, whose result is stored in float32 as well: the mean is of these."""
+    arrays: dict[str, Any] = changed()
+    pooled = arrays["pooled"].astype(np.float64)
+    heads = [step(name)(pooled) for name in ("head", "head_dist")]
+    arrays |= {"head": heads[0], "head_dist": heads[1]}
+    arrays["logits"] = sum(np.float32(head) for head in heads) / np.float32(2)
+    assert npformer.compare(cases.reference(), arrays)

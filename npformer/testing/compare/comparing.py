@@ -44,7 +44,7 @@ Progress = Callable[[str, int, int], None]
 OF_FLOAT32 = 2.0**-24
 """The largest relative error of rounding to float32."""
 
-SLIGHT = 100.0
+SLIGHT = 3.0
 """An array that is off by fewer bounds may have been rounded when it was recorded."""
 
 
@@ -120,10 +120,11 @@ def compare(
     if _may_lie_on_its_side(judged, source, pictures):
         turned = _judge(known, chain, source, claimed, entrance.turned(), tell)
         judged = turned if _lies_on_its_side(turned, judged) else judged
-    if judged.finding is not None and source.fed is None and not source.parameters:
+    may_be_rounded = source.fed is None or source.has_two_precisions()
+    if judged.finding is not None and may_be_rounded and not source.parameters:
         unit = storage(source.arrays.values()) or OF_FLOAT32
         match = judged.finding.match
-        is_slight = match is not None and match.ratio < SLIGHT
+        is_slight = match is not None and 1 < match.ratio < SLIGHT
         if unit > OF_FLOAT32 or judged.finding.cause is None or is_slight:
             rounded = _judge(known, chain, source, claimed, judged.entrance, tell, unit)
             judged = rounded if _was_rounded(judged, rounded, unit) else judged

@@ -42,6 +42,11 @@ class Recorded:
     held: dict[str, Array] = field(default_factory=dict)
     """the same of a module, which may compute otherwise: they may say why it is wrong, not where"""
 
+    def has_two_precisions(self) -> bool:
+        """Whether arrays are in float64 and in less: the network went on from one of them."""
+        kinds = {array.dtype for array in self.arrays.values() if array.dtype.kind == "f"}
+        return np.dtype(np.float64) in kinds and len(kinds) > 1
+
 
 class Candidate:
     """A recorded array, prepared for many comparisons."""

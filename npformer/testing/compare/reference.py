@@ -12,7 +12,7 @@ import numpy as np
 from ...checkpoints import assemble, detect, read
 from ...checkpoints.dtypes import Tensors
 from ...checkpoints.processor import default_processor
-from ...checkpoints.weights_file import read_weights
+from ...checkpoints.weights_file import read_weights, weights_file
 from ...errors import ConfigError, NpformerError, RecordingError, WeightsError
 from ...files.names import CONFIG_NAME
 from ...images.processor import EfficientFormerImageProcessor
@@ -100,10 +100,10 @@ def as_other(place: str | PathLike[str], reference: Reference, entry: str | None
     MissingWeights, WeightsError, UnsafeCheckpointError, ConfigError, OfflineError, OSError
         As in `npformer.checkpoints.read`.
     """
-    file = Path(place)
-    if not file.is_file() or (file.parent / CONFIG_NAME).is_file():
+    path = Path(place)
+    if not path.exists() or (path / CONFIG_NAME).is_file():
         return as_reference(place, entry)
-    weights = read_weights(file, entry)
+    weights = read_weights(weights_file(path), entry)
     naming = detect(weights.tensors, weights.source)
     try:
         params = assemble(
@@ -233,9 +233,22 @@ def other_parameter(
     norms = {step.inputs[0]: step for step in chain if step.layer == "batch_norm"}
     for step in chain:
         changed = changed_in(step, theirs, config, norms.get(step.path))
-        if changed is not None:
-            return step, *changed
+        if changed is None:
+            continue
+        word, path = changed
+        if word == "random_start" and _is_of_another(theirs[path], path, chain):
+            word = "parameter"
+        return step, word, path
     return None
+
+
+def _is_of_another(found: Array, path: str, chain: tuple[Step, ...]) -> bool:
+    """Whether numbers are those of another parameter of the reference."""
+    ours = (pair for step in chain for pair in step.parameters().items())
+    return any(
+        other != path and right.shape == found.shape and np.allclose(right, found)
+        for other, right in ours
+    )
 
 
 def _within_heads(right: Array, found: Array, config: EfficientFormerConfig) -> bool:
