@@ -157,8 +157,7 @@ def test_a_checkpoint_is_equal_to_itself(tmp_path: Path) -> None:
     known = cases.folder(tmp_path / "model")
     npformer.checkpoints.convert(known, tmp_path / "other.pth", to="original")
     assert npformer.compare(known, tmp_path / "model")
-    alone = npformer.compare(known, known / "model.safetensors")  # which does not tell its ε
-    assert (alone.first_wrong, alone.cause) == ("stages.2.blocks.2.norm1", "eps")
+    assert npformer.compare(known, known / "model.safetensors")  # which does not tell its ε
 
 
 def test_another_network_is_no_port_of_it(tmp_path: Path) -> None:
