@@ -94,7 +94,11 @@ class Checkpoint(Generic[Params]):
 
 
 def read(
-    name_or_path: str | PathLike[str], *, dtype: DTypeLike = "float32", entry: str | None = None
+    name_or_path: str | PathLike[str],
+    *,
+    dtype: DTypeLike = "float32",
+    entry: str | None = None,
+    config: EfficientFormerConfig | None = None,
 ) -> Checkpoint[EfficientFormer]:
     """Read a checkpoint.
 
@@ -109,6 +113,9 @@ def read(
     entry : str, optional
         Which set of weights to read from a PyTorch file that has several, such as ``"model_ema"``.
         If there are several and none is named, a warning says which one was read.
+    config : EfficientFormerConfig, optional
+        Of the network, where no ``config.json`` says it; by default it is inferred from the
+        tensors, which say nothing of ε and of an oblong grid of tokens.
 
     Returns
     -------
@@ -130,7 +137,7 @@ def read(
     OSError
         If a file cannot be read.
     """
-    found = open_checkpoint(find(name_or_path), entry)
+    found = open_checkpoint(find(name_or_path), entry, config)
     weights = found.weights
     params = assemble(
         weights.tensors,
@@ -168,7 +175,9 @@ class Found(NamedTuple):
     """whether no file says how images are preprocessed"""
 
 
-def open_checkpoint(place: Path, entry: str | None = None) -> Found:
+def open_checkpoint(
+    place: Path, entry: str | None = None, config: EfficientFormerConfig | None = None
+) -> Found:
     """Read the files of a checkpoint, without building parameters from its tensors.
 
     Parameters
@@ -176,6 +185,7 @@ def open_checkpoint(place: Path, entry: str | None = None) -> Found:
     place : Path
         A folder or a file of weights.
     entry : str, optional
+    config : EfficientFormerConfig, optional
         As in `read`.
 
     Returns
@@ -201,7 +211,7 @@ def open_checkpoint(place: Path, entry: str | None = None) -> Found:
     naming = detect(tensors, source)
     guessed = True
     if values is None:
-        config = infer_config(tensors, naming, source)
+        config = config or infer_config(tensors, naming, source)
         processor = default_processor(config, naming)
     else:
         try:

@@ -172,6 +172,13 @@ def sums_of(array: Array) -> tuple[float, float]:
         return float(flat.sum()), float(np.square(flat).sum())
 
 
+def misread_layouts(x: Array) -> tuple[Array, Array]:
+    """Read the channels of an image (B, H, W, C) as if they were first; and the reverse."""
+    B, H, W, C = x.shape
+    first = np.ascontiguousarray(np.moveaxis(x, -1, 1))
+    return np.moveaxis(x.reshape(B, C, H, W), 1, -1), first.reshape(x.shape)
+
+
 def likeness(a: Array, b: Array) -> float:
     """Return the correlation of two arrays of one size; 0 if one of them is constant."""
     with np.errstate(all="ignore"):

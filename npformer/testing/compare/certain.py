@@ -62,12 +62,14 @@ def _half_before(case: Case, before: Sequence[Step], found: Finding) -> Finding 
     """Find an array before one in half precision that is off by as much as this makes."""
     used = {found.match.candidate.name} if found.match is not None else set()
     for step in before:
+        if step.layer == "identity":
+            continue
         right = case.walk.bridged[step.path]
         slack = ROUNDINGS * UNITS[found.more] * np.sqrt(np.mean(np.square(right.value)))
         for candidate in case.pool.by_size.get(right.value.size, ()):
             for way in case.ways(candidate, right.value)[:2]:
                 off = np.sqrt(np.mean(np.square(way(candidate.array) - right.value)))
-                if candidate.name not in used and off < slack and step.layer != "identity":
+                if candidate.name not in used and off < slack:
                     match = measured(candidate, way, right.value, right.bound)
                     return found._replace(step=step, match=match)
     return None

@@ -121,8 +121,9 @@ def _linear(step: Step, x: Array, p: Linear, found: Array, right: Bridge, slack:
             return "bias_zero", f"{step.prefix}.bias"
         return "parameter", f"{step.prefix}.bias"
     few, usual = wrong.mean() <= FEW, p.weight[:, wrong]
-    seen = Seen.of(X, _rows(found)[:, wrong], usual)
-    unlike = not few and abs(likeness(seen.theirs, seen.ours)) < UNLIKE
+    other = None if few else Seen.of(X, _rows(found)[:, wrong], usual)
+    if other is not None and abs(likeness(other.theirs, other.ours)) >= UNLIKE:
+        other = None
     if is_overdetermined(p, found):
         design = np.concatenate([X, np.ones((len(X), 1))], axis=1)
         change = np.linalg.lstsq(design, D[:, wrong], rcond=None)[0]
@@ -130,12 +131,12 @@ def _linear(step: Step, x: Array, p: Linear, found: Array, right: Bridge, slack:
         if np.mean(rest <= 3 * S[:, wrong]) < 0.999:
             return None
         weight = usual + change[:-1]
-        if unlike:
+        if other is not None:
             near = abs(np.sort(weight, axis=None) - np.sort(usual, axis=None))
             if near.max() < 1e-3 * abs(usual).max():
                 return "weight_transposed", f"{step.prefix}.weight, its numbers in another order"
             more = f"{step.prefix}.weight has nothing to do with ours"
-            if seen.is_drawn(len(usual)):
+            if other.is_drawn(len(usual)):
                 return "random_start", more
             return None if is_shaped_as_drawn(weight) else "parameter", more
         share = change[:-1] / usual
@@ -147,7 +148,7 @@ def _linear(step: Step, x: Array, p: Linear, found: Array, right: Bridge, slack:
                     return "half_precision", f"{step.prefix}.weight"
             return None, f"{step.prefix}.weight differs by less than half precision resolves"
         return "parameter", f"{step.prefix}.weight"
-    if unlike and seen.is_drawn(len(usual)) and seen.is_certain():
+    if other is not None and other.is_drawn(len(usual)) and other.is_certain():
         return "random_start", f"{step.prefix}.weight"
     if few and _one_number(X, D[:, wrong], S[:, wrong]):
         return "parameter", f"{step.prefix}.weight"

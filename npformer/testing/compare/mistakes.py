@@ -96,11 +96,12 @@ def _variants(case: Case, step: Step) -> Iterator[Variant]:
         return
     yield from variants(step, inputs, case.config)
     skip = case.walk.by_path.get(step.inputs[0])
-    if step.layer == "residual" and skip is not None and skip.layer == "residual":
-        before = case.walk.known(skip.inputs[0]).value if case.walk.has(skip.inputs[0]) else None
-        if before is not None:  # what went into the block
-            yield Variant("residual_missing", "", {step.path: before + inputs[1]}, 2)
-            yield Variant(None, "the block is left out", {step.path: before}, 0)
+    if skip is None or not step.layer == skip.layer == "residual":
+        return
+    if case.walk.has(skip.inputs[0]):
+        before = case.walk.known(skip.inputs[0]).value  # what went into the block
+        yield Variant("residual_missing", "", {step.path: before + inputs[1]}, 2)
+        yield Variant(None, "the block is left out", {step.path: before}, 0)
 
 
 def by_insertion(case: Case, near: Sequence[Step]) -> Finding | None:
@@ -246,13 +247,8 @@ def _proof(case: Case, step: Step, variant: Variant, limit: int, end: int) -> Pr
     name, place = match.candidate.name, case.place(at)
     others = {p: trail.changed(p, a) for p, a in variant.arrays.items() if p != at.path}
     followed = trail.reach(at, match, others)
-    for kind in (
-        _kind,
-        _module,
-        _name,
-        _layer,
-        _matrix,
-    ):  # what is wrong once is often wrong everywhere
+    # What is wrong once is often wrong everywhere.
+    for kind in (_kind, _module, _name, _layer, _matrix):
         if not _is_clear(case, followed):
             again = trail.reach(at, match, others, _again(case, step, variant, kind))
             followed = again if followed is None or _is_clear(case, again) else followed

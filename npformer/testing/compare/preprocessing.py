@@ -14,6 +14,7 @@ import numpy as np
 
 from ...images.processor import EfficientFormerImageProcessor
 from ...layers import Array
+from .arrangement import misread_layouts
 from .pictures import Pictures, mean_and_std
 from .resampling import resampled
 
@@ -47,11 +48,8 @@ def misread(x: Array, processor: EfficientFormerImageProcessor) -> Iterator[tupl
         A key of `CAUSES`, or a sentence about what has no word.
     pixels : ndarray, shape (B, H, W, C)
     """
-    first = np.ascontiguousarray(np.moveaxis(x, -1, 1))
-    B, H, W, C = x.shape
-    yield "channels_last", np.moveaxis(x.reshape(B, C, H, W), 1, -1)  # last taken for first
-    yield "channels_last", first.reshape(B, H, W, C)
-    if C != 3:
+    yield from (("channels_last", pixels) for pixels in misread_layouts(x))
+    if x.shape[-1] != 3:
         return
     mean, std = mean_and_std(processor)
     unit = x * std + mean

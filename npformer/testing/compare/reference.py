@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
 from itertools import permutations
 from os import PathLike
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,9 +12,7 @@ import numpy as np
 from ...checkpoints import assemble, detect, read
 from ...checkpoints.dtypes import Tensors
 from ...checkpoints.processor import default_processor
-from ...checkpoints.weights_file import read_weights, weights_file
 from ...errors import ConfigError, NpformerError, RecordingError, WeightsError
-from ...files.names import CONFIG_NAME
 from ...images.processor import EfficientFormerImageProcessor
 from ...layers import Array, BatchNorm, Trace
 from ...network import EfficientFormer, forward
@@ -91,27 +89,31 @@ def as_reference(place: Any, entry: str | None = None) -> Reference:
 
 
 def as_other(place: str | PathLike[str], reference: Reference, entry: str | None) -> Reference:
-    """Read another checkpoint; a file alone says nothing of ε, nor of an oblong grid of tokens.
+    """Read another checkpoint; what weights alone do not say is taken from the reference.
 
-    These are the reference's then.
+    Parameters
+    ----------
+    place : str or path
+    reference : Reference
+    entry : str, optional
+        As in `npformer.checkpoints.read`.
+
+    Returns
+    -------
+    Reference
 
     Raises
     ------
     MissingWeights, WeightsError, UnsafeCheckpointError, ConfigError, OfflineError, OSError
         As in `npformer.checkpoints.read`.
     """
-    path = Path(place)
-    if not path.exists() or (path / CONFIG_NAME).is_file():
-        return as_reference(place, entry)
-    weights = read_weights(weights_file(path), entry)
-    naming = detect(weights.tensors, weights.source)
+    config = copy(reference.config)
     try:
-        params = assemble(
-            weights.tensors, reference.config, naming, dtype="float64", source=weights.source
-        )
+        found = read(place, dtype="float64", entry=entry, config=config)
     except WeightsError:  # of another network: say so
         return as_reference(place, entry)
-    return reference._replace(source=weights.source, params=params)
+    processor = reference.processor if found.config is config else found.image_processor()
+    return Reference(found.source, found.config, found.params, processor)
 
 
 def record_checkpoint(other: Reference, reference: Reference, pixels: Array) -> Recorded:

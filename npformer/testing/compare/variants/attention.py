@@ -95,16 +95,16 @@ def bias_mistakes(
     if biases.ndim != 3:
         return
     heads, rows, columns = biases.shape
+    flat = biases.reshape(heads, -1)
     if rows == columns:
         yield "bias_transposed", x + relative_position_bias(biases.swapaxes(1, 2))
     else:
         turned = biases.reshape(heads, columns, rows).swapaxes(1, 2)
         yield "bias_transposed", x + relative_position_bias(turned)
         down, across = distances(rows, columns)
-        flat = biases.reshape(heads, -1)
         yield "bias_transposed", x + flat[:, (across * columns + down) % (rows * columns)]
     for index in _other_numberings(rows, columns):
-        yield "bias_other_grid", x + biases.reshape(heads, -1)[:, index]
+        yield "bias_other_grid", x + flat[:, index]
     mixed = biases.reshape(rows * columns, heads).T.reshape(biases.shape)
     yield "head_order", x + relative_position_bias(mixed)
     yield "head_order", x + table[::-1]

@@ -10,6 +10,7 @@ import numpy as np
 from ....layers import ACTIVATIONS, Array, Conv2d, Linear, conv2d, linear
 from ...sixteen_bits import rounded
 from ...steps import Step
+from ..arrangement import misread_layouts
 
 
 def conv2d_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[str, Array]]:
@@ -24,9 +25,7 @@ def conv2d_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[s
         yield "weight_transposed", conv2d(x, p._replace(weight=weight), stride, padding)
     if kh * kw == 1:
         return
-    B, H, W, C = x.shape
-    first = np.ascontiguousarray(np.moveaxis(x, -1, 1))
-    for other in (np.moveaxis(x.reshape(B, C, H, W), 1, -1), first.reshape(x.shape)):
+    for other in misread_layouts(x):
         yield "channels_last", conv2d(other, p, stride, padding)
     for mode in ("edge", "reflect", "wrap", "symmetric"):
         if padding and min(x.shape[1:3]) > padding:
@@ -41,8 +40,8 @@ def conv2d_mistakes(step: Step, inputs: list[Array], _: Any) -> Iterator[tuple[s
     wide[::2, ::2] = p.weight
     if min(x.shape[1:3]) + 2 * (padding + kh // 2) >= 2 * kh - 1:
         yield "stride", conv2d(x, p._replace(weight=wide), stride, padding + kh // 2)
-    for step_size in sorted({1, 2, 4} - {stride}):
-        yield "stride", conv2d(x, p, step_size, padding)
+    for longer in sorted({1, 2, 4} - {stride}):
+        yield "stride", conv2d(x, p, longer, padding)
     if padding and min(x.shape[1:3]) >= max(kh, kw):
         yield "padding", conv2d(x, p, stride, 0)
 
